@@ -1,0 +1,13 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("guestbook", "0001_initial")]
+
+    operations = [
+        migrations.AddField(
+            model_name="entry",
+            name="visible",
+            field=models.BooleanField(default=True),
+        ),
+    ]
