@@ -1,0 +1,107 @@
+// Package servers starts real programs for tests: databases, Django under
+// uWSGI or gunicorn, anything that listens, and a proxy that breaks the
+// connection to them on demand.
+//
+//	db := servers.Postgres(t)
+//	connect(db.URL())
+//	db.Pause() // accepts connections, never answers
+//	db.Resume()
+//	db.Stop()  // refuses connections
+//	db.Start() // on the same port, with the same data
+//
+// Everything listens on a free loopback port, lives in a temporary directory,
+// and has ended when the test has. A program that is not installed skips the
+// test and says which Debian package brings it; with HALE_REAL=1 in the
+// environment it fails the test instead, so that a build that promises to test
+// everything does.
+package servers
+
+import (
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// packages are the Debian packages of programs that are named otherwise.
+var packages = map[string]string{
+	"apache2":            "apache2",
+	"curl":               "curl",
+	"gunicorn":           "gunicorn",
+	"initdb":             "postgresql",
+	"mariadb-install-db": "mariadb-server-core",
+	"mariadbd":           "mariadb-server-core",
+	"memcached":          "memcached",
+	"pg_isready":         "postgresql-client",
+	"postgres":           "postgresql",
+	"python3":            "python3",
+	"redis-server":       "redis-server",
+	"uvicorn":            "uvicorn",
+	"uwsgi":              "uwsgi-core uwsgi-plugin-python3",
+}
+
+// elsewhere are the directories, beside PATH's, in which Debian keeps servers.
+var elsewhere = []string{"/usr/sbin", "/usr/lib/postgresql/*/bin"}
+
+// Need returns the path of a program. A missing one skips the test, or fails it
+// if HALE_REAL is 1.
+func Need(t testing.TB, program string) string {
+	t.Helper()
+	if path := find(program); path != "" {
+		return path
+	}
+	pkg := packages[program]
+	if pkg == "" {
+		pkg = program
+	}
+	missing(t, program+" is not installed: apt-get install "+pkg)
+	return ""
+}
+
+func find(program string) string {
+	if path, err := exec.LookPath(program); err == nil {
+		return path
+	}
+	for _, dir := range elsewhere {
+		// The last match is the newest version.
+		if found, _ := filepath.Glob(filepath.Join(dir, program)); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
+
+// missing ends a test that lacks something of the machine it runs on.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("HALE_REAL") == "1" {
+		t.Fatal(what + " (HALE_REAL=1 does not allow to skip this test)")
+	}
+	t.Skip(what)
+}
+
+// FreePort returns a port of 127.0.0.1 on which nobody listens. It lies below
+// the range from which Linux takes the local ports of outgoing connections
+// (32768 and up), so that none of those can take it before the caller does.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 200 {
+		port := 12000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port on 127.0.0.1 between 12000 and 32000")
+	return 0
+}
+
+// FreeAddress returns FreePort with its host, such as 127.0.0.1:23456.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t)))
+}
