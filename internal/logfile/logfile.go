@@ -21,6 +21,7 @@ const (
 // called at the same time. The zero File throws everything away.
 type File struct {
 	path   string // "" for a stream, which cannot be reopened
+	on     bool
 	logger *slog.Logger
 
 	mu    sync.Mutex // guards what follows
@@ -34,7 +35,7 @@ type File struct {
 // "stderr", or a file's path, which is created with mode 0640 and appended to.
 // Trouble in writing is told to logger, once when it begins and once when it ends.
 func Open(name string, stdout, stderr io.Writer, logger *slog.Logger) (*File, error) {
-	f := &File{logger: logger}
+	f := &File{logger: logger, on: name != "off" && name != ""}
 	switch name {
 	case "off", "":
 	case "stdout":
@@ -51,7 +52,7 @@ func Open(name string, stdout, stderr io.Writer, logger *slog.Logger) (*File, er
 }
 
 // Off tells whether lines are thrown away, so that they need not be made.
-func (f *File) Off() bool { return f == nil || f.out == nil }
+func (f *File) Off() bool { return f == nil || !f.on }
 
 // Write takes one or more whole lines. It never fails: a log that cannot be
 // written must not stop the traffic that it tells of.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,27 +16,45 @@ import (
 
 func TestLinesAreWrittenTogetherAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out buffer
 		f, err := logfile.Open("stdout", &out, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.Write([]byte("one\n"))
 		f.Write([]byte("two\n"))
-		if out.Len() != 0 {
-			t.Errorf("written at once: %q", &out)
+		if out.String() != "" {
+			t.Errorf("written at once: %q", out.String())
 		}
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 		if out.String() != "one\ntwo\n" {
-			t.Errorf("after 100 ms: %q", &out)
+			t.Errorf("after 100 ms: %q", out.String())
 		}
 		f.Write([]byte("three\n"))
 		f.Close()
 		if !strings.HasSuffix(out.String(), "three\n") {
-			t.Errorf("Close lost a line: %q", &out)
+			t.Errorf("Close lost a line: %q", out.String())
 		}
 	})
+}
+
+// buffer is a bytes.Buffer that the flushing timer and the test may share.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 func TestReopenFollowsARotation(t *testing.T) {
