@@ -1,0 +1,152 @@
+package site
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Fault is one way in which the site can be broken, for demonstrations. A fault
+// is the real thing wherever that can be had without harm to the machine: the
+// file is away, the write fails with ENOSPC.
+type Fault string
+
+// The faults.
+const (
+	DatabaseGone     Fault = "database"   // the database's file is moved away
+	PageBroken       Fault = "page"       // the home page's template has a mistake: 500
+	MigrationsBehind Fault = "migrations" // the last migration is taken back
+	PageSlow         Fault = "slow"       // the home page takes SlowPage
+	DiskFull         Fault = "disk"       // the journal is on a full disk: /dev/full
+)
+
+// Faults returns all faults.
+func Faults() []Fault {
+	return []Fault{DatabaseGone, MigrationsBehind, PageBroken, PageSlow, DiskFull}
+}
+
+// SlowPage is how long the home page takes while it is slow.
+const SlowPage = 4 * time.Second
+
+// takeBack undoes the last migration.
+//
+//go:embed take_back.sql
+var takeBack string
+
+// faults is which faults there are now.
+type faults struct {
+	page, slow atomic.Bool // read by every request
+
+	mu     sync.Mutex // held while one is made or mended; guards what follows
+	broken map[Fault]bool
+}
+
+// Break makes a fault. A fault that is there already stays as it is.
+func (s *Site) Break(ctx context.Context, f Fault) error {
+	return s.turn(ctx, f, true)
+}
+
+// Mend takes a fault away again, if it is there.
+func (s *Site) Mend(ctx context.Context, f Fault) error {
+	return s.turn(ctx, f, false)
+}
+
+// Broken says whether the fault is there.
+func (s *Site) Broken(f Fault) bool {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	return s.faults.broken[f]
+}
+
+func (s *Site) turn(ctx context.Context, f Fault, on bool) error {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	if s.faults.broken[f] == on {
+		return nil
+	}
+	if err := s.turnLocked(ctx, f, on); err != nil {
+		return fmt.Errorf("fault %s: %w", f, err)
+	}
+	if s.faults.broken == nil {
+		s.faults.broken = make(map[Fault]bool)
+	}
+	s.faults.broken[f] = on
+	return nil
+}
+
+func (s *Site) turnLocked(ctx context.Context, f Fault, on bool) error {
+	switch f {
+	case DatabaseGone:
+		from, to := s.book.path, s.book.path+".away"
+		if !on {
+			from, to = to, from
+		}
+		return os.Rename(from, to)
+	case MigrationsBehind:
+		if s.faults.broken[DatabaseGone] {
+			return errors.New("the database is gone: bring it back first")
+		}
+		if !on {
+			return s.book.migrate(ctx)
+		}
+		_, err := s.book.db.ExecContext(ctx, takeBack)
+		return err
+	case PageBroken:
+		s.faults.page.Store(on)
+		return nil
+	case PageSlow:
+		s.faults.slow.Store(on)
+		return nil
+	case DiskFull:
+		if on {
+			return s.journal.replace(fillDisk)
+		}
+		return s.journal.replace(emptyDisk)
+	}
+	return errors.New("there is no such fault")
+}
+
+// fullDevice fails every write with ENOSPC, see full(4).
+const fullDevice = "/dev/full"
+
+func fillDisk(path string) error {
+	if _, err := os.Stat(fullDevice); err != nil {
+		return fmt.Errorf("this system has no full disk to offer: %w", err)
+	}
+	if err := os.Rename(path, path+".kept"); err != nil {
+		return err
+	}
+	return os.Symlink(fullDevice, path)
+}
+
+func emptyDisk(path string) error {
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return os.Rename(path+".kept", path)
+}
+
+// delay waits while the home page is slow. Its error is the context's.
+func (f *faults) delay(ctx context.Context) error {
+	if !f.slow.Load() {
+		return nil
+	}
+	select {
+	case <-time.After(SlowPage):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *faults) homeTemplate() string {
+	if f.page.Load() {
+		return "broken.html"
+	}
+	return "home.html"
+}
