@@ -22,6 +22,13 @@ func (s Status) String() string { return nameOf(statusNames[:], s) }
 // MarshalText implements encoding.TextMarshaler.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText accepts the words that String returns.
+func (s *Status) UnmarshalText(b []byte) error {
+	v, err := parseName[Status](statusNames[:], string(b))
+	*s = v
+	return err
+}
+
 // Impact is what a failing check does to the verdict. The zero value is Critical.
 type Impact uint8
 
@@ -62,6 +69,31 @@ func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // UnmarshalText accepts "instance" and "shared".
 func (s *Scope) UnmarshalText(b []byte) error {
 	v, err := parseName[Scope](scopeNames[:], string(b))
+	*s = v
+	return err
+}
+
+// SharedFailure is what the failure of a critical check with scope Shared does
+// to the verdict. If a database that every instance uses is down, failing the
+// verdict takes all instances out of the load balancer at once, which helps
+// nobody where the app can still serve something. The zero value is SharedFails.
+type SharedFailure uint8
+
+const (
+	SharedFails SharedFailure = iota // fails the verdict, like any other
+	SharedWarns                      // only warns
+)
+
+var sharedFailureNames = [...]string{SharedFails: "fail", SharedWarns: "warn"}
+
+func (s SharedFailure) String() string { return nameOf(sharedFailureNames[:], s) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s SharedFailure) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText accepts "fail" and "warn".
+func (s *SharedFailure) UnmarshalText(b []byte) error {
+	v, err := parseName[SharedFailure](sharedFailureNames[:], string(b))
 	*s = v
 	return err
 }

@@ -1,0 +1,48 @@
+// Package health answers the question that a load balancer asks an instance:
+// may you take traffic? It runs checks in the background, judges their results,
+// and serves the verdict over HTTP without ever waiting for a check.
+//
+//	monitor, err := health.NewMonitor(health.Options{Logger: slog.Default()},
+//		health.Check{Name: "database", Type: "sql", Run: health.Func(db.PingContext), Scope: health.Shared},
+//		health.Check{Name: "disk", Run: diskSpace, Interval: time.Minute, Impact: health.Degraded},
+//	)
+//	if err != nil {
+//		return err
+//	}
+//	handler, err := health.NewHandler(monitor, health.HandlerOptions{Details: health.DetailsPrivate})
+//	if err != nil {
+//		return err
+//	}
+//	go monitor.Run(ctx)
+//	mux.Handle("/health", handler)
+//	mux.Handle("/health/", handler)
+//
+// # Words
+//
+// A [Check] is one question; its answer is a [Result]: pass, warn or fail, with
+// an explanation. All results together make the [Verdict]. A check's [Impact]
+// says what its failure does to the verdict, its [Scope] whom the failure is
+// about.
+//
+// # Rules of judgement
+//
+//   - Until each critical check has passed (or warned) once, the verdict is
+//     fail: the instance is starting. A Monitor without checks passes.
+//   - A check's first result decides its side. Afterwards it changes side only
+//     after Rise passes or Fall failures in a row; a warning counts as a pass.
+//   - A failing critical check fails the verdict, a failing degraded one only
+//     warns. Failures of shared checks only warn under [SharedWarns].
+//   - A run that misses its deadline has failed at its deadline. While it goes
+//     on regardless, its check is stuck: no second run is started beside it, and
+//     each further interval counts as one more failure.
+//   - Green expires. A pass or a warning is worth nothing once it is older than
+//     the check's interval and time-out and one second together. This is judged
+//     when the verdict is read, and so holds even where Run is not running.
+//   - Once drained, the verdict is fail for good; liveness is not concerned.
+//
+// # What it does not do
+//
+// Nothing is asked when a health request comes in, so a thousand probes a second
+// cost a database nothing. Nothing is logged but transitions. The package
+// imports only the standard library.
+package health

@@ -1,0 +1,183 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// grace is how long after its deadline, or after being cancelled, a run may
+// still return on its own. One that honours its context does so within a moment,
+// and explains itself better than we could ("dial tcp 10.0.0.7:5432: i/o
+// timeout"). It is a failure as of the deadline either way.
+const grace = 100 * time.Millisecond
+
+// maxOutput bounds what is kept of one output, in bytes.
+const maxOutput = 4 << 10
+
+// RunOnce asks all checks once, at the same time, each within its own time-out,
+// and returns their results in the order given. It returns as soon as the last
+// check has answered or missed its deadline. A run that ignores its context is
+// left behind, with Stuck set in its result. If done is not nil, it is called
+// with each result as it comes in, one call at a time. Rise, Fall and Interval
+// do not matter here. A Check that NewMonitor would refuse has failed.
+func RunOnce(ctx context.Context, done func(Result), checks ...Check) []Result {
+	results := make([]Result, len(checks))
+	finished := make(chan int)
+	for i, c := range checks {
+		go func() {
+			results[i] = runOnce(ctx, c)
+			finished <- i
+		}()
+	}
+	for range checks {
+		i := <-finished
+		if done != nil {
+			done(results[i])
+		}
+	}
+	return results
+}
+
+func runOnce(ctx context.Context, c Check) Result {
+	r := newResult(&c, time.Now())
+	if err := c.validate(); err != nil {
+		r.take(reply{status: Fail, output: err.Error(), ended: time.Now()}, 1, 1)
+		return r
+	}
+	c = c.withDefaults()
+	a, returned := begin(ctx, &c).wait(ctx)
+	r.take(a, 1, 1)
+	r.Stuck = !returned
+	return r
+}
+
+// reply is how one run ended.
+type reply struct {
+	status Status
+	output string
+	ended  time.Time
+	took   time.Duration
+}
+
+// run is one run of a check under way.
+type run struct {
+	check   *Check
+	started time.Time
+	done    chan reply // has room for the answer, so that nobody need wait for it
+}
+
+// begin starts a run of c in a goroutine of its own: there is no other way to
+// go on without one that ignores its context.
+func begin(ctx context.Context, c *Check) *run {
+	r := &run{check: c, started: time.Now(), done: make(chan reply, 1)}
+	ctx, cancel := context.WithDeadline(ctx, r.deadline())
+	go func() {
+		defer cancel()
+		r.ask(ctx)
+	}()
+	return r
+}
+
+func (r *run) deadline() time.Time { return r.started.Add(r.check.Timeout) }
+
+// ask runs the check and sends exactly one answer, whatever the check does.
+func (r *run) ask(ctx context.Context) {
+	a := reply{status: Fail, output: "ended its goroutine without an answer"}
+	defer func() {
+		if reason := recover(); reason != nil {
+			a = reply{status: Fail, output: clean(fmt.Sprintf("panic: %v", reason))}
+		}
+		a.ended = time.Now()
+		a.took = a.ended.Sub(r.started)
+		r.done <- a
+	}()
+	output, err := r.check.Run(ctx)
+	a = r.judge(output, err)
+}
+
+// judge turns what the check returned into an answer.
+func (r *run) judge(output string, err error) reply {
+	late := time.Since(r.started) > r.check.Timeout
+	a := reply{status: Pass, output: clean(output)}
+	switch {
+	case err == nil && late:
+		a.status, a.output = Fail, r.missed(a.output)
+		return a
+	case err == nil:
+		return a
+	case isWarning(err) && !late:
+		a.status = Warn
+	default:
+		a.status = Fail
+	}
+	if a.output == "" {
+		a.output = clean(err.Error())
+	}
+	if a.status == Fail && (late || errors.Is(err, context.DeadlineExceeded)) {
+		if err == context.DeadlineExceeded && output == "" { //nolint:errorlint // only the bare error says nothing
+			a.output = ""
+		}
+		a.output = r.missed(a.output)
+	}
+	return a
+}
+
+// missed explains a missed deadline, with what the check itself says of it.
+func (r *run) missed(output string) string {
+	missed := fmt.Sprintf("no answer within %v", r.check.Timeout)
+	if output == "" {
+		return missed
+	}
+	return output + " (" + missed + ")"
+}
+
+// wait returns the run's answer, and whether the run has returned. If it is
+// still going on when its time is up, or when ctx is done, the answer is a
+// failure.
+func (r *run) wait(ctx context.Context) (a reply, returned bool) {
+	timer := time.NewTimer(time.Until(r.deadline()) + grace)
+	defer timer.Stop()
+	select {
+	case a = <-r.done:
+		return a, true
+	case <-timer.C:
+		return reply{Fail, r.missed(""), r.deadline(), r.check.Timeout}, false
+	case <-ctx.Done():
+	}
+	timer.Reset(grace)
+	select {
+	case a = <-r.done:
+		return a, true
+	case <-timer.C:
+		return reply{Fail, context.Cause(ctx).Error(), time.Now(), time.Since(r.started)}, false
+	}
+}
+
+func isWarning(err error) bool {
+	_, ok := errors.AsType[*warning](err)
+	return ok
+}
+
+// clean makes an output fit to be shown: valid UTF-8, not endless, and without
+// control characters that could play tricks on a terminal or in a log.
+func clean(output string) string {
+	output = strings.TrimSpace(output)
+	cut := len(output) > maxOutput
+	if cut {
+		output = output[:maxOutput]
+	}
+	output = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(output, ""))
+	if cut {
+		output += "…"
+	}
+	return output
+}
