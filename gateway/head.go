@@ -1,0 +1,350 @@
+package gateway
+
+import (
+	"math/bits"
+	"net/textproto"
+	"slices"
+	"strings"
+)
+
+// field is a header field that the rules know.
+type field uint8
+
+const (
+	fieldUnknown field = iota
+
+	// Fields up to lastOwn are never handed on. These concern this connection
+	// alone (RFC 9110, 7.6.1) ...
+	fieldConnection
+	fieldKeepAlive
+	fieldProxyConnection
+	fieldProxyAuthorization
+	fieldTransferEncoding
+	fieldUpgrade
+	fieldHTTP2Settings
+	// ... this one becomes HTTP_PROXY, a setting, in CGI-like servers
+	// (httpoxy, CVE-2016-5385) ...
+	fieldProxy
+	// ... and these say in other words what X-Forwarded-For and -Proto say.
+	// Frameworks and servers read them (Rack, gunicorn, Django's older
+	// recipes), and load balancers pass them on as the user wrote them.
+	fieldForwarded
+	fieldForwardedProtocol
+	fieldForwardedScheme
+	fieldForwardedSSL
+	fieldFrontEndHTTPS
+	fieldURLScheme
+	fieldScheme
+
+	fieldTE
+	fieldHost
+	fieldContentLength
+	fieldForwardedFor
+	fieldForwardedHost
+	fieldForwardedPort
+	fieldForwardedProto
+	fieldRealIP
+	fieldRequestID
+	fieldCount
+
+	lastOwn = fieldScheme
+)
+
+var fieldNames = [fieldCount]string{
+	fieldConnection:         "Connection",
+	fieldKeepAlive:          "Keep-Alive",
+	fieldProxyConnection:    "Proxy-Connection",
+	fieldProxyAuthorization: "Proxy-Authorization",
+	fieldTransferEncoding:   "Transfer-Encoding",
+	fieldUpgrade:            "Upgrade",
+	fieldHTTP2Settings:      "Http2-Settings",
+	fieldProxy:              "Proxy",
+	fieldForwarded:          "Forwarded",
+	fieldForwardedProtocol:  "X-Forwarded-Protocol",
+	fieldForwardedScheme:    "X-Forwarded-Scheme",
+	fieldForwardedSSL:       "X-Forwarded-Ssl",
+	fieldFrontEndHTTPS:      "Front-End-Https",
+	fieldURLScheme:          "X-Url-Scheme",
+	fieldScheme:             "X-Scheme",
+	fieldTE:                 "Te",
+	fieldHost:               "Host",
+	fieldContentLength:      "Content-Length",
+	fieldForwardedFor:       "X-Forwarded-For",
+	fieldForwardedHost:      "X-Forwarded-Host",
+	fieldForwardedPort:      "X-Forwarded-Port",
+	fieldForwardedProto:     "X-Forwarded-Proto",
+	fieldRealIP:             "X-Real-Ip",
+	fieldRequestID:          "X-Request-Id",
+}
+
+// identify finds a field by its canonical name. The compiler makes a search
+// tree of the switch: most names of a request are told apart by their length.
+func identify(name string) field {
+	switch name {
+	case "Connection":
+		return fieldConnection
+	case "Keep-Alive":
+		return fieldKeepAlive
+	case "Proxy-Connection":
+		return fieldProxyConnection
+	case "Proxy-Authorization":
+		return fieldProxyAuthorization
+	case "Transfer-Encoding":
+		return fieldTransferEncoding
+	case "Upgrade":
+		return fieldUpgrade
+	case "Http2-Settings":
+		return fieldHTTP2Settings
+	case "Proxy":
+		return fieldProxy
+	case "Forwarded":
+		return fieldForwarded
+	case "X-Forwarded-Protocol":
+		return fieldForwardedProtocol
+	case "X-Forwarded-Scheme":
+		return fieldForwardedScheme
+	case "X-Forwarded-Ssl":
+		return fieldForwardedSSL
+	case "Front-End-Https":
+		return fieldFrontEndHTTPS
+	case "X-Url-Scheme":
+		return fieldURLScheme
+	case "X-Scheme":
+		return fieldScheme
+	case "Te":
+		return fieldTE
+	case "Host":
+		return fieldHost
+	case "Content-Length":
+		return fieldContentLength
+	case "X-Forwarded-For":
+		return fieldForwardedFor
+	case "X-Forwarded-Host":
+		return fieldForwardedHost
+	case "X-Forwarded-Port":
+		return fieldForwardedPort
+	case "X-Forwarded-Proto":
+		return fieldForwardedProto
+	case "X-Real-Ip":
+		return fieldRealIP
+	case "X-Request-Id":
+		return fieldRequestID
+	}
+	return fieldUnknown
+}
+
+// fromProxiesOnly tells whether a field that the rules do not know is one that
+// only proxies have a say in: where a request came from, or which other URL it
+// was for. It takes canonical names.
+func fromProxiesOnly(name string) bool {
+	switch name {
+	case "X-Amzn-Trace-Id", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Rewrite-Url",
+		"Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-")
+}
+
+// head is what the rules need of a request's header.
+type head struct {
+	values [fieldCount][]string
+	// strange are names of other fields that must not reach the app.
+	strange []string
+}
+
+// readHead goes through a header once.
+func readHead(header Header, trusted bool) head {
+	switch header := header.(type) {
+	case nil:
+		return head{}
+	case Map:
+		// A loop of its own, since h is allocated if it is handed to Each.
+		var h head
+		for name, values := range header {
+			h.see(name, values, trusted, true)
+		}
+		return h
+	default:
+		h := new(head)
+		header.Each(func(name string, values []string) { h.see(name, values, trusted, false) })
+		return *h
+	}
+}
+
+// see notes a field. exact says that names are expected in canonical form,
+// and that others are not the fields they look like.
+func (h *head) see(name string, values []string, trusted, exact bool) {
+	if len(values) == 0 {
+		return
+	}
+	plain, canonical := checkFieldName(name)
+	if !plain || exact && !canonical {
+		h.strange = append(h.strange, name)
+		return
+	}
+	if !canonical {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	if f := identify(name); f != fieldUnknown {
+		if h.values[f] != nil {
+			values = slices.Concat(h.values[f], values)
+		}
+		h.values[f] = values
+		return
+	}
+	if !trusted && fromProxiesOnly(name) {
+		h.strange = append(h.strange, name)
+	}
+}
+
+// checkFieldName tells whether a field's name is letters, digits and dashes,
+// and whether it is in canonical form ("X-Request-Id").
+//
+// Other characters are allowed by RFC 9110, but CGI-like protocols (uwsgi,
+// WSGI, FastCGI) turn underscores and dashes into the same: X_Forwarded_Proto
+// would be read as X-Forwarded-Proto. nginx drops such fields by default too
+// (ignore_invalid_headers, underscores_in_headers).
+func checkFieldName(name string) (plain, canonical bool) {
+	canonical = true
+	start := true // of a word
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'a' <= c && c <= 'z':
+			canonical = canonical && !start
+		case 'A' <= c && c <= 'Z':
+			canonical = canonical && start
+		case '0' <= c && c <= '9', c == '-':
+		default:
+			return false, false
+		}
+		start = c == '-'
+	}
+	return name != "", canonical
+}
+
+func (h *head) has(f field) bool { return len(h.values[f]) > 0 }
+
+// only returns the value of a field that came once and is no list.
+func (h *head) only(f field) string {
+	if v := h.values[f]; len(v) == 1 && strings.IndexByte(v[0], ',') < 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// last returns the last element of a field's list, which the peer wrote.
+func (h *head) last(f field) string {
+	v := h.values[f]
+	if len(v) == 0 {
+		return ""
+	}
+	s := v[len(v)-1]
+	return trim(s[strings.LastIndexByte(s, ',')+1:])
+}
+
+// lists tells whether the list of a field has an element, in any case.
+func (h *head) lists(f field, element string) bool {
+	for _, v := range h.values[f] {
+		for v != "" {
+			var e string
+			e, v, _ = strings.Cut(v, ",")
+			if strings.EqualFold(trim(e), element) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func trim(s string) string { return strings.Trim(s, " \t") }
+
+// refusal tells why a request with this head cannot be served, whatever the
+// settings; "" if it can.
+func (h *head) refusal(r *Request) (reason Reason, text string) {
+	if !servedMethod(r.Method) {
+		return BadMethod, "this method is not served here\n"
+	}
+	if r.Path == "" || r.Path[0] != '/' || !plainTarget(r.Path) || !plainTarget(r.RawQuery) {
+		return BadTarget, "the request's target is not a path and query; write spaces, controls and # as %20 and so on\n"
+	}
+	if v := h.values[fieldHost]; len(v) > 1 || len(v) == 1 && v[0] != r.Host {
+		return SeveralHosts, "the request names more than one host; send one Host header\n"
+	}
+	// Most engines resolve lengths and take these fields out. In case one
+	// shows them: RFC 9112, 6.1 and 6.3, without the leniency.
+	te, cl := h.values[fieldTransferEncoding], h.values[fieldContentLength]
+	switch {
+	case len(te) == 0 && len(cl) == 0:
+	case len(te) > 0 && (len(cl) > 0 || len(te) > 1 || !strings.EqualFold(te[0], "chunked") || r.Proto == "HTTP/1.0"):
+		return AmbiguousLength, "the length of the request's body is ambiguous; send Transfer-Encoding: chunked alone, or Content-Length alone\n"
+	case len(te) == 0 && (len(cl) > 1 || !isDigits(cl[0])):
+		return AmbiguousLength, "the length of the request's body is ambiguous; send one Content-Length of digits only\n"
+	}
+	return "", ""
+}
+
+// servedMethod tells whether a method may be handed on. CONNECT would make a
+// tunnel, and TRACE sends back the headers that proxies added.
+func servedMethod(s string) bool {
+	switch s {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return true
+	case "", "CONNECT", "TRACE":
+		return false
+	}
+	for i := range len(s) {
+		if !isToken(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken tells whether c may be in a token (RFC 9110, 5.6.2).
+func isToken(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// plainTarget tells whether s can be part of a request's target: no spaces,
+// no control characters, and no "#", which some servers take for the end of
+// the path (RFC 9112, 3.2: a target has no fragment).
+func plainTarget(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// removed lists the names of known fields, a bit for each, and strange ones.
+func (h *head) removed(known uint32) []string {
+	n := bits.OnesCount32(known)
+	switch {
+	case n == 0:
+		return h.strange
+	case n == 1 && len(h.strange) == 0: // mostly Connection: keep-alive
+		i := bits.TrailingZeros32(known)
+		return fieldNames[i : i+1 : i+1]
+	}
+	names := make([]string, 0, n+len(h.strange))
+	for known != 0 {
+		names = append(names, fieldNames[bits.TrailingZeros32(known)])
+		known &= known - 1
+	}
+	return append(names, h.strange...)
+}
