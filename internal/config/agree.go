@@ -1,0 +1,204 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"hale/internal/upstream"
+)
+
+// agree reports what is wrong with values that are each right by themselves,
+// and makes file names relative to the working directory.
+func (d *decoder) agree() {
+	d.addresses()
+	d.commands()
+	d.https()
+	d.hosts()
+	d.checkNames()
+	d.fileNames()
+}
+
+// ok tells whether the keys have no fault so far.
+func (d *decoder) ok(paths ...string) bool {
+	for _, p := range paths {
+		if d.bad[p] {
+			return false
+		}
+	}
+	return true
+}
+
+// faultOf records a fault of the first of the keys that the file has.
+func (d *decoder) faultOf(paths []string, format string, args ...any) {
+	for _, p := range paths {
+		if n := d.nodes[p]; n != nil {
+			d.fault(n, p, format, args...)
+			return
+		}
+	}
+}
+
+// addresses finds addresses that cannot be used side by side.
+func (d *decoder) addresses() {
+	c := d.config
+	if d.ok("listen", "admin") && overlap(string(c.Listen), string(c.Admin)) {
+		d.faultOf([]string{"admin", "listen"}, "listen and admin cannot both have port %s; give admin one of its own", portOf(c.Listen))
+	}
+	if c.App.URL == "" || !d.ok("app.url") {
+		return
+	}
+	app, err := upstream.Parse(string(c.App.URL))
+	if err != nil || app.Network() != "tcp" {
+		return
+	}
+	for key, a := range map[string]Address{"listen": c.Listen, "admin": c.Admin} {
+		if d.ok(key) && leadsTo(app.Address(), string(a)) {
+			d.faultOf([]string{"app.url"}, "this is Hale's own address (%s); requests would come back for ever: write the app's", key)
+		}
+	}
+}
+
+func portOf(a Address) string {
+	_, port, _ := net.SplitHostPort(string(a)) //nolint:errcheck // decoded before
+	return port
+}
+
+// overlap tells whether two addresses cannot be listened on at once.
+func overlap(a, b string) bool {
+	aHost, aPort, aErr := net.SplitHostPort(a)
+	bHost, bPort, bErr := net.SplitHostPort(b)
+	if aErr != nil || bErr != nil || aPort != bPort || aPort == "0" {
+		return false
+	}
+	return isAny(aHost) || isAny(bHost) || strings.EqualFold(aHost, bHost)
+}
+
+// leadsTo tells whether a connection to address to surely reaches a listener at
+// address at on this machine.
+func leadsTo(to, at string) bool {
+	toHost, toPort, toErr := net.SplitHostPort(to)
+	atHost, atPort, atErr := net.SplitHostPort(at)
+	if toErr != nil || atErr != nil || toPort != atPort || atPort == "0" {
+		return false
+	}
+	return strings.EqualFold(toHost, atHost) || isLoopback(toHost) && (isAny(atHost) || isLoopback(atHost))
+}
+
+func isAny(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// commands looks at how the app is run.
+func (d *decoder) commands() {
+	app := &d.config.App
+	d.command("app.command", app.Command)
+	for i, step := range app.Before {
+		path := fmt.Sprintf("app.before[%d]", i)
+		if d.nodes[join(path, "command")] != nil {
+			path = join(path, "command")
+		}
+		d.command(path, step.Command)
+	}
+	for i, name := range app.RequireEnv {
+		path := fmt.Sprintf("app.require_env[%d]", i)
+		if n := d.nodes[path]; n != nil && d.ok(path) && !variableName.MatchString(name) {
+			d.fault(n, path, "%s is not the name of a variable; write letters, digits and _ alone, such as SECRET_KEY", d.seen(n, name))
+		}
+	}
+	for path, text := range map[string]string{"app.user": app.User, envFileKey: app.EnvFile} {
+		if n := d.nodes[path]; n != nil && d.ok(path) && text == "" {
+			d.fault(n, path, "is empty; write one, or take the key away")
+		}
+	}
+}
+
+func (d *decoder) command(path string, words []string) {
+	if n := d.nodes[path]; n != nil && d.ok(path) && (len(words) == 0 || words[0] == "") {
+		d.fault(n, path, "names no program; write its words, such as [gunicorn, mysite.wsgi]")
+	}
+}
+
+func (d *decoder) https() {
+	h := &d.config.HTTPS
+	if h.Redirect != 0 && len(h.TrustedProxies) == 0 && d.ok("https.redirect", "https.trusted_proxies") {
+		d.faultOf([]string{"https.trusted_proxies"}, "with nobody to believe, every request counts as plain HTTP and https.redirect sends it round in circles; name the load balancer's network, such as 10.0.0.0/8, or write redirect: off")
+	}
+}
+
+func (d *decoder) hosts() {
+	const path = "hosts.allow"
+	if n := d.nodes[path]; n != nil && d.ok(path) && len(d.config.Hosts.Allow) == 0 {
+		d.fault(n, path, `allows no host; name the app's, write "*" for any, or take the key away`)
+	}
+}
+
+// checkNames looks at the names of checks, which are part of a URL.
+func (d *decoder) checkNames() {
+	first := map[string]int{}
+	for i, c := range d.config.Health.Checks {
+		path := fmt.Sprintf("health.checks[%d].name", i)
+		n := d.nodes[path]
+		if n == nil || !d.ok(path) {
+			continue
+		}
+		if wrong := wrongName(c.Name); wrong != "" {
+			d.fault(n, path, "%s %s", d.seen(n, c.Name), wrong)
+			continue
+		}
+		if j, ok := first[c.Name]; ok {
+			d.fault(n, path, "%s is the name of another check already (line %d); give each its own", d.seen(n, c.Name), d.nodes[fmt.Sprintf("health.checks[%d].name", j)].Line)
+			continue
+		}
+		first[c.Name] = i
+	}
+}
+
+// wrongName says why a name cannot stand in /health/checks/NAME, or "".
+func wrongName(name string) string {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return "is no name; write a word or two that say what is checked"
+	case name != strings.TrimSpace(name):
+		return "begins or ends with a space; take it away"
+	case strings.ContainsAny(name, `/\?#%`) || name == "." || name == "..":
+		return "cannot be part of a URL's path (/health/checks/NAME); write it without / \\ ? # and %"
+	case name != oneLine(name):
+		return "has characters that cannot be printed; write it on one line, in plain text"
+	case len(name) > 100:
+		return "is too long; write at most 100 characters"
+	}
+	return ""
+}
+
+// fileNames makes relative file names relative to the directory of hale.yaml.
+func (d *decoder) fileNames() {
+	c := d.config
+	c.App.EnvFile = d.inDir(c.App.EnvFile)
+	for _, l := range []*LogTarget{&c.AccessLog, &c.Health.Log} {
+		if *l != LogStdout && *l != LogStderr {
+			*l = LogTarget(d.inDir(string(*l)))
+		}
+	}
+	if name, ok := c.Hosts.InstanceAddress.File(); ok {
+		c.Hosts.InstanceAddress = InstanceAddress("file:" + d.inDir(name))
+	}
+}
+
+func (d *decoder) inDir(name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(d.dir, name)
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"hale/checks"
+	"hale/health"
+	"hale/internal/checktype"
+)
+
+// Check is one entry of health.checks: what every check has, and the options
+// of its type.
+type Check struct {
+	// Name of the check, unlike that of any other. It is in the health answer and in the path /health/checks/NAME.
+	Name string `yaml:"name" jsonschema:"required"`
+	// What kind of check it is.
+	Type string `yaml:"type" jsonschema:"required"`
+	// Time from the start of one run to the start of the next.
+	Interval time.Duration `yaml:"interval" jsonschema:"default=10s,minimum=10ms,maximum=24h"`
+	// Time that one run may take; a longer one has failed.
+	Timeout time.Duration `yaml:"timeout" jsonschema:"default=5s,exclusiveMinimum=0,maximum=24h"`
+	// Passes in a row that turn a failing check into a passing one.
+	Rise int `yaml:"rise" jsonschema:"default=1,minimum=1,maximum=1000"`
+	// Failures in a row that turn a passing check into a failing one.
+	Fall int `yaml:"fall" jsonschema:"default=1,minimum=1,maximum=1000"`
+	// What a failure does to the verdict: critical fails it, degraded only warns.
+	Impact health.Impact `yaml:"impact" jsonschema:"enum=critical,enum=degraded,default=critical"`
+	// Whom a failure is about: this instance alone, or something shared that every instance uses, such as a database (health.shared_failure).
+	Scope health.Scope `yaml:"scope" jsonschema:"enum=instance,enum=shared,default=instance"`
+
+	// Options are those of the type, ready to run.
+	Options checks.Check `yaml:"-" jsonschema:"-"`
+}
+
+// BuildChecks returns the checks for a monitor, and a function that gives back
+// what they hold between runs, to be called once when no check runs any more.
+// The checks of one Config share their connections, so build them once.
+func (c *Config) BuildChecks() ([]health.Check, func() error) {
+	var all []health.Check
+	var closers []io.Closer
+	for _, k := range c.Health.Checks {
+		all = append(all, health.Check{
+			Name: k.Name, Type: k.Type, Run: k.Options.Run,
+			Interval: k.Interval, Timeout: k.Timeout,
+			Rise: k.Rise, Fall: k.Fall, Impact: k.Impact, Scope: k.Scope,
+		})
+		if closer, ok := k.Options.(io.Closer); ok {
+			closers = append(closers, closer)
+		}
+	}
+	return all, func() error {
+		var errs []error
+		for _, closer := range closers {
+			errs = append(errs, closer.Close())
+		}
+		return errors.Join(errs...)
+	}
+}
+
+// Site returns what the checks take for granted.
+func (c *Config) Site() checktype.Site {
+	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: filepath.Dir(c.File)}
+}
+
+// public returns the name that users know the app by: the first exact one that
+// is allowed, else the domain of the first pattern for a domain.
+func (h *Hosts) public() string {
+	domain := ""
+	for _, p := range h.Allow {
+		name, isDomain := strings.CutPrefix(string(p), ".")
+		switch {
+		case name == "*":
+		case !isDomain:
+			return name
+		case domain == "":
+			domain = name
+		}
+	}
+	return domain
+}
+
+// decodeNode implements nodeDecoder.
+func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
+	setDefaults(c)
+	m := d.mapping(n, path)
+	if m == nil {
+		return
+	}
+	common := keysOf(reflect.TypeFor[Check]())
+	d.fields(m, reflect.ValueOf(c).Elem(), common)
+
+	t, known := d.checkType(c.Type)
+	if !known {
+		d.unknownType(m, c.Type)
+		// Which keys it may have cannot be told; those that no type has are wrong.
+		all := common
+		for _, t := range d.options.Types {
+			all = append(all, optionKeys(t)...)
+		}
+		for _, p := range m.pairs {
+			p.taken = p.taken || slices.Contains(all, p.key.Value)
+		}
+		d.unknown(m, "a check", common, nil)
+		return
+	}
+
+	before := len(d.faults)
+	options := t.New(d.config.Site())
+	v := reflect.ValueOf(options).Elem()
+	keys := append(slices.Clone(common), keysOf(v.Type())...)
+	d.fields(m, v, keys)
+	d.unknown(m, "a "+t.Name+" check", keys, func(key string) string { return d.otherType(t, key) })
+	if len(d.faults) == before {
+		d.invalid(m, options.Validate())
+	}
+	c.Options = options
+}
+
+func (d *decoder) checkType(name string) (checktype.Type, bool) {
+	i := slices.IndexFunc(d.options.Types, func(t checktype.Type) bool { return t.Name == name })
+	if i < 0 {
+		return checktype.Type{}, false
+	}
+	return d.options.Types[i], true
+}
+
+// unknownType reports the type of a check, unless it has no type at all or one
+// with a fault already.
+func (d *decoder) unknownType(m *mapping, name string) {
+	path := join(m.path, "type")
+	if name == "" || d.bad[path] {
+		return
+	}
+	var names []string
+	for _, t := range d.options.Types {
+		names = append(names, t.Name)
+	}
+	n, hint := d.nodes[path], "the types are "+alternatives(names)
+	if near := nearest(name, names); near != "" && d.made[n] == nil {
+		hint = "did you mean " + near + "?"
+	}
+	d.fault(n, path, "%s is not a type of check; %s", d.seen(n, name), hint)
+}
+
+// otherType says which other types have an option.
+func (d *decoder) otherType(this checktype.Type, key string) string {
+	var names []string
+	for _, t := range d.options.Types {
+		if t.Name != this.Name && slices.Contains(optionKeys(t), key) {
+			names = append(names, t.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("it is an option of %s checks, not of %s ones", alternatives(names), this.Name)
+}
+
+// optionKeys returns the keys of a type's own options.
+func optionKeys(t checktype.Type) []string {
+	return keysOf(reflect.TypeOf(t.New(checktype.Site{})).Elem())
+}
+
+// invalid reports what Validate refused, each option at its own place.
+func (d *decoder) invalid(m *mapping, err error) {
+	switch err := err.(type) { //nolint:errorlint // the tree of joined errors is walked by hand
+	case nil:
+	case *checks.OptionError:
+		n, path := m.node, join(m.path, err.Key)
+		key, _, _ := strings.Cut(strings.ReplaceAll(err.Key, "[", "."), ".")
+		if p := m.find(key); p != nil {
+			n = p.value
+			for n.Kind == yaml.AliasNode {
+				n = n.Alias
+			}
+		}
+		if at, ok := d.nodes[path]; ok {
+			n = at
+		}
+		d.fault(n, path, "%s", d.withoutSecrets(n, err.Err.Error()))
+	case interface{ Unwrap() []error }:
+		for _, e := range err.Unwrap() {
+			d.invalid(m, e)
+		}
+	default:
+		if option, ok := errors.AsType[*checks.OptionError](err); ok {
+			d.invalid(m, option)
+			return
+		}
+		d.fault(m.node, m.path, "%s", d.withoutSecrets(m.node, err.Error()))
+	}
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// document reads data as the one YAML document that it should be and returns
+// its top node, or nil after a fault that leaves nothing to decode.
+func (d *decoder) document(data []byte) *yaml.Node {
+	if line, column, ok := badByte(data); ok {
+		d.faultAt(line, column, "", "not a text in UTF-8; save the file as UTF-8")
+		return nil
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
+	if err != nil {
+		d.syntaxFault(data, err)
+		return nil
+	}
+	var doc yaml.Node
+	switch err := loader.Load(&doc); {
+	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
+		return d.empty(1, 1)
+	case err != nil:
+		d.syntaxFault(data, err)
+		return nil
+	}
+	root := doc.Content[0]
+	if isNull(root) {
+		return d.empty(1, 1)
+	}
+	var second yaml.Node
+	switch err := loader.Load(&second); {
+	case err == nil:
+		d.faultAt(second.Line, second.Column, "", "a second document begins here; hale.yaml is one: remove this line and join the two")
+	case !errors.Is(err, io.EOF):
+		d.syntaxFault(data, err)
+	}
+	return root
+}
+
+func (d *decoder) empty(line, column int) *yaml.Node {
+	d.faultAt(line, column, "", `the file is empty; begin with "app: {url: http://127.0.0.1:8000}"`)
+	return nil
+}
+
+// isNull tells whether a key was written without a value.
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// badByte finds the first byte that is no UTF-8, or a control character that
+// YAML forbids: the reader reports neither with a position.
+func badByte(data []byte) (line, column int, found bool) {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return 1, 1, true // UTF-16: YAML allows it, but no editor's positions would fit
+	}
+	line, column = 1, 1
+	for i := 0; i < len(data); {
+		c, size := utf8.DecodeRune(data[i:])
+		switch {
+		case c == utf8.RuneError && size == 1,
+			c < ' ' && c != '\t' && c != '\n' && c != '\r',
+			c >= 0x7f && c < 0xa0 && c != 0x85,
+			c == 0xfffe, c == 0xffff:
+			return line, column, true
+		case c == '\n':
+			line, column = line+1, 0
+		}
+		i += size
+		column++
+	}
+	return 0, 0, false
+}
+
+// syntaxFault reports what the YAML parser stumbled over. The parser's messages
+// are those of a parser; where it is known what people do to get one, the fault
+// says that instead.
+func (d *decoder) syntaxFault(data []byte, err error) {
+	load, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok {
+		d.faultAt(1, 1, "", "not YAML: "+err.Error())
+		return
+	}
+	at, text := load.Mark, ""
+	src := source(strings.Split(string(data), "\n"))
+	switch msg := load.Message; {
+	case strings.Contains(msg, "tab character") || src.char(at) == '\t':
+		text = "a tab indents this line; YAML wants spaces"
+	case strings.Contains(msg, "unexpected end of stream") && strings.Contains(load.ContextMsg, "quoted scalar"):
+		at, text = load.ContextMark, "the quote that begins here never ends; add the closing one"
+	case src.before(at, 1) == "$" && src.char(at) == '{',
+		src.before(at, 2) == "${":
+		text = `a ${NAME} within { } or [ ] must be quoted; write "${NAME}"`
+	case strings.Contains(msg, "expected ',' or ']'"):
+		text = fmt.Sprintf("the list that begins on line %d, column %d goes wrong here; a comma or the closing ] is missing", load.ContextMark.Line, load.ContextMark.Column)
+	case strings.Contains(msg, "expected ',' or '}'"):
+		text = fmt.Sprintf("the mapping that begins on line %d, column %d goes wrong here; a comma or the closing } is missing", load.ContextMark.Line, load.ContextMark.Column)
+	case strings.Contains(msg, "expected node content"):
+		text = "a value is missing here, or a bracket too many or too few"
+	case strings.Contains(load.ContextMsg, "scanning an alias") || strings.Contains(msg, "unknown anchor"):
+		if strings.Contains(load.ContextMsg, "alias") {
+			at = load.ContextMark
+		}
+		text = `a value that begins with * must be quoted; write "*"`
+	case strings.Contains(msg, "cannot start any token"):
+		text = fmt.Sprintf("a value cannot begin with %c; put it into quotes", src.char(at))
+	case strings.Contains(msg, "mapping values are not allowed"):
+		text = `a key is not expected here; indent it like the keys beside it, and quote a value that has ": " in it`
+		if line := src.colonWithoutSpace(at.Line); line > 0 {
+			text = fmt.Sprintf("a key is not expected here; line %d wants a space after its colon", line)
+		}
+	case strings.Contains(msg, "expected key"), strings.Contains(msg, "expected '-' indicator"):
+		text = fmt.Sprintf("this line does not go on with what begins on line %d; indent it like the lines it belongs to", load.ContextMark.Line)
+	case strings.Contains(msg, "unknown escape"):
+		text = `no such escape in "..."; write \\ for a backslash, or put the value into '...'`
+	case strings.Contains(msg, "max depth"):
+		text = "too many brackets within brackets"
+	default:
+		text = "not YAML: " + msg
+	}
+	d.faultAt(at.Line, at.Column, "", text)
+}
+
+// source is a file's lines, to look at what is around a position.
+type source []string
+
+// char returns the character at a position, or 0.
+func (s source) char(at yaml.Mark) rune {
+	if line := s.line(at.Line); at.Column >= 1 && at.Column <= len(line) {
+		return line[at.Column-1]
+	}
+	return 0
+}
+
+// before returns the n characters before a position.
+func (s source) before(at yaml.Mark, n int) string {
+	if line := s.line(at.Line); at.Column > n && at.Column <= len(line)+1 {
+		return string(line[at.Column-1-n : at.Column-1])
+	}
+	return ""
+}
+
+func (s source) line(number int) []rune {
+	if number < 1 || number > len(s) {
+		return nil
+	}
+	return []rune(s[number-1])
+}
+
+var colonWithoutSpace = regexp.MustCompile(`^\s*[A-Za-z_-]+:[^\s/:]`)
+
+// colonWithoutSpace returns the number of the line before the given one, or of
+// that one, if it looks like key:value; else 0.
+func (s source) colonWithoutSpace(number int) int {
+	for _, n := range []int{number - 1, number} {
+		if colonWithoutSpace.MatchString(string(s.line(n))) {
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// mapping is a mapping node taken apart, with merge keys (<<) filled in.
+type mapping struct {
+	node  *yaml.Node
+	path  string
+	pairs []*pair
+}
+
+// pair is one key and its value.
+type pair struct {
+	key, value *yaml.Node
+	taken      bool
+	merged     bool // comes from a merge key: the mapping's own keys win
+}
+
+// mapping takes n apart. Of a key that is there twice, the first counts.
+func (d *decoder) mapping(n *yaml.Node, path string) *mapping {
+	n, ok := d.follow(n, path)
+	switch {
+	case !ok:
+		return nil
+	case n.Kind != yaml.MappingNode && path == "":
+		d.fault(n, path, "the file is %s, not keys with values; begin with a key such as app:", d.describe(n))
+		return nil
+	case n.Kind != yaml.MappingNode:
+		d.fault(n, path, "%s is not a mapping; write its keys on lines of their own, or as {key: value}", d.describe(n))
+		return nil
+	}
+	m := &mapping{node: n, path: path}
+	d.pairs(m, n, false, nil)
+	return m
+}
+
+// pairs adds the pairs of n, which is the mapping itself or merged into it. Above
+// are the merged mappings that lead here, to stop at a circle.
+func (d *decoder) pairs(m *mapping, n *yaml.Node, merged bool, above []*yaml.Node) {
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if _, ok := d.follow(key, m.path); !ok {
+			return
+		}
+		switch {
+		case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
+			merges = append(merges, value)
+			continue
+		case key.Kind != yaml.ScalarNode:
+			d.fault(key, m.path, "a key must be one word, not %s", d.describe(key))
+			continue
+		}
+		first := m.find(key.Value)
+		switch {
+		case first == nil:
+			m.pairs = append(m.pairs, &pair{key: key, value: value, merged: merged})
+		case !first.merged && !merged:
+			d.fault(key, join(m.path, shownKey(key.Value)), "is written twice; line %d has it already, keep one", first.key.Line)
+		}
+	}
+	for _, value := range merges {
+		d.merge(m, value, append(above, n))
+	}
+}
+
+// merge adds the mapping, or the list of mappings, that a merge key names.
+func (d *decoder) merge(m *mapping, value *yaml.Node, above []*yaml.Node) {
+	from, ok := d.follow(value, m.path)
+	if !ok {
+		return
+	}
+	sources := []*yaml.Node{from}
+	if from.Kind == yaml.SequenceNode {
+		sources = from.Content
+	}
+	for _, s := range sources {
+		s, ok := d.follow(s, m.path)
+		switch {
+		case !ok:
+			return
+		case s.Kind != yaml.MappingNode:
+			d.fault(value, join(m.path, "<<"), "%s cannot be merged; << takes the name of a mapping, such as *defaults", d.describe(s))
+		case slices.Contains(above, s):
+			d.fault(value, join(m.path, "<<"), "a mapping cannot be merged into itself")
+		default:
+			d.pairs(m, s, true, above)
+		}
+	}
+}
+
+func (m *mapping) find(key string) *pair {
+	for _, p := range m.pairs {
+		if p.key.Value == key {
+			return p
+		}
+	}
+	return nil
+}
+
+// take returns the pair of a key and marks it as known, or nil.
+func (m *mapping) take(key string) *pair {
+	p := m.find(key)
+	if p != nil {
+		p.taken = true
+	}
+	return p
+}
+
+// misspelt tells whether a key that nobody knows looks like the given one.
+func (m *mapping) misspelt(key string, known []string) bool {
+	return slices.ContainsFunc(m.pairs, func(p *pair) bool {
+		return !slices.Contains(known, p.key.Value) && nearest(p.key.Value, known) == key
+	})
+}
+
+// unknown reports the keys of m that nobody took. Where names what m is, known
+// are the keys that it may have; elsewhere, if not nil, says where else a key
+// belongs.
+func (d *decoder) unknown(m *mapping, where string, known []string, elsewhere func(key string) string) {
+	for _, p := range m.pairs {
+		if p.taken {
+			continue
+		}
+		key, hint := p.key.Value, ""
+		if near := nearest(key, known); near != "" {
+			hint = "did you mean " + near + "?"
+		} else if elsewhere != nil {
+			hint = elsewhere(key)
+		}
+		if hint == "" {
+			hint = where + " takes " + strings.Join(known, ", ")
+		}
+		d.fault(p.key, join(m.path, shownKey(key)), "unknown key; %s", hint)
+	}
+}
+
+// belongsTo says in which other parts of hale.yaml a key would be at home.
+func (d *decoder) belongsTo(key string) string {
+	var homes []string
+	for _, s := range sections(reflect.TypeFor[Config](), "") {
+		if slices.Contains(keysOf(s.of), key) {
+			homes = append(homes, cmp.Or(s.path, "the top of the file"))
+		}
+	}
+	if len(homes) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("it belongs to %s", alternatives(homes))
+}
+
+// section is a struct of the configuration and the path of its key.
+type section struct {
+	path string
+	of   reflect.Type
+}
+
+// sections returns struct type t and those within it.
+func sections(t reflect.Type, path string) []section {
+	all := []section{{path, t}}
+	for _, f := range fieldsOf(t) {
+		ft, at := t.FieldByIndex(f.index).Type, join(path, f.key)
+		if ft.Kind() == reflect.Slice {
+			ft, at = ft.Elem(), at+"[]"
+		}
+		if ft.Kind() == reflect.Struct && !isText(reflect.New(ft).Elem()) {
+			all = append(all, sections(ft, at)...)
+		}
+	}
+	return all
+}
+
+var simpleKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+
+// shownKey is a key as part of a path.
+func shownKey(key string) string {
+	if simpleKey.MatchString(key) {
+		return key
+	}
+	return strconv.Quote(brief(strings.TrimSpace(key)))
+}

@@ -1,0 +1,294 @@
+package config
+
+import (
+	"cmp"
+	"encoding"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	prefixType   = reflect.TypeFor[netip.Prefix]()
+)
+
+// isText tells whether v is set from one text.
+func isText(v reflect.Value) bool {
+	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return true
+	}
+	switch v.Kind() {
+	case reflect.Struct, reflect.Slice, reflect.Map, reflect.Pointer:
+		return false
+	}
+	return true
+}
+
+// setText sets v, for which isText holds, from a text. A wrong text of the
+// kinds that are read here is a valueError.
+func setText(v reflect.Value, text string) error {
+	switch v.Type() {
+	case durationType:
+		n, err := time.ParseDuration(text)
+		switch {
+		case err != nil:
+			return valueError("is not a duration; write 5s, 250ms or 1m30s")
+		case n < 0:
+			return valueError("is negative; write a duration such as 5s, 250ms or 1m30s")
+		}
+		v.SetInt(int64(n))
+		return nil
+	case prefixType:
+		p, err := parsePrefix(text)
+		v.Set(reflect.ValueOf(p))
+		return err
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		switch text {
+		case "true", "True", "TRUE":
+			v.SetBool(true)
+		case "false", "False", "FALSE":
+			v.SetBool(false)
+		default:
+			return valueError("is neither true nor false; write one of them")
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
+		v.SetInt(n)
+		return wrongNumber(err, "is not a whole number; write one such as 3")
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
+		v.SetUint(n)
+		return wrongNumber(err, "is not a whole number from 0; write one such as 3")
+	case reflect.Float32, reflect.Float64:
+		n, err := strconv.ParseFloat(text, v.Type().Bits())
+		if err == nil && n-n != 0 {
+			return valueError("is not a number; write one such as 0.5")
+		}
+		v.SetFloat(n)
+		return wrongNumber(err, "is not a number; write one such as 0.5")
+	default:
+		return fmt.Errorf("a value of type %s cannot be read", v.Type())
+	}
+	return nil
+}
+
+func wrongNumber(err error, text valueError) error {
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return valueError("is too large or too small a number")
+	case err != nil:
+		return text
+	}
+	return nil
+}
+
+// parsePrefix reads a network, or one address as a network of its own.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return p, valueError("is not a network; write 10.0.0.0/8, fd00::/8 or one address")
+	case p != p.Masked():
+		return p, valueError("is an address within a network, not a network; its last bits must be 0 as in 10.0.0.0/8")
+	}
+	return p, nil
+}
+
+// check says what is wrong with a value that lies outside of b, or "".
+func (b bounds) check(v reflect.Value) string {
+	bound := func(text string) (reflect.Value, bool) {
+		if text == "" {
+			return reflect.Value{}, false
+		}
+		w := reflect.New(v.Type()).Elem()
+		return w, setText(w, text) == nil
+	}
+	if w, ok := bound(zeroOf(v, b.above)); ok && compare(v, w) <= 0 {
+		if v.Type() == durationType {
+			return "is no time at all; write a duration such as 5s, 250ms or 1m30s"
+		}
+		return "is too small; write more than " + b.above
+	}
+	low, hasLow := bound(b.minimum)
+	high, hasHigh := bound(b.maximum)
+	switch {
+	case hasLow && hasHigh && (compare(v, low) < 0 || compare(v, high) > 0):
+		return "is out of range; write " + b.minimum + " to " + b.maximum
+	case hasLow && compare(v, low) < 0:
+		return "is too small; write " + b.minimum + " or more"
+	case hasHigh && compare(v, high) > 0:
+		return "is too large; write " + b.maximum + " or less"
+	}
+	return ""
+}
+
+// zeroOf writes a bound of 0 as a duration where v is one.
+func zeroOf(v reflect.Value, text string) string {
+	if text == "0" && v.Type() == durationType {
+		return "0s"
+	}
+	return text
+}
+
+// compare orders two numbers of one type.
+func compare(a, b reflect.Value) int {
+	switch {
+	case a.CanInt():
+		return cmp.Compare(a.Int(), b.Int())
+	case a.CanUint():
+		return cmp.Compare(a.Uint(), b.Uint())
+	case a.CanFloat():
+		return cmp.Compare(a.Float(), b.Float())
+	}
+	return 0
+}
+
+// wantedBy names what kind of value belongs to a field, for faults that say
+// that a list is none.
+func wantedBy(v reflect.Value, f field) string {
+	switch {
+	case len(f.words) > 0:
+		return "one of " + strings.Join(f.words, ", ")
+	case v.Type() == durationType:
+		return "a duration; write 5s, 250ms or 1m30s"
+	case v.Kind() == reflect.Bool:
+		return "true or false"
+	case v.CanInt() || v.CanUint() || v.CanFloat():
+		if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); !ok {
+			return "a number"
+		}
+	}
+	return "one value; write it on this line as a text"
+}
+
+// seen is how a fault names the value of n: in quotes and shortened, or by its
+// variables where the environment had a part in it.
+func (d *decoder) seen(n *yaml.Node, text string) string {
+	e := d.made[n]
+	switch {
+	case e == nil:
+		return strconv.Quote(brief(withoutPassword(text)))
+	case len(e.names) == 1 && wholeVariable.MatchString(n.Value):
+		return "the value of ${" + e.names[0] + "}"
+	}
+	return "the value made of ${" + strings.Join(e.names, "} and ${") + "}"
+}
+
+var wholeVariable = regexp.MustCompile(`^\$\{[^{}]*\}$`)
+
+// describe names what kind of thing n is.
+func (d *decoder) describe(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case isNull(n):
+		return "nothing"
+	}
+	return strconv.Quote(brief(withoutPassword(n.Value)))
+}
+
+var (
+	plainWord  = regexp.MustCompile(`^[A-Za-z0-9_./-][A-Za-z0-9_./:=@%+-]*$`)
+	shellWords = regexp.MustCompile("[|&;<>$*`\"'~]")
+)
+
+// asList writes a text as the list that it should have been.
+func (d *decoder) asList(n *yaml.Node, text string, f field) string {
+	quoted := strconv.Quote(brief(withoutPassword(n.Value)))
+	words := strings.Fields(text)
+	switch {
+	case d.made[n] != nil || len(words) == 0 || len(text) > 200:
+		return "[" + quoted + "]"
+	case f.key == "command" && shellWords.MatchString(text):
+		return "[sh, -c, " + quoted + "], since no shell reads it otherwise"
+	case f.key != "command":
+		words = strings.FieldsFunc(withoutPassword(text), func(c rune) bool { return c == ' ' || c == ',' })
+	}
+	for i, w := range words {
+		if !plainWord.MatchString(w) || strings.HasSuffix(w, ":") || w == "-" {
+			words[i] = strconv.Quote(w)
+		}
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+// alternatives writes "a, b or c".
+func alternatives(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+var userInfo = regexp.MustCompile(`(://[^:/@\s]*):\S*@`)
+
+// withoutPassword hides the password of a URL.
+func withoutPassword(s string) string {
+	return userInfo.ReplaceAllString(s, "$1:...@")
+}
+
+var quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// withoutSecrets takes the environment's part in the value of n, and what is
+// below n, out of a message that another package made.
+func (d *decoder) withoutSecrets(n *yaml.Node, message string) string {
+	for _, e := range d.below(n) {
+		for i, name := range e.names {
+			value := e.values[i]
+			if value == "" {
+				continue
+			}
+			shown := "${" + name + "}"
+			message = strings.ReplaceAll(message, strconv.Quote(value), "the value of "+shown)
+			if len(value) >= 3 {
+				message = strings.ReplaceAll(message, value, shown)
+			}
+			// What a message quotes may be a part of the value.
+			message = quotedText.ReplaceAllStringFunc(message, func(q string) string {
+				if part, err := strconv.Unquote(q); err == nil && part != "" && strings.Contains(value, part) {
+					return `"..."`
+				}
+				return q
+			})
+		}
+	}
+	return oneLine(withoutPassword(message))
+}
+
+// below returns the expansions of n and of what is in it.
+func (d *decoder) below(n *yaml.Node) []*expansion {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if e := d.made[n]; e != nil {
+		return []*expansion{e}
+	}
+	var all []*expansion
+	for _, c := range n.Content {
+		if c.Kind != yaml.AliasNode || len(c.Alias.Content) == 0 { // no endless descent
+			all = append(all, d.below(c)...)
+		}
+	}
+	return all
+}
