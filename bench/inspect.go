@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// inspect finds out whether a gateway does the job that all of them are given:
+// only the public host is served, plain HTTP is redirected to https with path
+// and query kept, and answers carry the two security headers.
+func (b *bench) inspect(ctx context.Context, url string) error {
+	for _, tt := range []struct {
+		what   string
+		change func(*http.Request)
+		status int
+		header map[string]string
+	}{
+		{
+			"the page", func(*http.Request) {}, http.StatusOK,
+			map[string]string{"Strict-Transport-Security": "max-age=60", "X-Content-Type-Options": "nosniff"},
+		},
+		{
+			"a foreign host", func(r *http.Request) { r.Host = "evil.example" }, http.StatusBadRequest, nil,
+		},
+		{
+			"plain HTTP", func(r *http.Request) { r.Header.Del("X-Forwarded-Proto") }, http.StatusMovedPermanently,
+			map[string]string{"Location": "https://" + b.host + smallPath + "?a=b"},
+		},
+	} {
+		r, err := b.request(ctx, url)
+		if err != nil {
+			return err
+		}
+		r.URL.Path, r.URL.RawQuery = smallPath, "a=b"
+		tt.change(r)
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", tt.what, err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != tt.status {
+			return fmt.Errorf("%s: status %d, want %d", tt.what, answer.StatusCode, tt.status)
+		}
+		for name, want := range tt.header {
+			if got := answer.Header.Get(name); got != want {
+				return fmt.Errorf("%s: %s: %q, want %q", tt.what, name, got, want)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+	"time"
+)
+
+//go:embed conf/*
+var confFiles embed.FS
+
+// site is what every configuration is filled in with.
+type site struct {
+	Dir        string // for sockets, logs and process ids
+	Host       string // the public one
+	Upstream   string // address of the app
+	Listen     string // address of the proxy
+	Admin      string // address of hale's second listener
+	Log        string // access log file; empty: none
+	ProxyCPUs  int
+	LoadCPUs   int
+	Root       bool // nginx would change its user otherwise
+	ListenHost string
+	ListenPort string
+}
+
+// peer is one program of the comparison.
+type peer struct {
+	name    string
+	conf    string // file in conf/ that it is given; empty: none
+	argv    func(conf string, s site) []string
+	version []string // prints it
+	stdout  bool     // its access log goes to stdout
+}
+
+// Names of the peers that others are compared with or that are built here.
+const (
+	nginx = "nginx"
+	hale  = "hale serve"
+	plain = "httputil.ReverseProxy"
+	bare  = "bare net/http handler"
+)
+
+func gateways(bin string) []peer {
+	return []peer{
+		{
+			name: nginx, conf: "nginx.conf", version: []string{"nginx", "-v"},
+			argv: func(conf string, s site) []string {
+				return []string{"nginx", "-e", s.Dir + "/nginx.err", "-c", conf}
+			},
+		},
+		{
+			name: "HAProxy", conf: "haproxy.cfg", version: []string{"haproxy", "-v"}, stdout: true,
+			argv: func(conf string, _ site) []string { return []string{"haproxy", "-f", conf} },
+		},
+		{
+			name: hale, conf: "hale.yaml", version: []string{bin + "/hale", "version"},
+			argv: func(conf string, _ site) []string { return []string{bin + "/hale", "serve", "-c", conf} },
+		},
+		{
+			name: plain,
+			argv: func(_ string, s site) []string {
+				return []string{
+					bin + "/plainproxy",
+					"-listen", s.Listen, "-upstream", "http://" + s.Upstream, "-host", s.Host, "-log", s.Log,
+				}
+			},
+		},
+		{
+			name: "Caddy", conf: "Caddyfile", version: []string{"caddy", "version"},
+			argv: func(conf string, _ site) []string {
+				return []string{"caddy", "run", "--config", conf, "--adapter", "caddyfile"}
+			},
+		},
+	}
+}
+
+func bareHealth(bin string) peer {
+	return peer{name: bare, argv: func(_ string, s site) []string {
+		return []string{bin + "/barehealth", "-listen", s.Listen}
+	}}
+}
+
+func upstream() peer {
+	return peer{name: "upstream", conf: "upstream.conf", argv: func(conf string, s site) []string {
+		return []string{"nginx", "-e", s.Dir + "/upstream.err", "-c", conf}
+	}}
+}
+
+// missing is the program that the peer needs and this machine has not.
+func (p peer) missing() string {
+	program := p.argv("", site{})[0]
+	if _, err := exec.LookPath(program); err != nil {
+		return program
+	}
+	return ""
+}
+
+// start runs the peer on the CPUs and waits until it answers the probe with 200.
+// The time is what that took.
+func (p peer) start(ctx context.Context, s site, cpus cpuSet, probe *http.Request) (*process, time.Duration, error) {
+	conf, err := p.configure(s)
+	if err != nil {
+		return nil, 0, fmt.Errorf("configure %s: %w", p.name, err)
+	}
+	stdout := ""
+	if p.stdout {
+		stdout = s.Log
+	}
+	began := time.Now()
+	proc, err := start(p.name, cpus.String(), stdout, p.argv(conf, s)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := await(ctx, proc, probe); err != nil {
+		proc.stop()
+		return nil, 0, fmt.Errorf("%w\n%s", err, bytes.TrimSpace(proc.out.Bytes()))
+	}
+	return proc, time.Since(began), nil
+}
+
+// configure writes the peer's configuration file.
+func (p peer) configure(s site) (path string, err error) {
+	if p.conf == "" {
+		return "", nil
+	}
+	t, err := template.ParseFS(confFiles, "conf/"+p.conf)
+	if err != nil {
+		return "", err
+	}
+	if s.ListenHost, s.ListenPort, err = net.SplitHostPort(s.Listen); err != nil {
+		return "", err
+	}
+	f, err := os.Create(filepath.Join(s.Dir, p.conf))
+	if err != nil {
+		return "", err
+	}
+	if err := t.Execute(f, s); err != nil {
+		f.Close()
+		return "", err
+	}
+	return f.Name(), f.Close()
+}
+
+// await asks until the answer is 200.
+func await(ctx context.Context, proc *process, probe *http.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	last := "no answer yet"
+	for {
+		if err := proc.ended(); err != nil {
+			return err
+		}
+		r, err := client.Do(probe.Clone(ctx))
+		if err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = r.Status
+		} else if ctx.Err() == nil {
+			last = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not serve: %w, last answer: %s", proc.name, ctx.Err(), last)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// freeAddress is a loopback address that nothing listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
