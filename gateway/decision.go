@@ -9,7 +9,7 @@ import (
 type Request struct {
 	Method   string
 	Host     string // Host header, or the target's if it is absolute; as sent
-	Path     string // of the target, escaped as sent
+	Path     string // of the target, escaped as sent; "*" for OPTIONS *
 	RawQuery string // of the target, as sent, without the "?"
 	// ForceQuery says that the target ended with a "?" and nothing after it.
 	ForceQuery bool
@@ -25,7 +25,8 @@ type Request struct {
 // Header is the header fields of a request.
 type Header interface {
 	// Each calls f with each field's name, in any case, and values. A name
-	// may come more than once.
+	// may come more than once. The values must stay as they are until the
+	// decision has been used.
 	Each(f func(name string, values []string))
 }
 
@@ -119,8 +120,9 @@ type Decision struct {
 	Response []Field
 }
 
-// Field is a header field, its name in canonical form.
-type Field struct{ Name, Value string }
+// Field is a header field, its name in canonical form. It is an alias, so that
+// engines can have the same type without importing this package.
+type Field = struct{ Name, Value string }
 
 // Edit applies Remove and Set to a header with canonical names, such as
 // net/http's Header.

@@ -7,21 +7,21 @@ import (
 
 // edit makes the edits of a request that is forwarded.
 func (g *Gateway) edit(d *Decision, r *Request, h *head, o *origin, asked host) {
-	e := edits{head: h, set: make([]Field, 0, 6)}
+	e := edits{set: make([]Field, 0, 6)}
 	for f := fieldUnknown + 1; f <= lastOwn; f++ {
-		e.remove(f)
+		e.remove(h, f)
 	}
 	if d.WebSocket = isWebSocket(r, h); d.WebSocket {
-		e.put(fieldConnection, "Upgrade")
-		e.put(fieldUpgrade, "websocket")
+		e.put(h, fieldConnection, "Upgrade")
+		e.put(h, fieldUpgrade, "websocket")
 	}
 	if h.has(fieldTE) {
 		// "trailers" is the one member that concerns the app too: gRPC
 		// servers ask for it.
 		if h.lists(fieldTE, "trailers") {
-			e.put(fieldTE, "trailers")
+			e.put(h, fieldTE, "trailers")
 		} else {
-			e.remove(fieldTE)
+			e.remove(h, fieldTE)
 		}
 	}
 	if h.has(fieldConnection) {
@@ -37,40 +37,40 @@ func (g *Gateway) edit(d *Decision, r *Request, h *head, o *origin, asked host) 
 	case d.Client.IsValid():
 		client = d.Client.String()
 	}
-	e.put(fieldForwardedFor, chain)
-	e.put(fieldRealIP, client)
-	e.put(fieldForwardedProto, d.Scheme)
+	e.put(h, fieldForwardedFor, chain)
+	e.put(h, fieldRealIP, client)
+	e.put(h, fieldForwardedProto, d.Scheme)
 	name, port := r.Host, asked.port
-	if h := g.believedHost(o, d.Scheme); h.name != "" {
-		name, port = o.host, h.port
+	if believed := g.believedHost(o, d.Scheme); believed.name != "" {
+		name, port = o.host, believed.port
 	}
-	e.put(fieldForwardedHost, name)
-	e.put(fieldForwardedPort, publicPort(o.port, port, d.Scheme))
-	e.put(fieldRequestID, d.RequestID)
+	e.put(h, fieldForwardedHost, name)
+	e.put(h, fieldForwardedPort, publicPort(o.port, port, d.Scheme))
+	e.put(h, fieldRequestID, d.RequestID)
 	d.Set, d.Remove = e.set, h.removed(e.removed)
 }
 
-// edits collects edits, leaving out those that would change nothing.
+// edits collects edits, leaving out those that would change nothing. It does
+// not hold the head that it compares with: that would move it to the heap.
 type edits struct {
-	head    *head
 	set     []Field
 	removed uint32 // a bit for each field
 }
 
 // put makes value the only one of a field; "" means no such field.
-func (e *edits) put(f field, value string) {
-	e.removed &^= 1 << f
+func (e *edits) put(h *head, f field, value string) {
 	if value == "" {
-		e.remove(f)
+		e.remove(h, f)
 		return
 	}
-	if v := e.head.values[f]; len(v) != 1 || v[0] != value {
+	e.removed &^= 1 << f
+	if v := h.values[f]; len(v) != 1 || v[0] != value {
 		e.set = append(e.set, Field{fieldNames[f], value})
 	}
 }
 
-func (e *edits) remove(f field) {
-	if e.head.has(f) {
+func (e *edits) remove(h *head, f field) {
+	if h.has(f) {
 		e.removed |= 1 << f
 	}
 }

@@ -191,18 +191,23 @@ func (g *Gateway) Decide(r *Request) Decision {
 		d.Close = true
 		return d
 	}
-	host, reason := readHost(r.Host, r.Proto)
+	host, reason, text := readHost(r.Host, r.Proto)
 	if reason != "" {
-		g.refuse(&d, reason, hostTexts[reason])
+		g.refuse(&d, reason, text)
 		d.Close = true
 		return d
 	}
 	if !g.hosts.allow(host, d.Scheme) {
 		if host.name == "" {
-			g.refuse(&d, NoHost, hostTexts[NoHost])
+			g.refuse(&d, NoHost, noHost)
 		} else {
-			g.refuse(&d, HostNotAllowed, "host \""+harmless(r.Host)+g.notHere)
+			g.refuse(&d, HostNotAllowed, "400: host \""+harmless(r.Host)+g.notHere)
 		}
+		return d
+	}
+	if r.Path == "*" {
+		// It asks what this server can do at all (RFC 9110, 9.3.7): anything.
+		d.Kind, d.Status, d.Response = Answer, 204, g.response.forwarded(d.Scheme)
 		return d
 	}
 	if g.redirect.status != 0 && d.Scheme != "https" {
@@ -216,11 +221,10 @@ func (g *Gateway) Decide(r *Request) Decision {
 }
 
 // refuse makes d an answer that says why.
-func (g *Gateway) refuse(d *Decision, reason Reason, text string) {
-	d.Kind, d.Reason, d.Status = Answer, reason, 400
+func (g *Gateway) refuse(d *Decision, reason Reason, body string) {
+	d.Kind, d.Reason, d.Status, d.Body = Answer, reason, 400, body
 	if reason == BadMethod {
 		d.Status = 501
 	}
-	d.Body = statusPrefix(d.Status) + text
 	d.Response = g.response.answered(d.Scheme)
 }

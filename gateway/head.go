@@ -257,19 +257,34 @@ func (h *head) lists(f field, element string) bool {
 	return false
 }
 
-func trim(s string) string { return strings.Trim(s, " \t") }
+// trim removes the spaces around a list's element (RFC 9110, 5.6.1).
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
 
 // refusal tells why a request with this head cannot be served, whatever the
 // settings; "" if it can.
 func (h *head) refusal(r *Request) (reason Reason, text string) {
 	if !servedMethod(r.Method) {
-		return BadMethod, "this method is not served here\n"
+		return BadMethod, "501: this method is not served here\n"
 	}
-	if r.Path == "" || r.Path[0] != '/' || !plainTarget(r.Path) || !plainTarget(r.RawQuery) {
-		return BadTarget, "the request's target is not a path and query; write spaces, controls and # as %20 and so on\n"
+	switch {
+	case r.Path == "*" && r.Method == "OPTIONS":
+	case r.Path == "" || r.Path[0] != '/':
+		return BadTarget, "400: the request's target is not a path that begins with a slash\n"
+	case !plainTarget(r.Path) || !plainTarget(r.RawQuery):
+		return BadTarget, "400: the request's target has a space, a control character or a #; write it as an escape, such as %20\n"
+	case !plainEscapes(r.Path):
+		return BadTarget, "400: the request's path has a % that begins no escape, or %00\n"
 	}
 	if v := h.values[fieldHost]; len(v) > 1 || len(v) == 1 && v[0] != r.Host {
-		return SeveralHosts, "the request names more than one host; send one Host header\n"
+		return SeveralHosts, "400: the request names more than one host; send one Host header\n"
 	}
 	// Most engines resolve lengths and take these fields out. In case one
 	// shows them: RFC 9112, 6.1 and 6.3, without the leniency.
@@ -277,9 +292,9 @@ func (h *head) refusal(r *Request) (reason Reason, text string) {
 	switch {
 	case len(te) == 0 && len(cl) == 0:
 	case len(te) > 0 && (len(cl) > 0 || len(te) > 1 || !strings.EqualFold(te[0], "chunked") || r.Proto == "HTTP/1.0"):
-		return AmbiguousLength, "the length of the request's body is ambiguous; send Transfer-Encoding: chunked alone, or Content-Length alone\n"
+		return AmbiguousLength, "400: the length of the request's body is ambiguous; send Transfer-Encoding: chunked alone, or Content-Length alone\n"
 	case len(te) == 0 && (len(cl) > 1 || !isDigits(cl[0])):
-		return AmbiguousLength, "the length of the request's body is ambiguous; send one Content-Length of digits only\n"
+		return AmbiguousLength, "400: the length of the request's body is ambiguous; send one Content-Length of digits only\n"
 	}
 	return "", ""
 }
@@ -329,6 +344,25 @@ func plainTarget(s string) bool {
 		}
 	}
 	return true
+}
+
+// plainEscapes tells whether each % in a path begins an escape, and none is the
+// end of a string in C, where some servers would end the path.
+func plainEscapes(path string) bool {
+	for {
+		i := strings.IndexByte(path, '%')
+		if i < 0 {
+			return true
+		}
+		path = path[i+1:]
+		if len(path) < 2 || !isHexDigit(path[0]) || !isHexDigit(path[1]) || path[:2] == "00" {
+			return false
+		}
+	}
+}
+
+func isHexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // removed lists the names of known fields, a bit for each, and strange ones.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
@@ -18,27 +17,26 @@ type host struct {
 // (RFC 1035, 2.3.4: 255 octets, which are 253 characters).
 const maxName = 253
 
-var hostTexts = map[Reason]string{
-	NoHost:  "the request names no host; send a Host header\n",
-	BadHost: "the Host header is not a host name or an address, with or without a port\n",
-}
+const noHost = "400: the request names no host; send a Host header\n"
 
 // readHost parses the Host of a request. It is strict, since what it lets
 // through is compared, logged, sent to the app and put into redirects: names
 // are letters, digits, dashes, underscores and dots; no user information,
 // no percent escapes, no lists, no zones.
-func readHost(s, proto string) (host, Reason) {
+//
+// Requests of HTTP/1.0 may do without a host: it was not known then.
+func readHost(s, proto string) (h host, reason Reason, text string) {
 	if s == "" {
-		if proto == "HTTP/1.0" || proto == "HTTP/0.9" {
-			return host{}, "" // was not yet needed then
+		if proto == "HTTP/1.0" {
+			return host{}, "", ""
 		}
-		return host{}, NoHost
+		return host{}, NoHost, noHost
 	}
 	h, ok := parseHost(s)
 	if !ok {
-		return host{}, BadHost
+		return host{}, BadHost, "400: the Host header is not a host name or an address, with or without a port\n"
 	}
-	return h, ""
+	return h, "", ""
 }
 
 func parseHost(s string) (h host, ok bool) {
@@ -117,7 +115,7 @@ func isHex(s string) bool {
 		return false
 	}
 	for i := 2; i < len(s); i++ {
-		if c := s[i] | 0x20; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+		if !isHexDigit(s[i]) {
 			return false
 		}
 	}
@@ -168,11 +166,4 @@ func harmless(s string) string {
 		b = append(b, "..."...)
 	}
 	return string(b)
-}
-
-func statusPrefix(status int) string {
-	if status == 400 {
-		return "400: "
-	}
-	return strconv.Itoa(status) + ": "
 }

@@ -36,7 +36,7 @@ func newRedirect(status, port int, m *mistakes) redirect {
 func (g *Gateway) sendToHTTPS(d *Decision, r *Request, asked host) {
 	name := g.redirectHost(asked)
 	if name == "" {
-		g.refuse(d, NoHost, hostTexts[NoHost])
+		g.refuse(d, NoHost, noHost)
 		return
 	}
 	d.Kind, d.Status = Redirect, g.redirect.status
@@ -44,7 +44,7 @@ func (g *Gateway) sendToHTTPS(d *Decision, r *Request, asked host) {
 		d.Status = g.redirect.other
 	}
 	d.Location = location(name, g.redirect.port, r)
-	d.Body = statusPrefix(d.Status) + "this site is served over https\n"
+	d.Body = "this site is served over https\n"
 	d.Response = g.response.redirect
 }
 
