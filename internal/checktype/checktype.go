@@ -2,7 +2,17 @@
 // new type is a package under checks/ and a row here.
 package checktype
 
-import "hale/checks"
+import (
+	"hale/checks"
+	"hale/checks/disk"
+	"hale/checks/env"
+	"hale/checks/exec"
+	"hale/checks/file"
+	"hale/checks/http"
+	"hale/checks/memory"
+	"hale/checks/page"
+	"hale/checks/tcp"
+)
 
 // Type is one row: a type of check.
 type Type struct {
@@ -10,18 +20,33 @@ type Type struct {
 	Summary string // what it asks, in a sentence
 
 	// New returns a pointer to the type's options with the site's defaults in
-	// place, for the configuration to fill in by their yaml tags.
+	// place, for the configuration to fill in by their yaml tags. What Validate
+	// says of a value, it says in double quotes: a value from the environment is
+	// found by them and hidden.
 	New func(Site) checks.Check
 }
 
 // Site is what a check may take for granted about the app it is to check.
 type Site struct {
 	AppURL string // where the app answers, as app.url; empty for a sidecar
-	Host   string // the app's public name: the first exact one of hosts.allow; may be empty
+	Host   string // the app's public name, from hosts.allow; may be empty
 	Dir    string // directory of hale.yaml, to which relative file names relate
+
+	// Lookup finds a variable of the app's environment; nil means that of this
+	// process.
+	Lookup func(name string) (value string, ok bool)
 }
 
 // Types returns the table, in the order in which it is to be shown.
 func Types() []Type {
-	return []Type{}
+	return []Type{
+		{"page", "The app answers for a page as it should, asked in the way of a user behind the load balancer.", func(s Site) checks.Check { return &page.Check{URL: s.AppURL, Host: s.Host} }},
+		{"http", "Another service answers over HTTP as it should.", func(Site) checks.Check { return &http.Check{} }},
+		{"tcp", "A TCP port, or a unix socket, takes connections, and says what is expected.", func(Site) checks.Check { return &tcp.Check{} }},
+		{"exec", "A program ends with exit code 0; 1 warns, as Nagios plugins do.", func(s Site) checks.Check { return &exec.Check{Dir: s.Dir} }},
+		{"env", "Environment variables are set, and look as they should.", func(s Site) checks.Check { return &env.Check{Lookup: s.Lookup} }},
+		{"file", "A file is there, or is not; holds what it should; is not too old.", func(s Site) checks.Check { return &file.Check{Dir: s.Dir} }},
+		{"disk", "A file system has room, and inodes.", func(Site) checks.Check { return &disk.Check{} }},
+		{"memory", "The machine, or the control group that this process is in, has memory left.", func(Site) checks.Check { return &memory.Check{} }},
+	}
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 
@@ -66,9 +66,11 @@ func (c *Config) BuildChecks() ([]health.Check, func() error) {
 	}
 }
 
-// Site returns what the checks take for granted.
-func (c *Config) Site() checktype.Site {
-	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: filepath.Dir(c.File)}
+// site is what the checks take for granted. The app and the hosts have been
+// decoded before them.
+func (d *decoder) site() checktype.Site {
+	c := d.config
+	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: d.dir, Lookup: d.env.lookup}
 }
 
 // public returns the name that users know the app by: the first exact one that
@@ -78,7 +80,10 @@ func (h *Hosts) public() string {
 	for _, p := range h.Allow {
 		name, isDomain := strings.CutPrefix(string(p), ".")
 		switch {
-		case name == "*":
+		case !strings.ContainsFunc(name, unicode.IsLetter) || strings.Contains(name, "]"):
+			// "*", an address or a network.
+		case strings.Count(name, ":") > 1 || strings.Contains(name, "/"):
+			// One in IPv6.
 		case !isDomain:
 			return name
 		case domain == "":
@@ -96,7 +101,7 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 		return
 	}
 	common := keysOf(reflect.TypeFor[Check]())
-	d.fields(m, reflect.ValueOf(c).Elem(), common)
+	d.fields(m, reflect.ValueOf(c).Elem(), "a check", common)
 
 	t, known := d.checkType(c.Type)
 	if !known {
@@ -114,11 +119,11 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 	}
 
 	before := len(d.faults)
-	options := t.New(d.config.Site())
+	options := t.New(d.site())
 	v := reflect.ValueOf(options).Elem()
-	keys := append(slices.Clone(common), keysOf(v.Type())...)
-	d.fields(m, v, keys)
-	d.unknown(m, "a "+t.Name+" check", keys, func(key string) string { return d.otherType(t, key) })
+	keys, where := append(slices.Clone(common), keysOf(v.Type())...), "a check of type "+t.Name
+	d.fields(m, v, where, keys)
+	d.unknown(m, where, keys, func(key string) string { return d.otherType(t, key) })
 	if len(d.faults) == before {
 		d.invalid(m, options.Validate())
 	}
@@ -162,7 +167,7 @@ func (d *decoder) otherType(this checktype.Type, key string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("it is an option of %s checks, not of %s ones", alternatives(names), this.Name)
+	return fmt.Sprintf("it is for checks of type %s, not %s", alternatives(names), this.Name)
 }
 
 // optionKeys returns the keys of a type's own options.
@@ -178,10 +183,9 @@ func (d *decoder) invalid(m *mapping, err error) {
 		n, path := m.node, join(m.path, err.Key)
 		key, _, _ := strings.Cut(strings.ReplaceAll(err.Key, "[", "."), ".")
 		if p := m.find(key); p != nil {
-			n = p.value
-			for n.Kind == yaml.AliasNode {
-				n = n.Alias
-			}
+			n = target(p.value)
+		} else if d.bad["app"] || d.bad["hosts"] {
+			return // it may only lack the default that it has from there
 		}
 		if at, ok := d.nodes[path]; ok {
 			n = at

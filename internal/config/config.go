@@ -62,7 +62,7 @@ type App struct {
 	// Command that runs the app as Hale's child, as a list of words. No shell reads it. Absent: something else runs the app.
 	Command []string `yaml:"command"`
 	// Commands to run in order before the app starts, such as migrations. The first that fails stops everything.
-	Before []Step `yaml:"before"`
+	Before Steps `yaml:"before"`
 	// File of KEY=value lines as a shell would source them. Its variables are given to the app and to the commands before it, and ${NAME} in this file sees them as well.
 	EnvFile string `yaml:"env_file"`
 	// Variables without which the app must not start. All missing ones are named in one message.
@@ -81,18 +81,9 @@ const (
 	RestartOnFailure = "on-failure"
 )
 
-// Step is one command to run before the app. In hale.yaml it is a list of
-// words, or a mapping where it needs another user.
-type Step struct {
-	// The command, as a list of words. No shell reads it.
-	Command []string `yaml:"command" jsonschema:"required"`
-	// User to run it as; absent: that of the app (app.user).
-	User string `yaml:"user"`
-}
-
 // Hosts says which Host headers are accepted; others are answered 400.
 type Hosts struct {
-	// Names and addresses under which the app may be asked for. ".example.com" is example.com and all its subdomains, "*" is any. Absent: any.
+	// Names, addresses and networks under which the app may be asked for. ".example.com" is example.com and all its subdomains, "*" is any; with a port ("example.com:8443") only that port is allowed. Absent: any.
 	Allow []HostPattern `yaml:"allow"`
 	// Whether the instance's own addresses are allowed as well, for load balancers that put them into the Host header: auto finds them (EC2 and ECS metadata, network interfaces), file:PATH reads them from a file, off allows none.
 	InstanceAddress InstanceAddress `yaml:"instance_address,off" jsonschema:"default=auto"`
@@ -115,6 +106,8 @@ type Headers struct {
 	NoSniff bool `yaml:"nosniff" jsonschema:"default=true"`
 	// Adds X-Frame-Options, which says who may show the site in a frame: nobody (DENY) or the site itself (SAMEORIGIN).
 	FrameOptions string `yaml:"frame_options,off" jsonschema:"enum=DENY,enum=SAMEORIGIN"`
+	// Adds Referrer-Policy, which says how much of an address browsers tell other sites, such as same-origin.
+	ReferrerPolicy ReferrerPolicy `yaml:"referrer_policy,off"`
 }
 
 // Limits bound what one client can take.

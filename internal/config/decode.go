@@ -18,17 +18,21 @@ type decoder struct {
 	config    *Config
 	faults    []Fault
 
+	env   *environment
 	nodes map[string]*yaml.Node     // value of each key path decoded so far
 	bad   map[string]bool           // key paths that have a fault, and those above them
 	made  map[*yaml.Node]*expansion // values that the environment had a part in
 	work  int                       // values looked at, bounded against aliases of aliases
-
-	envFile envFile
 }
 
 // maxWork bounds how many values one file may come to with its aliases
 // followed. The largest sensible file has some thousands.
 const maxWork = 100_000
+
+// notYet are values of the documents that this version does not have.
+var notYet = map[string]string{
+	"health.shared_failure=quorum": "needs fleet, which this version does not have; write fail or warn",
+}
 
 // nodeDecoder is a type that reads its node itself.
 type nodeDecoder interface {
@@ -44,9 +48,9 @@ func (d *decoder) root(n *yaml.Node) {
 	if m == nil {
 		return
 	}
-	d.findEnvFile(m)
+	d.env = newEnvironment(d.options, d.envFileOf(n))
 	keys := keysOf(reflect.TypeFor[Config]())
-	d.fields(m, reflect.ValueOf(d.config).Elem(), keys)
+	d.fields(m, reflect.ValueOf(d.config).Elem(), "hale.yaml", keys)
 	d.unknown(m, "hale.yaml", keys, d.belongsTo)
 	d.agree()
 }
@@ -76,15 +80,15 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// fields decodes the keys of m that struct v has. Known are all the keys that m
-// may have.
-func (d *decoder) fields(m *mapping, v reflect.Value, known []string) {
+// fields decodes the keys of m that struct v has. Where names what m is, known
+// are all the keys that it may have.
+func (d *decoder) fields(m *mapping, v reflect.Value, where string, known []string) {
 	for _, f := range fieldsOf(v.Type()) {
 		path := join(m.path, f.key)
 		p := m.take(f.key)
 		if p == nil {
 			if f.required && !m.misspelt(f.key, known) {
-				d.fault(m.node, path, "is missing; add it")
+				d.fault(m.node, path, "is missing; %s needs it", where)
 			}
 			continue
 		}
@@ -130,9 +134,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f field, path string) {
 // follow returns what an alias stands for, and refuses tags that change what a
 // value is.
 func (d *decoder) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
-	for n.Kind == yaml.AliasNode && n.Alias != nil {
-		n = n.Alias
-	}
+	n = target(n)
 	if d.work++; d.work > maxWork {
 		if d.work == maxWork+1 {
 			d.fault(n, path, "the file comes to more than %d values with its aliases followed; use fewer", maxWork)
@@ -157,7 +159,7 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	keys := keysOf(v.Type())
-	d.fields(m, v, keys)
+	d.fields(m, v, path, keys)
 	d.unknown(m, path, keys, d.belongsTo)
 }
 
@@ -216,13 +218,13 @@ func (d *decoder) scalar(n *yaml.Node, wanted, path string) (string, bool) {
 	if e, ok := d.made[n]; ok { // through an alias
 		return e.text, true
 	}
-	lookup := d.lookup
+	lookup := d.env.lookup
 	if path == envFileKey {
-		lookup = d.lookupEnv
+		lookup = d.env.lookupProcess
 	}
 	e, err := expand(n.Value, lookup)
 	if err != nil {
-		d.fault(n, path, "%s", d.missing(err))
+		d.fault(n, path, "%s", d.env.whyMissing(err))
 		return "", false
 	}
 	if len(e.names) > 0 {
@@ -233,6 +235,10 @@ func (d *decoder) scalar(n *yaml.Node, wanted, path string) (string, bool) {
 
 // text sets v from a text and reports what is wrong with it.
 func (d *decoder) text(n *yaml.Node, v reflect.Value, f field, path, text string) {
+	if wrong := notYet[path+"="+text]; wrong != "" {
+		d.fault(n, path, "%s %s", d.seen(n, text), wrong)
+		return
+	}
 	if f.off && text == "off" {
 		v.SetZero()
 		return
@@ -242,22 +248,38 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, f field, path, text string
 		if f.off {
 			words = append(slices.Clone(words), "off")
 		}
-		out := "write " + alternatives(words)
-		if near := nearest(text, words); near != "" && d.made[n] == nil {
-			out = fmt.Sprintf("did you mean %s?", near)
+		if near := nearest(text, words); near != "" && !isDigits(near) && d.made[n] == nil {
+			d.fault(n, path, "%s is not known; did you mean %s?", d.seen(n, text), near)
+		} else {
+			d.fault(n, path, "%s is not known; write %s", d.seen(n, text), alternatives(words))
 		}
-		d.fault(n, path, "%s is not one of %s; %s", d.seen(n, text), strings.Join(words, ", "), out)
 		return
 	}
 	if err := setText(v, text); err != nil {
-		if wrong, ok := errors.AsType[valueError](err); ok {
-			d.fault(n, path, "%s %s", d.seen(n, text), string(wrong))
-		} else {
-			d.fault(n, path, "%s", d.withoutSecrets(n, err.Error()))
-		}
+		d.wrongText(n, v, path, text, err)
 		return
 	}
 	if wrong := f.bounds.check(v); wrong != "" {
 		d.fault(n, path, "%s %s", d.seen(n, text), wrong)
+	}
+}
+
+// secret is implemented by values that are never shown, wrong or not.
+type secret interface{ secret() }
+
+// wrongText reports a text that v refuses.
+func (d *decoder) wrongText(n *yaml.Node, v reflect.Value, path, text string, err error) {
+	wrong, own := errors.AsType[valueError](err)
+	_, hidden := v.Addr().Interface().(secret)
+	name, isName := strings.CutPrefix(text, "$")
+	switch {
+	case isName && variableName.MatchString(name):
+		d.fault(n, path, "%s is taken as it stands; a variable is written ${%s}", d.seen(n, text), name)
+	case own && hidden:
+		d.fault(n, path, "%s", string(wrong))
+	case own:
+		d.fault(n, path, "%s %s", d.seen(n, text), d.withoutSecrets(n, string(wrong)))
+	default:
+		d.fault(n, path, "%s", d.withoutSecrets(n, err.Error()))
 	}
 }

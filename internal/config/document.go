@@ -15,8 +15,8 @@ import (
 // document reads data as the one YAML document that it should be and returns
 // its top node, or nil after a fault that leaves nothing to decode.
 func (d *decoder) document(data []byte) *yaml.Node {
-	if line, column, ok := badByte(data); ok {
-		d.faultAt(line, column, "", "not a text in UTF-8; save the file as UTF-8")
+	if line, column, wrong := badByte(data); wrong != "" {
+		d.faultAt(line, column, "", wrong)
 		return nil
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
@@ -57,27 +57,29 @@ func isNull(n *yaml.Node) bool {
 }
 
 // badByte finds the first byte that is no UTF-8, or a control character that
-// YAML forbids: the reader reports neither with a position.
-func badByte(data []byte) (line, column int, found bool) {
+// YAML forbids, and says what is wrong with it: the reader reports neither with
+// a position.
+func badByte(data []byte) (line, column int, wrong string) {
+	const notUTF8 = "not a text in UTF-8; save the file as UTF-8"
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		return 1, 1, true // UTF-16: YAML allows it, but no editor's positions would fit
+		return 1, 1, notUTF8 // UTF-16, which YAML would allow
 	}
 	line, column = 1, 1
 	for i := 0; i < len(data); {
 		c, size := utf8.DecodeRune(data[i:])
 		switch {
-		case c == utf8.RuneError && size == 1,
-			c < ' ' && c != '\t' && c != '\n' && c != '\r',
-			c >= 0x7f && c < 0xa0 && c != 0x85,
-			c == 0xfffe, c == 0xffff:
-			return line, column, true
+		case c == utf8.RuneError && size == 1:
+			return line, column, notUTF8
 		case c == '\n':
 			line, column = line+1, 0
+		case c == '\t', c == '\r', c == 0x85: // allowed (YAML 1.2, rule c-printable)
+		case c < ' ', c >= 0x7f && c < 0xa0, c == 0xfffe, c == 0xffff:
+			return line, column, fmt.Sprintf("a control character (U+%04X) is no part of a text; take it away", c)
 		}
 		i += size
 		column++
 	}
-	return 0, 0, false
+	return 0, 0, ""
 }
 
 // syntaxFault reports what the YAML parser stumbled over. The parser's messages
@@ -118,7 +120,7 @@ func (d *decoder) syntaxFault(data []byte, err error) {
 			text = fmt.Sprintf("a key is not expected here; line %d wants a space after its colon", line)
 		}
 	case strings.Contains(msg, "expected key"), strings.Contains(msg, "expected '-' indicator"):
-		text = fmt.Sprintf("this line does not go on with what begins on line %d; indent it like the lines it belongs to", load.ContextMark.Line)
+		text = "this line does not fit what is above it; indent it like the keys or dashes that it belongs to"
 	case strings.Contains(msg, "unknown escape"):
 		text = `no such escape in "..."; write \\ for a backslash, or put the value into '...'`
 	case strings.Contains(msg, "max depth"):

@@ -2,11 +2,39 @@ package config
 
 import (
 	"reflect"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// decodeNode implements nodeDecoder: a step is its command alone, or a mapping.
+// Steps are the commands to run before the app, in order.
+type Steps []Step
+
+// Step is one of them. In hale.yaml it is a list of words, or a mapping where it
+// needs another user.
+type Step struct {
+	// The command, as a list of words. No shell reads it.
+	Command []string `yaml:"command" jsonschema:"required"`
+	// User to run it as; absent: that of the app (app.user).
+	User string `yaml:"user"`
+}
+
+// decodeNode implements nodeDecoder.
+func (s *Steps) decodeNode(d *decoder, n *yaml.Node, path string) {
+	if n.Kind == yaml.SequenceNode && len(n.Content) > 0 && !slices.ContainsFunc(n.Content, isNotWord) {
+		var command []string
+		d.list(n, reflect.ValueOf(&command).Elem(), field{key: "command"}, path)
+		if d.ok(path) {
+			d.fault(n, path, "is one command, not a list of commands; write [%s]", flowList(command))
+		}
+		return
+	}
+	d.list(n, reflect.ValueOf(s).Elem(), field{}, path)
+}
+
+func isNotWord(n *yaml.Node) bool { return target(n).Kind != yaml.ScalarNode }
+
+// decodeNode implements nodeDecoder.
 func (s *Step) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.MappingNode {
 		d.object(n, reflect.ValueOf(s).Elem(), path)

@@ -186,6 +186,8 @@ func (d *decoder) seen(n *yaml.Node, text string) string {
 	switch {
 	case e == nil:
 		return strconv.Quote(brief(withoutPassword(text)))
+	case e.text == "":
+		return "the empty value of ${" + strings.Join(e.names, "}${") + "}"
 	case len(e.names) == 1 && wholeVariable.MatchString(n.Value):
 		return "the value of ${" + e.names[0] + "}"
 	}
@@ -224,12 +226,19 @@ func (d *decoder) asList(n *yaml.Node, text string, f field) string {
 	case f.key != "command":
 		words = strings.FieldsFunc(withoutPassword(text), func(c rune) bool { return c == ' ' || c == ',' })
 	}
+	return flowList(words)
+}
+
+// flowList writes words as a YAML list on one line.
+func flowList(words []string) string {
+	quoted := make([]string, len(words))
 	for i, w := range words {
+		quoted[i] = w
 		if !plainWord.MatchString(w) || strings.HasSuffix(w, ":") || w == "-" {
-			words[i] = strconv.Quote(w)
+			quoted[i] = strconv.Quote(w)
 		}
 	}
-	return "[" + strings.Join(words, ", ") + "]"
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // alternatives writes "a, b or c".
@@ -278,9 +287,7 @@ func (d *decoder) withoutSecrets(n *yaml.Node, message string) string {
 
 // below returns the expansions of n and of what is in it.
 func (d *decoder) below(n *yaml.Node) []*expansion {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
+	n = target(n)
 	if e := d.made[n]; e != nil {
 		return []*expansion{e}
 	}

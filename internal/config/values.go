@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 
+	"hale/gateway"
 	"hale/internal/upstream"
 )
 
@@ -75,36 +78,23 @@ func (u *AppURL) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// HostPattern is an exact host name or address, ".domain" for a domain and all
-// below it, or "*". It is in lower case, without port and trailing dot.
+// HostPattern is one of the hosts that may be asked for, as gateway.Settings.Hosts
+// reads it.
 type HostPattern string
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (h *HostPattern) UnmarshalText(b []byte) error {
-	s := strings.ToLower(string(b))
-	switch {
-	case s == "*":
-	case strings.Contains(s, "://"):
-		return valueError("is a URL, not a host; write the name alone, such as example.com")
-	case strings.Contains(s, "/"):
-		return valueError("has a path or a network in it; write a name or one address, such as example.com or 10.0.0.1")
-	case strings.HasPrefix(s, "*."):
-		return valueError(`is not a host pattern; ".example.com" is a domain and all its subdomains`)
-	case strings.Contains(s, "*"):
-		return valueError(`is not a host pattern; "*" stands alone for any host, and ".example.com" for a domain and its subdomains`)
-	default:
-		name := strings.TrimSuffix(s, ".")
-		if host, _, err := net.SplitHostPort(name); err == nil && isHost(host) {
-			return valueError("has a port; write the host alone: any port is accepted")
-		}
-		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
-		if !isHost(strings.TrimPrefix(name, ".")) {
-			return valueError(`is not a host; write a name such as example.com, ".example.com" for it and its subdomains, an IP address, or "*"`)
-		}
-		s = name
+	*h = HostPattern(b)
+	return asGatewaySays(gateway.Settings{Hosts: []string{string(b)}})
+}
+
+// asGatewaySays returns what the gateway has against its settings.
+func asGatewaySays(s gateway.Settings) error {
+	_, err := gateway.New(s)
+	if wrong, ok := errors.AsType[*gateway.SettingError](err); ok {
+		return valueError(wrong.Problem)
 	}
-	*h = HostPattern(s)
-	return nil
+	return err
 }
 
 // InstanceAddress says where the instance's own addresses are learnt from:
@@ -142,22 +132,22 @@ func (p *HealthPath) UnmarshalText(b []byte) error {
 	switch {
 	case s == "":
 		return valueError("is no path; write /health")
-	case s[0] != '/':
-		return valueError("does not begin with a slash; write /health")
 	case strings.Trim(s, "/") == "":
-		return valueError("would hide every page of the app; write a path of its own, such as /health")
-	case strings.ContainsAny(s, "?#"):
-		return valueError("has a query or a fragment; write the path alone, such as /health")
-	case strings.Contains(s, "//") || strings.Contains(s+"/", "/./") || strings.Contains(s+"/", "/../"):
-		return valueError(`has "//", "/./" or "/../" in it; write a plain path, such as /health`)
-	}
-	for _, c := range s {
-		if c <= ' ' || c == '%' || c == '\\' || c > '~' {
-			return valueError("has a character that a URL must escape; write letters, digits, slashes, - and _, such as /health")
-		}
+		return valueError("would hide the app's home page; write a path of its own, such as /health")
+	case s[0] == '/' && (path.Clean(s) != strings.TrimSuffix(s, "/") || strings.Contains(s, "%")):
+		return valueError(`has doubled slashes, dots or escapes in it; write a plain path, such as /health`)
 	}
 	*p = HealthPath(strings.TrimSuffix(s, "/"))
-	return nil
+	return asGatewaySays(gateway.Settings{HealthPath: s})
+}
+
+// ReferrerPolicy is a value of the Referrer-Policy header.
+type ReferrerPolicy string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *ReferrerPolicy) UnmarshalText(b []byte) error {
+	*r = ReferrerPolicy(b)
+	return asGatewaySays(gateway.Settings{ReferrerPolicy: string(b)})
 }
 
 // Details says who sees the names and outputs of checks. Either Token is set,
@@ -179,8 +169,10 @@ const (
 // are 96 bits, too many to guess.
 const minToken = 16
 
-// UnmarshalText implements encoding.TextUnmarshaler. Its errors never repeat
-// the text, which may be a token.
+// secret implements secret: what is meant to be a token may be wrong.
+func (*Details) secret() {}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Details) UnmarshalText(b []byte) error {
 	s := string(b)
 	words := []string{DetailsNever, DetailsLoopback, DetailsPrivate, DetailsAlways}

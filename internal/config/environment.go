@@ -1,0 +1,96 @@
+package config
+
+import (
+	"errors"
+	"sync"
+
+	"go.yaml.in/yaml/v4"
+)
+
+const envFileKey = "app.env_file"
+
+// environment is the variables that the app will see: those of app.env_file,
+// then those of this process. It may be used by several goroutines at once,
+// since checks ask it too.
+type environment struct {
+	process  func(name string) (string, bool) // nil knows none
+	read     func(file string) (map[string]string, error)
+	file     string // app.env_file; empty means none
+	fromFile func() (map[string]string, error)
+}
+
+func newEnvironment(o Options, file string) *environment {
+	e := &environment{process: o.Env, read: o.EnvFile, file: file}
+	e.fromFile = sync.OnceValues(func() (map[string]string, error) {
+		if e.read == nil || e.file == "" {
+			return nil, nil
+		}
+		return e.read(e.file)
+	})
+	return e
+}
+
+// lookup finds a variable. A file that cannot be read matters only to a
+// variable that is nowhere else: see whyMissing.
+func (e *environment) lookup(name string) (string, bool) {
+	vars, _ := e.fromFile() //nolint:errcheck // see whyMissing
+	if value, ok := vars[name]; ok {
+		return value, true
+	}
+	return e.lookupProcess(name)
+}
+
+// lookupProcess finds a variable of this process.
+func (e *environment) lookupProcess(name string) (string, bool) {
+	if e.process == nil {
+		return "", false
+	}
+	return e.process(name)
+}
+
+// whyMissing adds to the error of a variable that is not there why app.env_file
+// could not tell.
+func (e *environment) whyMissing(err error) string {
+	if _, ok := errors.AsType[*variableError](err); ok {
+		if _, fileErr := e.fromFile(); fileErr != nil {
+			return err.Error() + "; " + envFileKey + " could not be read: " + oneLine(fileErr.Error())
+		}
+	}
+	return err.Error()
+}
+
+// envFileOf finds app.env_file ahead of everything else, since any value may
+// name its variables. What is wrong with it, decoding reports.
+func (d *decoder) envFileOf(root *yaml.Node) string {
+	n := child(child(root, "app"), "env_file")
+	if n == nil || n.Kind != yaml.ScalarNode || isNull(n) {
+		return ""
+	}
+	e, err := expand(n.Value, newEnvironment(d.options, "").lookupProcess)
+	if err != nil {
+		return ""
+	}
+	return d.inDir(e.text)
+}
+
+// child returns the value of a key of a mapping, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	n = target(n)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return target(n.Content[i+1])
+		}
+	}
+	return nil
+}
+
+// target returns what an alias stands for, or n itself.
+func target(n *yaml.Node) *yaml.Node {
+	for n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
