@@ -1,0 +1,47 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"hale/checks"
+)
+
+// ValidateMethod refuses a method that is not a token (RFC 9110, 9.1).
+func ValidateMethod(method string) error {
+	if method != "" && !token(method) {
+		return checks.Optionf("method", "%q is not an HTTP method: write GET or HEAD", method)
+	}
+	return nil
+}
+
+// ValidateHeaders refuses header fields that cannot be sent. Values are not
+// repeated: they may be secret.
+func ValidateHeaders(headers map[string]string) error {
+	var errs []error
+	for name, value := range headers {
+		switch {
+		case !token(name):
+			errs = append(errs, checks.Optionf("headers", "%q is not the name of a header field", name))
+		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			errs = append(errs, checks.Optionf("headers", "the value of %s holds a control character", http.CanonicalHeaderKey(name)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ValidateFollow refuses numbers of redirects that make no sense.
+func ValidateFollow(follow int) error {
+	if follow < 0 || follow > 20 {
+		return checks.Optionf("follow", "%d is not a number of redirects from 0 to 20", follow)
+	}
+	return nil
+}
+
+// token reports whether s is a token of RFC 9110, 5.6.2.
+func token(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}

@@ -1,0 +1,123 @@
+package sql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"hale/checks/internal/explain"
+)
+
+// openSQLite reads the file name as dj-database-url does: three slashes are
+// followed by a relative path, four by an absolute one. sqlite:FILE is as it
+// reads.
+func openSQLite(a *address, dir string) (*database, error) {
+	name := a.path
+	if a.host != "" || a.user != "" || a.password != "" {
+		return nil, errors.New("has a host, which SQLite does not: write sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
+	}
+	if name == "" || name == ":memory:" {
+		return nil, errors.New("names no file: write sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
+	}
+	if _, err := a.take(nil, []string{"mode", "cache"}); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	file, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
+	// Read-only: a check must neither create the file nor write to it.
+	dsn := url.URL{Scheme: "file", Path: file, RawQuery: "mode=ro"}
+	connector, err := sqlite.NewConnector(dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	return &database{
+		where: file,
+		connect: func(ctx context.Context) (driver.Conn, error) {
+			return connectSQLite(ctx, connector, file)
+		},
+		complaint: sqliteComplaint,
+		passing:   isLocked,
+		// A file that was replaced would go on being read through a connection
+		// that was opened before.
+		keep: false,
+	}, nil
+}
+
+// connectSQLite opens the file and reads its header. Opening alone does not
+// look at it, and neither does "select 1".
+func connectSQLite(ctx context.Context, connector driver.Connector, file string) (driver.Conn, error) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errIsDirectory
+	case info.Size() == 0:
+		// SQLite takes it for an empty database; the app would find no table.
+		return nil, errEmptyFile
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := first(ctx, conn, "pragma schema_version"); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+var (
+	errIsDirectory = errors.New("is a directory")
+	errEmptyFile   = errors.New("file is empty")
+)
+
+// isLocked reports whether another process is writing at this moment.
+func isLocked(err error) bool {
+	code, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (primary(code) == sqlite3.SQLITE_BUSY || primary(code) == sqlite3.SQLITE_LOCKED)
+}
+
+// primary is a result code without its extension
+// (https://www.sqlite.org/rescode.html).
+func primary(err *sqlite.Error) int { return err.Code() & 0xff }
+
+// sqliteComplaint says what is wrong with the file or the query.
+func sqliteComplaint(err error) string {
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch primary(failed) {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			return "database is locked by another process"
+		case sqlite3.SQLITE_NOTADB:
+			return "file is not a database"
+		case sqlite3.SQLITE_CORRUPT:
+			return "database is corrupted"
+		case sqlite3.SQLITE_CANTOPEN:
+			return fmt.Sprintf("cannot be opened by user id %d: needs the right to read it, and to write to its directory if it uses WAL", os.Getuid())
+		default:
+			return failed.Error()
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	case errors.Is(err, errIsDirectory), errors.Is(err, errEmptyFile):
+		return explain.Innermost(err)
+	}
+	return ""
+}
