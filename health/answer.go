@@ -83,7 +83,7 @@ func (h *Handler) Answer(q Query) Answer {
 	if t == targetNone {
 		return answer(q.Method, http.StatusNotFound, h.notFound)
 	}
-	if q.Method != http.MethodGet && q.Method != http.MethodHead {
+	if !isRead(q.Method) {
 		return answer(q.Method, http.StatusMethodNotAllowed, h.notAllowed)
 	}
 	f, err := chooseFormat(q.RawQuery, q.Accept, t)
@@ -116,6 +116,8 @@ func (h *Handler) Answer(q Query) Answer {
 		return answer(q.Method, code, a.text.brief)
 	}
 }
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // answer completes a document with its status, and drops its body for HEAD.
 func answer(method string, status int, d *document) Answer {

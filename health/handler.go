@@ -79,6 +79,9 @@ func NewHandler(m *Monitor, options HandlerOptions) (*Handler, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
+	if m == nil {
+		return nil, errors.New("health: new handler: no Monitor to answer from")
+	}
 	h := &Handler{
 		monitor:    m,
 		path:       strings.TrimSuffix(options.Path, "/"),
@@ -96,8 +99,7 @@ func NewHandler(m *Monitor, options HandlerOptions) (*Handler, error) {
 
 func (o *HandlerOptions) validate() error {
 	var faults []error
-	if u, err := url.Parse(o.Path); err != nil || u.Path != o.Path || u.EscapedPath() != o.Path ||
-		!strings.HasPrefix(o.Path, "/") || path.Clean(o.Path) != strings.TrimRight(o.Path, "/") && o.Path != "/" {
+	if !isCleanPath(o.Path) {
 		faults = append(faults, fmt.Errorf("path %q: must be a clean absolute path that needs no escaping, like %s", o.Path, DefaultPath))
 	}
 	if o.FailStatus < 400 || o.FailStatus > 599 {
@@ -110,6 +112,14 @@ func (o *HandlerOptions) validate() error {
 		faults = append(faults, errors.New("token: has a character that cannot be sent in an Authorization header; use letters, digits and -._~+/, with = at its end only"))
 	}
 	return errors.Join(faults...)
+}
+
+// isCleanPath reports whether p is an absolute path that is the same escaped,
+// unescaped and cleaned, but for a slash at its end.
+func isCleanPath(p string) bool {
+	u, err := url.Parse(p)
+	return err == nil && u.Path == p && u.EscapedPath() == p &&
+		strings.HasPrefix(p, "/") && (p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/"))
 }
 
 // ServeHTTP implements http.Handler. The client's address is that of the peer;
@@ -135,6 +145,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ServeMetrics answers with all metrics in OpenMetrics 1.0, whoever asks and at
 // whatever path: for an address that only operators reach.
 func (h *Handler) ServeMetrics(w http.ResponseWriter, r *http.Request) {
+	if !isRead(r.Method) {
+		answer(r.Method, http.StatusMethodNotAllowed, h.notAllowed).writeTo(w)
+		return
+	}
 	answer(r.Method, http.StatusOK, h.monitor.current().metrics.full()).writeTo(w)
 }
 

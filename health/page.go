@@ -112,7 +112,7 @@ func newPageCheck(r *Result, path string, now time.Time) pageCheck {
 	if r.Stuck {
 		about = append(about, "stuck")
 	}
-	if r.Last != r.Status && !r.Expired {
+	if r.Last != r.Status {
 		about = append(about, joinNonEmpty(": ", "last answer "+r.Last.String(), r.LastOutput))
 	}
 	c.About = strings.Join(about, " · ")

@@ -101,27 +101,20 @@ func (r *run) ask(ctx context.Context) {
 
 // judge turns what the check returned into an answer.
 func (r *run) judge(output string, err error) reply {
-	late := time.Since(r.started) > r.check.Timeout
+	late := time.Since(r.started) >= r.check.Timeout
 	a := reply{status: Pass, output: clean(output)}
-	switch {
-	case err == nil && late:
-		a.status, a.output = Fail, r.missed(a.output)
-		return a
-	case err == nil:
-		return a
-	case isWarning(err) && !late:
-		a.status = Warn
-	default:
+	if err != nil {
 		a.status = Fail
-	}
-	if a.output == "" {
-		a.output = clean(err.Error())
-	}
-	if a.status == Fail && (late || errors.Is(err, context.DeadlineExceeded)) {
-		if err == context.DeadlineExceeded && output == "" { //nolint:errorlint // only the bare error says nothing
-			a.output = ""
+		if isWarning(err) {
+			a.status = Warn
 		}
-		a.output = r.missed(a.output)
+		// The bare error of a context says less than we do.
+		if bare := err == context.DeadlineExceeded && late; a.output == "" && !bare { //nolint:errorlint // wrapped, it says more
+			a.output = clean(err.Error())
+		}
+	}
+	if late {
+		a.status, a.output = Fail, r.missed(a.output)
 	}
 	return a
 }
@@ -153,7 +146,7 @@ func (r *run) wait(ctx context.Context) (a reply, returned bool) {
 	case a = <-r.done:
 		return a, true
 	case <-timer.C:
-		return reply{Fail, context.Cause(ctx).Error(), time.Now(), time.Since(r.started)}, false
+		return reply{Fail, "no answer: " + context.Cause(ctx).Error(), time.Now(), time.Since(r.started)}, false
 	}
 }
 
