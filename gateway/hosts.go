@@ -104,12 +104,13 @@ func (s *hosts) add(pattern string) (problem string) {
 	if name == "" {
 		return "is not a domain; write its name after the dot"
 	}
+	if numeric, _ := checkName(name); numeric && domain {
+		return "is part of an address; write a network like 10.0.0.0/16, or whole addresses"
+	}
 	h, ok := parseHost(name)
 	switch {
 	case !ok:
 		return explain(name)
-	case h.addr.IsValid() && domain:
-		return "is part of an address; write a network like 10.0.0.0/16, or whole addresses"
 	case h.addr.IsValid():
 		s.addrs[h.addr] = s.addrs[h.addr].with(h.num)
 		return ""
