@@ -21,31 +21,38 @@ type Variable struct {
 
 // LoadEnv returns env with the variables that the environment file at path
 // sets, as a shell's `set -a; . path` would with that environment. See ParseEnv
-// for what a file may hold. An error names the file and the line, and never a
-// value.
+// for what a file may hold, and ReadEnv for errors.
 func LoadEnv(path string, env []string) ([]string, error) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("env_file %s does not exist: make it, or remove env_file: %w", path, fs.ErrNotExist)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("env_file %s may not be read by this user: %w", path, fs.ErrPermission)
-	case err != nil:
-		return nil, fmt.Errorf("env_file: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("env_file %s is not a regular file", path)
-	case info.Size() > maxEnvFile:
-		return nil, fmt.Errorf("env_file %s is %d bytes long; at most %d are read", path, info.Size(), maxEnvFile)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("env_file: %w", err)
-	}
-	variables, err := ParseEnv(path, text, func(name string) string { return valueOf(env, name) })
+	variables, err := ReadEnv(path, func(name string) string { return valueOf(env, name) })
 	if err != nil {
 		return nil, err
 	}
 	return setAll(env, variables), nil
+}
+
+// ReadEnv reads the environment file at path: see ParseEnv. An error names the
+// file, and the line where there is one, and never a value; that the file does
+// not exist is fs.ErrNotExist.
+func ReadEnv(path string, lookup func(string) string) ([]Variable, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("env_file %s: make it, or remove env_file: %w", path, fs.ErrNotExist)
+	case err != nil:
+		return nil, fmt.Errorf("env_file: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("env_file %s is not a regular file", path) // to open a pipe could block for ever
+	case info.Size() > maxEnvFile:
+		return nil, fmt.Errorf("env_file %s is %d bytes long; at most %d are read", path, info.Size(), maxEnvFile)
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("env_file %s: the user that hale runs as may not read it: %w", path, fs.ErrPermission)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("env_file: %w", err)
+	}
+	return ParseEnv(path, text, lookup)
 }
 
 // setAll returns env with variables in the place of those of the same name.
