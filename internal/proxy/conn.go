@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	smallBuffer = 4 << 10  // kept with each connection
+	largeBuffer = 32 << 10 // lent for the time of a large body
+)
+
+// long ago is a deadline that makes what is blocked return.
+var longAgo = time.Unix(1, 0)
+
+// conn is a connection to an upstream, with its buffers. One goroutine reads
+// and one writes at a time; interrupt may be called by any.
+type conn struct {
+	net.Conn
+	pool   *pool
+	reused bool      // has carried a request before
+	since  time.Time // when it became idle
+
+	// What was read and not used yet is in[r:w].
+	in    []byte
+	r, w  int
+	small []byte // in's place when in is lent a large buffer
+
+	out    []byte  // the head that is written
+	fields []Field // the head that was read
+
+	raw   syscall.RawConn // nil if the connection has none
+	look  func(fd uintptr)
+	found lookResult
+
+	mu          sync.Mutex // guards what follows, and the setting of deadlines
+	interrupted bool
+	readBy      time.Time
+}
+
+func newConn(nc net.Conn, p *pool) *conn {
+	c := &conn{Conn: nc, pool: p, in: make([]byte, smallBuffer)}
+	c.prepareLook()
+	return c
+}
+
+// interrupt makes reads and writes fail, those under way and those to come. A
+// connection is of no use afterwards.
+func (c *conn) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
+	_ = c.Conn.SetDeadline(longAgo)
+}
+
+// setDeadline bounds reads and writes alike.
+func (c *conn) setDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.interrupted {
+		c.readBy = t
+		_ = c.Conn.SetDeadline(t)
+	}
+}
+
+func (c *conn) setReadDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.interrupted && !t.Equal(c.readBy) {
+		c.readBy = t
+		_ = c.Conn.SetReadDeadline(t)
+	}
+}
+
+func (c *conn) setWriteDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.interrupted {
+		_ = c.Conn.SetWriteDeadline(t)
+	}
+}
+
+// buffered returns what was read and not used yet.
+func (c *conn) buffered() []byte { return c.in[c.r:c.w] }
+
+// skip marks the first n of the buffered bytes as used.
+func (c *conn) skip(n int) { c.r += n }
+
+var errBufferFull = errors.New("buffer full")
+
+// fill reads more. It returns errBufferFull when there is no room left, which
+// cannot happen when nothing is buffered.
+func (c *conn) fill() error {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	} else if c.w == len(c.in) && c.r > 0 {
+		c.w = copy(c.in, c.in[c.r:c.w])
+		c.r = 0
+	}
+	if c.w == len(c.in) {
+		return errBufferFull
+	}
+	n, err := c.Conn.Read(c.in[c.w:])
+	c.w += n
+	if n > 0 {
+		return nil // an error shows again with the next Read
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// grow makes room for more than is buffered, up to limit bytes in all.
+func (c *conn) grow(limit int) bool {
+	if len(c.in) >= limit {
+		return false
+	}
+	in := make([]byte, min(2*len(c.in), limit))
+	c.w = copy(in, c.buffered())
+	c.r, c.in = 0, in
+	return true
+}
+
+var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+// borrow lends the connection a large buffer, until restore.
+func (c *conn) borrow() {
+	if c.small != nil || len(c.in) >= largeBuffer {
+		return
+	}
+	large := largeBuffers.Get().(*[largeBuffer]byte)
+	c.w = copy(large[:], c.buffered())
+	c.r, c.small, c.in = 0, c.in, large[:]
+}
+
+// restore gives a lent buffer back, and one that grew to the collector. What
+// is still buffered is lost.
+func (c *conn) restore() {
+	if c.small != nil {
+		largeBuffers.Put((*[largeBuffer]byte)(c.in))
+		c.in, c.small = c.small, nil
+	}
+	if len(c.in) > smallBuffer {
+		c.in = make([]byte, smallBuffer)
+	}
+	if cap(c.out) > largeBuffer {
+		c.out = nil
+	}
+	c.r, c.w = 0, 0
+	clear(c.fields) // lets go of the answer's text
+	c.fields = c.fields[:0]
+}
+
+// lookResult is what a look at an idle connection found.
+type lookResult uint8
+
+const (
+	lookQuiet lookResult = iota // nothing to read: as it should be
+	lookDead                    // closed, broken, or something unasked came
+)
+
+// alive looks, without waiting, whether an idle connection can carry another
+// request. Servers close idle connections as they see fit, and a request that
+// crosses the closing is lost.
+func (c *conn) alive() bool {
+	if c.raw == nil {
+		return true // cannot be looked at: an in-memory connection of a test
+	}
+	c.found = lookDead
+	err := c.raw.Control(c.look)
+	return err == nil && c.found == lookQuiet
+}

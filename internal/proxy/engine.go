@@ -1,0 +1,174 @@
+// Package proxy is the engine that moves requests to upstreams and answers
+// back. What becomes of a request is for a Policy to decide; the engine moves
+// the bytes, and tells the policy what came of it.
+//
+// It has two halves. Towards clients, Server puts net/http's server behind a
+// guard (package guard), and Engine is its handler. Towards upstreams, it has
+// an HTTP/1.1 client of its own, made for this one purpose: connections are
+// kept and carry their buffers with them, a head is written in one piece, an
+// answer is read in place, and nothing is parsed twice. It speaks uwsgi
+// likewise.
+//
+// What it holds to, whatever the policy:
+//
+//   - A request goes to one upstream once. It is sent again only when a kept
+//     connection proves to have been closed meanwhile, no byte of an answer
+//     came, and the method is safe or nothing was sent; or when the policy
+//     asks and the request can be repeated.
+//   - An answer that ends early ends early for the client too: its connection
+//     is cut, never the answer made to look complete.
+//   - Header fields of one connection (RFC 9110, 7.6.1) stay there. Names with
+//     an underscore are dropped from requests, as nginx does: an app behind
+//     CGI's names cannot tell X_Forwarded_For from X-Forwarded-For.
+//   - Upgrade passes for any protocol but the versions of HTTP, above all h2c:
+//     what follows it would be requests that no policy sees.
+//   - A chunked body for a uwsgi upstream is read to its end first, since WSGI
+//     apps read CONTENT_LENGTH bytes and no more: into memory up to
+//     Settings.SpoolMemory, beyond that into a file without a name.
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hale/internal/upstream"
+)
+
+// Engine answers requests as its policy decides. It is an http.Handler, for
+// HTTP/1.1 by way of a Server. Make one with New.
+type Engine struct {
+	policy   Policy
+	log      *slog.Logger
+	settings atomic.Pointer[Settings]
+	closing  atomic.Bool // answers close their connections
+	dial     func(context.Context, upstream.Upstream) (net.Conn, error)
+	tunnels  tunnels
+
+	mu     sync.Mutex // guards the making of pools
+	closed bool
+	pools  atomic.Pointer[map[upstream.Upstream]*pool] // replaced, never changed
+}
+
+var _ http.Handler = (*Engine)(nil)
+
+// New returns an engine that asks the policy. A nil logger discards; the
+// engine logs only what no policy is told.
+func New(policy Policy, settings Settings, log *slog.Logger) *Engine {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		policy: policy,
+		log:    log,
+		dial:   func(ctx context.Context, u upstream.Upstream) (net.Conn, error) { return u.Dial(ctx) },
+	}
+	e.pools.Store(&map[upstream.Upstream]*pool{})
+	e.Configure(settings)
+	return e
+}
+
+// Configure changes the settings: for requests and connections that begin from
+// now on.
+func (e *Engine) Configure(settings Settings) { e.settings.Store(settings.withDefaults()) }
+
+// CloseAfterAnswer makes each answer the last one on its connection, or ends
+// that. While an instance drains, clients so move to another one by
+// themselves, and no connection is cut that a request could be on its way on.
+func (e *Engine) CloseAfterAnswer(on bool) { e.closing.Store(on) }
+
+// Forget closes the idle connections to an upstream that is used no more.
+func (e *Engine) Forget(u upstream.Upstream) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := *e.pools.Load()
+	p := old[u]
+	if p == nil {
+		return
+	}
+	pools := make(map[upstream.Upstream]*pool, len(old))
+	for k, v := range old {
+		if k != u {
+			pools[k] = v
+		}
+	}
+	e.pools.Store(&pools)
+	p.closeIdle(true)
+}
+
+// Close closes the idle connections to upstreams, and those in use when they
+// are done with. Upgraded connections are cut. It does not wait for requests:
+// Server.Shutdown does.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for _, p := range *e.pools.Load() {
+		p.closeIdle(true)
+	}
+	e.tunnels.cut()
+}
+
+// pool returns the pool of connections to an upstream.
+func (e *Engine) pool(u upstream.Upstream) *pool {
+	if p := (*e.pools.Load())[u]; p != nil {
+		return p
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := *e.pools.Load()
+	if p := old[u]; p != nil {
+		return p
+	}
+	p := &pool{upstream: u, dial: e.dial, closed: e.closed}
+	pools := make(map[upstream.Upstream]*pool, len(old)+1)
+	for k, v := range old {
+		pools[k] = v
+	}
+	pools[u] = p
+	e.pools.Store(&pools)
+	return p
+}
+
+// forward has the request answered by the action's upstream, trying again as
+// the policy asks. It returns the last try's error, and whether the client was
+// sent a head. Done has been called then.
+func (e *Engine) forward(ctx context.Context, req *request, ans answer, head *Head, action *Action, s *Settings) (err *Error, started bool) {
+	out := Outcome{}
+	for try := 1; ; try++ {
+		out = Outcome{Try: try}
+		x := exchange{engine: e, settings: s, req: req, answer: ans, out: &out}
+		err = e.try(ctx, &x, e.pool(action.Upstream))
+		out.Total = time.Since(head.Start)
+		if err != nil {
+			out.Err = err
+			if !x.started {
+				out.Status = err.Status()
+			}
+			consumed := x.up.done != nil && req.body != nil
+			out.CanRetry = !x.started && !consumed && ctx.Err() == nil && !isClientsFault(err.Kind)
+		}
+		if again := e.policy.Done(head, action, &out); !again || !out.CanRetry {
+			return err, x.started
+		}
+	}
+}
+
+// try makes one try, which a stale connection does not count against: then
+// the request is sent again over a new one.
+func (e *Engine) try(ctx context.Context, x *exchange, p *pool) *Error {
+	err := x.run(ctx, p, false)
+	if err == nil || !x.stale(err) || ctx.Err() != nil {
+		return err
+	}
+	if !x.req.canRepeat() || x.out.Sent && !x.req.safe() {
+		return err
+	}
+	x.out.Sent = false
+	x.up = upload{}
+	return x.run(ctx, p, true)
+}

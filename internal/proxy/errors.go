@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+
+	"hale/internal/upstream"
+)
+
+// What can go wrong, for errors.Is.
+var (
+	ErrConnect      = errors.New("cannot connect")           // 502, or 504 after ConnectTimeout
+	ErrTimeout      = errors.New("timed out")                // 504
+	ErrNoAnswer     = errors.New("no answer")                // 502: the connection ended before the answer's head did
+	ErrBadAnswer    = errors.New("invalid answer")           // 502: what came back is no HTTP/1.x
+	ErrCutOff       = errors.New("answer cut off")           // the answer's body ended early; the client's connection is cut
+	ErrClientGone   = errors.New("client gone")              // 499: nobody is left to answer
+	ErrBadRequest   = errors.New("bad request")              // 400: the body breaks its framing
+	ErrBodyTooLarge = errors.New("request body too large")   // 413
+	ErrBodyTimeout  = errors.New("request body timed out")   // 408
+	ErrHeadTooLarge = errors.New("request header too large") // 431: more than the upstream's protocol can carry
+	ErrSpool        = errors.New("cannot keep the request")  // 500: no room for a body of unknown length
+	ErrHandler      = errors.New("handler panicked")         // 500: in a Serve
+	ErrClosing      = errors.New("shutting down")            // an upgraded connection was cut at the shutdown's deadline
+)
+
+// StatusClientGone is the Outcome's status when the client left before it was
+// answered, as nginx logs it. It never goes over the wire.
+const StatusClientGone = 499
+
+// Error is why a request got no complete answer from its upstream.
+type Error struct {
+	Kind     error  // one of the Err variables
+	Op       string // what was being done: "connect", "read the answer's header", ...
+	Upstream upstream.Upstream
+	Err      error // the cause; may be nil
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Op != "" {
+		b.WriteString(e.Op)
+		if !e.Upstream.IsZero() {
+			fmt.Fprintf(&b, " (upstream %s)", e.Upstream)
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Kind.Error())
+	if e.Err != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Err.Error())
+	}
+	if hint := e.hint(); hint != "" {
+		b.WriteString(": ")
+		b.WriteString(hint)
+	}
+	return b.String()
+}
+
+// Unwrap makes the kind and the cause known to errors.Is and errors.As.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Err}
+}
+
+// hint is the way out, where the cause shows one.
+func (e *Error) hint() string {
+	switch {
+	case !errors.Is(e.Kind, ErrConnect):
+		return ""
+	case errors.Is(e.Err, syscall.ECONNREFUSED):
+		return "is the app running, and listening there?"
+	case errors.Is(e.Err, syscall.ENOENT):
+		return "the app has not made its socket: is it running, with the same path?"
+	case errors.Is(e.Err, syscall.EACCES):
+		return "let this user write to the app's socket"
+	case errors.Is(e.Err, syscall.EAGAIN):
+		return "the socket's queue is full: the app accepts too slowly"
+	}
+	return ""
+}
+
+// Status is the status a client is answered with when err is why there is no
+// answer.
+func (e *Error) Status() int {
+	switch e.Kind {
+	case ErrTimeout:
+		return http.StatusGatewayTimeout
+	case ErrConnect:
+		if isTimeout(e.Err) {
+			return http.StatusGatewayTimeout
+		}
+		return http.StatusBadGateway
+	case ErrClientGone:
+		return StatusClientGone
+	case ErrBadRequest:
+		return http.StatusBadRequest
+	case ErrBodyTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case ErrBodyTimeout:
+		return http.StatusRequestTimeout
+	case ErrHeadTooLarge:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case ErrSpool, ErrHandler:
+		return http.StatusInternalServerError
+	default:
+		return http.StatusBadGateway
+	}
+}
+
+// page is what a person is told in place of an answer. It names neither
+// addresses nor causes that concern the site's operator alone: those are in
+// the log, under the request id.
+func page(status int, reason, requestID string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s\n\n", status, statusText(status))
+	if reason == "" {
+		reason = pageReason(status)
+	}
+	if reason != "" {
+		b.WriteString(reason)
+		b.WriteString("\n")
+	}
+	if requestID != "" {
+		fmt.Fprintf(&b, "\nRequest id: %s\n", requestID)
+	}
+	return b.String()
+}
+
+func pageReason(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return "The request is not valid HTTP."
+	case http.StatusMethodNotAllowed:
+		return "This method is not supported here."
+	case http.StatusRequestTimeout:
+		return "The request did not arrive in time."
+	case http.StatusRequestEntityTooLarge:
+		return "The request's body is larger than this site accepts."
+	case http.StatusRequestURITooLong:
+		return "The address is longer than this site accepts."
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return "The request's header is larger than this site accepts. Clearing the site's cookies may help."
+	case http.StatusInternalServerError:
+		return "The request could not be handled."
+	case http.StatusBadGateway:
+		return "The application behind this site did not give a valid answer. Please try again in a moment."
+	case http.StatusGatewayTimeout:
+		return "The application behind this site did not answer in time. Please try again in a moment."
+	}
+	return ""
+}
+
+func statusText(status int) string {
+	if t := http.StatusText(status); t != "" {
+		return t
+	}
+	return "Error"
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &ne) && ne.Timeout()
+}

@@ -1,0 +1,413 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"hale/internal/proxy/guard"
+	"hale/internal/uwsgi"
+)
+
+// answer is where an upstream's answer goes: the client, by way of whatever
+// server it is connected to. One goroutine calls it.
+type answer interface {
+	// inform sends a 1xx answer, before the head.
+	inform(status int, fields []Field)
+	// begin sends the head, or keeps it until the first Flush. With last, the
+	// connection is closed after this answer.
+	begin(h *answerHead, last bool)
+	io.Writer
+	Flush() error
+	// trailer gives the fields after the body.
+	trailer(fields []Field)
+	// upgrade sends the head of a 101 and hands over the client's connection.
+	upgrade(h *answerHead) (clientConn, error)
+}
+
+// exchange is one try to have a request answered by an upstream.
+type exchange struct {
+	engine   *Engine
+	settings *Settings
+	req      *request
+	answer   answer
+	out      *Outcome
+
+	conn    *conn
+	uwsgi   bool
+	begun   time.Time
+	packet  int  // size of uwsgi's variables
+	started bool // the client was sent a head
+	gotByte bool // something of the answer came
+
+	up upload
+}
+
+// most1xx bounds the interim answers to one request; more are a fault.
+const most1xx = 16
+
+// run does it all: it returns when the client has its answer, or an error says
+// why not, and no goroutine is left.
+func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
+	x.begun = time.Now()
+	x.uwsgi = p.upstream.UWSGI()
+	x.out.Upstream = p.upstream
+	if err := x.connect(ctx, p, fresh); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, x.conn.interrupt)
+	var h answerHead
+	again, err := x.converse(&h)
+	if !stop() && err != nil && context.Cause(ctx) != nil && !isClientsFault(err.Kind) {
+		err = x.fail(ErrClientGone, err.Op, context.Cause(ctx))
+	}
+	if err == nil && again {
+		p.put(x.conn, x.settings.IdleConns, x.settings.IdleConnTimeout)
+		return nil
+	}
+	x.conn.Close()
+	return err
+}
+
+func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
+	if !fresh && !x.uwsgi {
+		// What can be sent again need not be looked at twice: a connection used
+		// a moment ago is alive, and if not, little is lost.
+		x.conn = p.get(!x.req.safe() || !x.req.canRepeat())
+	}
+	if x.out.Reused = x.conn != nil; x.out.Reused {
+		return nil
+	}
+	var err error
+	x.conn, err = p.connect(ctx, x.settings.ConnectTimeout)
+	x.out.Connect = time.Since(x.begun)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return x.fail(ErrClientGone, "connect", context.Cause(ctx))
+	default:
+		return x.fail(ErrConnect, "connect", err)
+	}
+}
+
+// converse sends the request and relays the answer. It reports whether the
+// connection can carry another request.
+func (x *exchange) converse(h *answerHead) (reusable bool, err *Error) {
+	if err := x.send(); err != nil {
+		return false, err
+	}
+	defer func() {
+		// The answer is there, or never will be; who still sends is stopped.
+		if !x.up.finish(x) {
+			reusable = false
+		}
+		x.out.BytesIn = x.up.read
+		if err != nil && x.up.err != nil {
+			err = x.up.err // the cause of it
+		}
+	}()
+	if err := x.readHead(h); err != nil {
+		return false, err
+	}
+	if h.status == 101 {
+		return false, x.tunnel(h)
+	}
+	if err := x.relay(h); err != nil {
+		return false, err
+	}
+	return h.keepAlive && !x.uwsgi && len(x.conn.buffered()) == 0, nil
+}
+
+// send sends the head, and the body if it is short; a long one is begun, and
+// goes on while the answer is read.
+func (x *exchange) send() *Error {
+	c, r := x.conn, x.req
+	c.out = c.out[:0]
+	if x.uwsgi {
+		var err error
+		if c.out, err = r.appendUWSGI(c.out); err != nil {
+			if errors.Is(err, uwsgi.ErrBadPath) {
+				return x.fail(ErrBadRequest, "encode the request", err)
+			}
+			return x.fail(ErrHeadTooLarge, "encode the request", err)
+		}
+		x.packet = len(c.out) - 4
+	} else {
+		c.out = r.appendHTTP(c.out)
+	}
+	c.out = append(c.out, r.small...)
+	c.setDeadline(time.Now().Add(x.settings.ResponseTimeout))
+	n, err := c.Write(c.out)
+	x.out.Sent = x.out.Sent || n > 0
+	if err != nil {
+		// An answer may have come before, "408" or "431" for one; but a stale
+		// connection has none, so it is not waited for.
+		if isTimeout(err) {
+			return x.fail(ErrTimeout, "send the request", err)
+		}
+		if !x.out.Reused && n > 0 {
+			return nil // see what the answer says
+		}
+		return x.fail(ErrNoAnswer, "send the request", err)
+	}
+	if r.spooled != nil || r.body != nil && (!r.expect || x.uwsgi) {
+		x.up.start(x)
+	}
+	return nil
+}
+
+// readHead reads the answer's head, past the interim ones.
+func (x *exchange) readHead(h *answerHead) *Error {
+	c := x.conn
+	waiting := x.req.expect && !x.uwsgi && x.req.body != nil
+	if waiting {
+		c.setReadDeadline(time.Now().Add(x.settings.ContinueTimeout))
+	}
+	for interim := 0; ; {
+		err := c.readHead(h, x.req.method, x.settings.ResponseHeaderSize)
+		x.gotByte = x.gotByte || err == nil || len(c.buffered()) > 0
+		switch {
+		case err != nil && waiting && isTimeout(err) && !x.clientLeft():
+			// Many apps never say 100.
+			waiting = false
+			x.up.start(x)
+			continue
+		case err != nil:
+			return x.headFailed(err)
+		}
+		if h.status >= 200 || h.status == 101 {
+			x.up.answered()
+			x.out.Answered = true
+			x.out.FirstByte = time.Since(x.begun)
+			return nil
+		}
+		if interim++; interim > most1xx {
+			return x.fail(ErrBadAnswer, "read the answer's header", errors.New("too many interim answers"))
+		}
+		switch {
+		case h.status == 100 && waiting:
+			waiting = false
+			x.answer.inform(h.status, nil)
+			x.up.start(x)
+		case h.status != 100:
+			x.answer.inform(h.status, h.fields)
+		}
+	}
+}
+
+func (x *exchange) headFailed(err error) *Error {
+	const op = "read the answer's header"
+	var he *headError
+	switch {
+	case errors.As(err, &he):
+		return x.fail(ErrBadAnswer, op, he.err)
+	case isTimeout(err):
+		return x.fail(ErrTimeout, op, err)
+	case errors.Is(err, io.EOF):
+		err = errEmpty
+	}
+	if x.uwsgi && !x.gotByte {
+		err = &uwsgi.NoAnswerError{Size: x.packet, Err: err}
+	}
+	return x.fail(ErrNoAnswer, op, err)
+}
+
+// clientLeft reports whether the exchange was interrupted.
+func (x *exchange) clientLeft() bool {
+	x.conn.mu.Lock()
+	defer x.conn.mu.Unlock()
+	return x.conn.interrupted
+}
+
+// stale reports whether err is that of a connection which the upstream had
+// closed while it was idle.
+func (x *exchange) stale(err *Error) bool {
+	return x.out.Reused && errors.Is(err.Kind, ErrNoAnswer) && !x.gotByte && !x.started
+}
+
+func (x *exchange) fail(kind error, op string, cause error) *Error {
+	return &Error{Kind: kind, Op: op, Upstream: x.out.Upstream, Err: cause}
+}
+
+// isClientsFault reports whether the client's own doing ended the exchange.
+func isClientsFault(kind error) bool {
+	return kind == ErrBadRequest || kind == ErrBodyTooLarge || kind == ErrBodyTimeout
+}
+
+// upload sends a request's body while the answer is read. The zero value sends
+// nothing.
+type upload struct {
+	done chan struct{} // closed when the goroutine has ended; nil if none was started
+	err  *Error        // why it ended early; to be read after done
+	read int64         // bytes of the body, likewise
+
+	mu   sync.Mutex // guards what follows
+	over bool       // the answer's head came, so no deadline for it is set
+}
+
+func (u *upload) start(x *exchange) {
+	// While the body goes, the answer has all the time it wants: each write has
+	// its time-out. The answer's own begins with the last byte.
+	x.conn.setReadDeadline(time.Time{})
+	u.done = make(chan struct{})
+	go u.run(x)
+}
+
+// run is the goroutine that sends the body.
+func (u *upload) run(x *exchange) {
+	defer close(u.done)
+	if u.err = u.copy(x); u.err != nil {
+		if u.err.Kind != ErrNoAnswer {
+			x.conn.interrupt() // nothing good can come any more
+			return
+		}
+		// The upstream reads no more. It may have said why.
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.over {
+		x.conn.setReadDeadline(time.Now().Add(x.settings.ResponseTimeout))
+	}
+}
+
+// answered is called when the answer's head is there.
+func (u *upload) answered() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.over = true
+}
+
+// idle reports whether no upload is under way.
+func (u *upload) idle() bool {
+	if u.done == nil {
+		return true
+	}
+	select {
+	case <-u.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish stops the upload and waits for its goroutine. It reports whether the
+// whole body was sent.
+func (u *upload) finish(x *exchange) (complete bool) {
+	if u.done == nil {
+		u.read = int64(len(x.req.small))
+		return x.req.body == nil
+	}
+	if !u.idle() {
+		x.conn.interrupt()
+		if x.req.unblock != nil {
+			x.req.unblock()
+		}
+	}
+	<-u.done
+	return u.err == nil
+}
+
+const chunkRoom = 18 // for a chunk's size and its CRLF
+
+// copy sends the body, in chunks if its length is unknown.
+func (u *upload) copy(x *exchange) *Error {
+	large := largeBuffers.Get().(*[largeBuffer]byte)
+	defer largeBuffers.Put(large)
+	buf := large[:]
+	body := x.req.body
+	if x.req.spooled != nil {
+		body = x.req.spooled.reader()
+	}
+	chunks := x.req.length < 0
+	var deadline time.Time
+	for {
+		room := buf[chunkRoom : len(buf)-2]
+		n, err := body.Read(room)
+		u.read += int64(n)
+		if limit := x.settings.BodySize; limit >= 0 && u.read > limit {
+			return x.fail(ErrBodyTooLarge, "read the request's body", nil)
+		}
+		if err != nil && err != io.EOF {
+			return bodyError(err)
+		}
+		piece := room[:n]
+		if chunks && n > 0 {
+			piece = frameChunk(buf, n)
+		}
+		if n > 0 {
+			if now := time.Now(); deadline.Sub(now) < x.settings.StreamTimeout*3/4 {
+				deadline = now.Add(x.settings.StreamTimeout)
+				x.conn.setWriteDeadline(deadline)
+			}
+			if werr := x.write(piece); werr != nil {
+				return werr
+			}
+		}
+		if err == io.EOF {
+			return u.end(x, chunks)
+		}
+	}
+}
+
+// frameChunk makes a chunk of the n bytes at buf[chunkRoom:], with room to
+// spare before and after.
+func frameChunk(buf []byte, n int) []byte {
+	i := chunkRoom - 2
+	copy(buf[i:], "\r\n")
+	for size := n; size > 0; size >>= 4 {
+		i--
+		buf[i] = "0123456789abcdef"[size&15]
+	}
+	end := chunkRoom + n
+	copy(buf[end:], "\r\n")
+	return buf[i : end+2]
+}
+
+// end sends what follows a body: the last chunk and the trailer.
+func (u *upload) end(x *exchange, chunks bool) *Error {
+	if !chunks {
+		if u.read != x.req.length {
+			return bodyError(io.ErrUnexpectedEOF)
+		}
+		return nil
+	}
+	b := append(make([]byte, 0, 64), "0\r\n"...)
+	if x.req.trailer != nil {
+		for name, value := range x.req.trailer() {
+			if isName(name) && isValue(value) && !framesMessage(name) {
+				b = appendField(b, name, value)
+			}
+		}
+	}
+	return x.write(append(b, '\r', '\n'))
+}
+
+func (x *exchange) write(b []byte) *Error {
+	const op = "send the request's body"
+	_, err := x.conn.Write(b)
+	switch {
+	case err == nil:
+		return nil
+	case isTimeout(err):
+		return x.fail(ErrTimeout, op, err)
+	default:
+		return x.fail(ErrNoAnswer, op, err)
+	}
+}
+
+// bodyError says whose fault it is that a body could not be read.
+func bodyError(err error) *Error {
+	const op = "read the request's body"
+	var refusal *guard.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Status == 408, isTimeout(err):
+		return &Error{Kind: ErrBodyTimeout, Op: op, Err: err}
+	case errors.As(err, &refusal):
+		return &Error{Kind: ErrBadRequest, Op: op, Err: err}
+	default:
+		return &Error{Kind: ErrClientGone, Op: op, Err: err}
+	}
+}

@@ -1,0 +1,328 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"hale/internal/proxy/guard"
+)
+
+// This file is all that knows of net/http's server.
+
+// smallBody is up to what length a request's body is read before the request
+// is sent on. It then goes out with the head, in one write, and can be sent
+// again.
+const smallBody = 8 << 10
+
+// front is a request in the hands of net/http's server, and what it takes to
+// answer it. Fronts are used again.
+type front struct {
+	engine *Engine
+	w      http.ResponseWriter
+	r      *http.Request
+
+	head     Head
+	action   Action
+	req      request
+	fields   []Field // req.fields' place
+	small    []byte  // req.small's place
+	peer     *peer
+	hijacked bool
+	spooled  *spool // nil for all but chunked bodies to uwsgi
+
+	status  int   // that the client was answered with, by ourselves
+	written int64 // bytes of the body, likewise
+}
+
+var fronts = sync.Pool{New: func() any { return new(front) }}
+
+// ServeHTTP implements http.Handler.
+func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f := fronts.Get().(*front)
+	f.engine, f.w, f.r = e, w, r
+	defer f.release() // a cut answer panics, with http.ErrAbortHandler
+	f.serve()
+}
+
+func (f *front) release() {
+	clear(f.fields)
+	if f.hijacked && f.peer.ended != nil {
+		f.peer.ended()
+	}
+	if f.spooled != nil {
+		f.spooled.close()
+	}
+	fields, small := f.fields[:0], f.small[:0]
+	*f = front{fields: fields, small: small}
+	fronts.Put(f)
+}
+
+func (f *front) serve() {
+	e := f.engine
+	f.peer = peerOf(f.r)
+	f.head.Peer, f.head.Local, f.head.Start = f.peer.remote, f.peer.local, time.Now()
+	if f.r.Method == guard.StandIn && f.peer.conn != nil {
+		if refusal := f.peer.conn.Refused(); refusal != nil {
+			f.refuse(refusal)
+			return
+		}
+	}
+	f.fillHead()
+	if f.head.Method == http.MethodTrace || f.head.Method == http.MethodConnect {
+		// TRACE would show a page's script what its cookies are; CONNECT is for
+		// forward proxies.
+		f.action = Action{Kind: Answer}
+		f.plain(http.StatusMethodNotAllowed, "")
+		f.done(nil)
+		return
+	}
+	f.action = e.policy.Decide(&f.head)
+	switch f.action.Kind {
+	case Answer:
+		f.answer()
+		f.done(nil)
+	case Serve:
+		f.serveLocal()
+	case Forward:
+		f.forward()
+	default:
+		e.log.Error("policy took no decision", "kind", f.action.Kind.String())
+		f.plain(http.StatusInternalServerError, "")
+		f.done(nil)
+	}
+}
+
+// done tells the policy of what needed no upstream.
+func (f *front) done(err *Error) {
+	out := Outcome{Status: f.status, BytesOut: f.written, Total: time.Since(f.head.Start)}
+	if err != nil {
+		out.Err = err
+	}
+	f.engine.policy.Done(&f.head, &f.action, &out)
+}
+
+func (f *front) fillHead() {
+	r, h := f.r, &f.head
+	h.Method, h.Host, h.Proto, h.Header, h.TLS = r.Method, r.Host, r.Proto, r.Header, r.TLS != nil
+	h.Path, h.RawQuery, _ = strings.Cut(originForm(r.RequestURI), "?")
+}
+
+// originForm returns the path and query of a target, which may be an absolute
+// URL (RFC 9112, 3.2.2).
+func originForm(target string) string {
+	if target == "" || target[0] == '/' || target == "*" {
+		return target
+	}
+	_, rest, found := strings.Cut(target, "://")
+	if !found {
+		return target
+	}
+	i := strings.IndexAny(rest, "/?")
+	switch {
+	case i < 0:
+		return "/"
+	case rest[i] == '?':
+		return "/" + rest[i:]
+	default:
+		return rest[i:]
+	}
+}
+
+func (f *front) refuse(refusal *guard.Refusal) {
+	f.action = Action{Kind: Refused}
+	f.plain(refusal.Status, "The request is not accepted: "+refusal.Reason+".")
+	kind := ErrBadRequest
+	switch refusal.Status {
+	case http.StatusRequestTimeout:
+		kind = ErrBodyTimeout
+	case http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
+		kind = ErrHeadTooLarge
+	}
+	f.done(&Error{Kind: kind, Op: "read the request", Err: refusal})
+}
+
+// plain answers with a page of our own.
+func (f *front) plain(status int, reason string) {
+	h := f.w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	switch status {
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+	default:
+		f.closeAfter()
+	}
+	f.addResponse(h)
+	f.write(status, page(status, reason, f.action.RequestID))
+}
+
+func (f *front) answer() {
+	h := f.w.Header()
+	for _, field := range f.action.Response {
+		h.Add(field.Name, field.Value)
+	}
+	status := f.action.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	f.write(status, f.action.Body)
+}
+
+func (f *front) write(status int, body string) {
+	f.status = status
+	if f.engine.closing.Load() {
+		f.closeAfter()
+	}
+	allowed := status >= 200 && status != 204 && status != 304
+	if allowed {
+		f.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	f.w.WriteHeader(status)
+	if allowed && f.r.Method != http.MethodHead {
+		n, _ := io.WriteString(f.w, body) // a client that is gone is no news
+		f.written += int64(n)
+	}
+}
+
+// closeAfter makes this answer the last one on the client's connection.
+func (f *front) closeAfter() {
+	f.w.Header()["Connection"] = []string{"close"}
+	if f.peer.conn != nil {
+		f.peer.conn.LingerOnClose()
+	}
+}
+
+// addResponse adds the action's fields that the answer does not have.
+func (f *front) addResponse(h http.Header) {
+	for _, field := range f.action.Response {
+		name := textproto.CanonicalMIMEHeaderKey(field.Name)
+		if _, has := h[name]; !has {
+			h[name] = []string{field.Value}
+		}
+	}
+}
+
+// serveLocal lets the action's handler answer.
+func (f *front) serveLocal() {
+	f.addResponse(f.w.Header()) // which the handler may overwrite
+	if f.engine.closing.Load() {
+		f.closeAfter()
+	}
+	rec := &recorder{ResponseWriter: f.w, f: f}
+	err := f.callHandler(rec)
+	if err != nil && f.status == 0 {
+		clear(f.w.Header())
+		f.plain(http.StatusInternalServerError, "")
+	}
+	if f.status == 0 {
+		f.status = http.StatusOK
+	}
+	f.done(err)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (f *front) callHandler(w http.ResponseWriter) (err *Error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v != http.ErrAbortHandler {
+			f.engine.log.Error("handler panicked", "error", fmt.Sprint(v), "path", f.head.Path)
+		}
+		err = &Error{Kind: ErrHandler, Op: "serve", Err: errors.New("the handler panicked")}
+	}()
+	f.action.Handler.ServeHTTP(w, f.r)
+	return nil
+}
+
+// recorder notes what a handler answers.
+type recorder struct {
+	http.ResponseWriter
+	f *front
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.f.status == 0 && status >= 200 {
+		w.f.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.f.status == 0 {
+		w.f.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.f.written += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// forward sends the request on, and its answer back.
+func (f *front) forward() {
+	s := f.engine.settings.Load()
+	if err := f.fillRequest(s); err != nil {
+		f.plain(err.Status(), "")
+		f.done(err)
+		return
+	}
+	err, started := f.engine.forward(f.r.Context(), &f.req, (*netAnswer)(f), &f.head, &f.action, s)
+	switch {
+	case err == nil:
+	case started || err.Kind == ErrClientGone:
+		// Cut the connection: what the client has must not look complete.
+		panic(http.ErrAbortHandler)
+	default:
+		f.plain(err.Status(), "")
+	}
+}
+
+// peer is what is known of a client's connection.
+type peer struct {
+	remote, local netip.AddrPort
+	conn          *guard.Conn // nil without a guard
+	ended         func()      // to be called when an upgraded connection has ended; may be nil
+}
+
+type peerKey struct{}
+
+// peerOf returns what Server put into the connection's context, or what
+// net/http has to say.
+func peerOf(r *http.Request) *peer {
+	if p, ok := r.Context().Value(peerKey{}).(*peer); ok {
+		return p
+	}
+	p := new(peer)
+	p.remote, _ = netip.ParseAddrPort(r.RemoteAddr)
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		p.local = addrPort(a)
+	}
+	return p
+}
+
+// addrPort returns a TCP address's parts, IPv4 as such; the zero value for
+// others.
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

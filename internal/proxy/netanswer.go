@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"strconv"
+)
+
+// netAnswer is a front as the place where an upstream's answer goes.
+type netAnswer front
+
+var _ answer = (*netAnswer)(nil)
+
+func (f *netAnswer) inform(status int, fields []Field) {
+	h := f.w.Header()
+	for _, field := range fields {
+		h.Add(field.Name, field.Value)
+	}
+	f.w.WriteHeader(status)
+	for _, field := range fields {
+		h.Del(field.Name)
+	}
+}
+
+func (f *netAnswer) begin(a *answerHead, last bool) {
+	h := f.w.Header()
+	values := make([]string, len(a.fields))
+	for i, field := range a.fields {
+		name := textproto.CanonicalMIMEHeaderKey(field.Name)
+		if had, has := h[name]; has {
+			h[name] = append(had, field.Value)
+			continue
+		}
+		values[i] = field.Value
+		h[name] = values[i : i+1 : i+1]
+	}
+	(*front)(f).addResponse(h)
+	if a.length >= 0 {
+		h["Content-Length"] = []string{strconv.FormatInt(a.length, 10)}
+	}
+	if a.trailer != "" {
+		h["Trailer"] = []string{a.trailer}
+	}
+	if _, has := h["Content-Type"]; !has {
+		h["Content-Type"] = nil // net/http would guess
+	}
+	if last || f.engine.closing.Load() {
+		(*front)(f).closeAfter()
+	}
+	f.w.WriteHeader(a.status)
+}
+
+func (f *netAnswer) Write(p []byte) (int, error) { return f.w.Write(p) }
+
+func (f *netAnswer) Flush() error {
+	if fl, ok := f.w.(interface{ FlushError() error }); ok {
+		return fl.FlushError()
+	}
+	return http.NewResponseController(f.w).Flush()
+}
+
+func (f *netAnswer) trailer(fields []Field) {
+	// A trailer needs chunks, and net/http decides for them when it flushes.
+	_ = f.Flush()
+	h := f.w.Header()
+	for _, field := range fields {
+		h.Add(http.TrailerPrefix+textproto.CanonicalMIMEHeaderKey(field.Name), field.Value)
+	}
+}
+
+func (f *netAnswer) upgrade(a *answerHead) (clientConn, error) {
+	nc, rw, err := http.NewResponseController(f.w).Hijack()
+	if err != nil {
+		return clientConn{}, err
+	}
+	f.hijacked = true
+	read, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	client := clientConn{Conn: nc, rest: bytes.Clone(read)}
+	if c := f.peer.conn; c != nil {
+		inner, rest, err := c.Release()
+		if err != nil {
+			nc.Close()
+			return clientConn{}, err
+		}
+		client.Conn, client.rest = inner, append(client.rest, rest...)
+	}
+	head := append([]byte(nil), "HTTP/1.1 101 Switching Protocols\r\n"...)
+	head = appendField(head, "Connection", "Upgrade")
+	head = appendField(head, "Upgrade", a.upgrade)
+	for _, field := range a.fields {
+		head = appendField(head, field.Name, field.Value)
+	}
+	for _, field := range f.action.Response {
+		if !hasField(a.fields, field.Name) {
+			head = appendField(head, field.Name, field.Value)
+		}
+	}
+	if _, err := client.Write(append(head, '\r', '\n')); err != nil {
+		client.Close()
+		return clientConn{}, err
+	}
+	return client, nil
+}

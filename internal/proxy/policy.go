@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"hale/internal/upstream"
+)
+
+// A Policy decides what becomes of each request; the Engine does it. Its
+// methods are called by many goroutines at once.
+//
+// A policy knows a request by its Head and owes nothing to the server that
+// read it, so that it can be tested as a table and the server be changed.
+type Policy interface {
+	// Decide says what to do with a request. It does not wait for anything.
+	Decide(*Head) Action
+
+	// Done is told what came of the action, once for each try. Returning true
+	// asks for another try of a Forward, at the upstream that Done may have
+	// changed in the action; the engine makes it only if Outcome.CanRetry.
+	Done(*Head, *Action, *Outcome) (again bool)
+}
+
+// Head is the part of a request that a policy sees. It is valid until Done
+// returns false.
+type Head struct {
+	Method   string
+	Host     string // the Host field, or the authority of an absolute target (they never differ); may have a port
+	Path     string // escaped, as sent; "*" for OPTIONS *
+	RawQuery string // without the question mark
+	Proto    string // "HTTP/1.0" or "HTTP/1.1"
+	Header   Header // without Host
+
+	Peer  netip.AddrPort // zero if it came over a unix socket
+	Local netip.AddrPort // the address it came in at; zero likewise
+	TLS   bool           // whether it came over TLS
+
+	Start time.Time // when the head was complete
+}
+
+// Header gives access to a request's header fields. Names in canonical form
+// ("X-Forwarded-For") are found fastest. An http.Header is one.
+type Header interface {
+	Get(name string) string // the first value, or ""
+	Values(name string) []string
+}
+
+// Field is one header field.
+type Field struct {
+	Name, Value string
+}
+
+// Kind is what an Action does.
+type Kind uint8
+
+const (
+	Answer  Kind = iota + 1 // answer with Status, Response and Body
+	Serve                   // let Handler answer
+	Forward                 // send it to Upstream
+
+	// Refused is no action a policy takes: Done gets it for what was no valid
+	// request, and was answered so. Its Head has Peer, Local and Start alone.
+	Refused
+)
+
+// String returns the kind's name in lower case.
+func (k Kind) String() string {
+	switch k {
+	case Answer:
+		return "answer"
+	case Serve:
+		return "serve"
+	case Forward:
+		return "forward"
+	case Refused:
+		return "refused"
+	default:
+		return "none"
+	}
+}
+
+// Action is what to do with a request.
+type Action struct {
+	Kind Kind
+
+	Status int    // of an Answer; 0 means 200
+	Body   string // of an Answer
+
+	// Handler answers a Serve. A panic in it is logged and answered with 500.
+	Handler http.Handler
+
+	// The upstream to Forward to, and the edits of the request's header: Remove
+	// first, then Set, which replaces all fields of that name. Names may be in
+	// any case; a Host in Set changes the Host. The fields of one connection
+	// alone (RFC 9110, 7.6.1), and names with an underscore, never get through
+	// (see Engine); Set may put them back, but not those that frame a message.
+	Upstream upstream.Upstream
+	Set      []Field
+	Remove   []string
+
+	// Client is whom the app is to take for the client, and Scheme what by
+	// ("https" or "http"): uwsgi has variables for them. The zero values mean
+	// the peer and http.
+	Client netip.Addr
+	Scheme string
+
+	// Response fields are added to the answer, whoever gives it, unless it has
+	// fields of that name already. An Answer's own fields are these.
+	Response []Field
+
+	// RequestID is shown on the engine's own pages, such as 502.
+	RequestID string
+
+	// Data is the policy's own, to be found again in Done.
+	Data any
+}
+
+// Outcome is what came of an action, or of one try of it.
+type Outcome struct {
+	// Status is the status that the client is or will be answered with: 101
+	// for an upgrade, 499 if it left before there was one.
+	Status int
+
+	BytesIn  int64 // of the request's body that were read
+	BytesOut int64 // of the answer's body that were written; for an upgrade, of all that followed
+
+	// Connect is the time that connecting took, 0 if the connection was
+	// Reused; FirstByte the time until the answer's head was there, 0 if none
+	// came; both counted within this try. Total is the time since Head.Start.
+	Connect, FirstByte, Total time.Duration
+
+	// Upstream is who was asked, Try the number of this try, from 1.
+	Upstream upstream.Upstream
+	Try      int
+	Reused   bool // the connection had carried a request before
+
+	// Err is why there is no complete answer, nil if there is. It is an *Error.
+	Err error
+
+	// Sent says whether any byte of the request may have reached the upstream;
+	// Answered whether the upstream gave a whole head; CanRetry whether
+	// another try is possible: the client has seen nothing yet, and no part
+	// of the body is gone.
+	Sent, Answered, CanRetry bool
+}

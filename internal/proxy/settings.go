@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"cmp"
+	"time"
+
+	"hale/internal/proxy/guard"
+)
+
+// Settings are the engine's limits and time-outs. A zero field means its
+// default; a negative one, where the comment says so, none.
+type Settings struct {
+	// Towards clients.
+	HeaderSize    int           // of a request's head, in bytes: 64 KiB; more is 431
+	TargetSize    int           // of the request line, in bytes: 16 KiB; more is 414
+	BodySize      int64         // of a forwarded request's body, in bytes: 1 GiB; more is 413; negative: no limit
+	HeaderTimeout time.Duration // from a head's first byte to its last: 10 s; then 408
+	BodyTimeout   time.Duration // between two reads of a body, and two writes of an answer: 60 s
+	IdleTimeout   time.Duration // between two requests: 75 s, longer than the load balancer's 60 s
+
+	// Towards upstreams.
+	ConnectTimeout     time.Duration // 5 s; then 504
+	ResponseTimeout    time.Duration // from the request's last byte to the answer's head: 60 s; then 504
+	StreamTimeout      time.Duration // between two reads of an answer's body, or two writes of a request's: 60 s; not for event streams and upgrades
+	ContinueTimeout    time.Duration // how long to wait for "100 Continue" before sending the body all the same: 1 s
+	ResponseHeaderSize int           // of an answer's head, in bytes: 64 KiB; more is 502
+	IdleConns          int           // kept per upstream: 128; negative: none
+	IdleConnTimeout    time.Duration // how long one is kept: 60 s
+
+	// SpoolDir holds the bodies of unknown length for uwsgi upstreams that do
+	// not fit SpoolMemory bytes (64 KiB), as files without a name. Empty means
+	// the system's directory for temporary files.
+	SpoolDir    string
+	SpoolMemory int
+}
+
+func (s Settings) withDefaults() *Settings {
+	s.HeaderSize = cmp.Or(s.HeaderSize, 64<<10)
+	s.TargetSize = cmp.Or(s.TargetSize, 16<<10)
+	s.BodySize = cmp.Or(s.BodySize, 1<<30)
+	s.HeaderTimeout = cmp.Or(s.HeaderTimeout, 10*time.Second)
+	s.BodyTimeout = cmp.Or(s.BodyTimeout, 60*time.Second)
+	s.IdleTimeout = cmp.Or(s.IdleTimeout, 75*time.Second)
+	s.ConnectTimeout = cmp.Or(s.ConnectTimeout, 5*time.Second)
+	s.ResponseTimeout = cmp.Or(s.ResponseTimeout, 60*time.Second)
+	s.StreamTimeout = cmp.Or(s.StreamTimeout, 60*time.Second)
+	s.ContinueTimeout = cmp.Or(s.ContinueTimeout, time.Second)
+	s.ResponseHeaderSize = cmp.Or(s.ResponseHeaderSize, 64<<10)
+	s.IdleConns = cmp.Or(s.IdleConns, 128)
+	s.IdleConnTimeout = cmp.Or(s.IdleConnTimeout, 60*time.Second)
+	s.SpoolMemory = cmp.Or(s.SpoolMemory, 64<<10)
+	return &s
+}
+
+func (s *Settings) guard() guard.Limits {
+	return guard.Limits{
+		HeadSize:      s.HeaderSize,
+		LineSize:      s.TargetSize,
+		HeaderTimeout: s.HeaderTimeout,
+		BodyTimeout:   s.BodyTimeout,
+		IdleTimeout:   s.IdleTimeout,
+	}
+}

@@ -1,0 +1,145 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// clientConn is a client's connection after an upgrade.
+type clientConn struct {
+	net.Conn
+	rest []byte // read from it already
+}
+
+// halfCloseTime is how long an upgraded connection may stay open in one
+// direction after the other one ended.
+const halfCloseTime = 30 * time.Second
+
+// tunnel hands the client's connection and the upstream's to one another, and
+// returns when both have ended.
+func (x *exchange) tunnel(h *answerHead) *Error {
+	const op = "upgrade"
+	if x.req.upgrade == "" {
+		return x.fail(ErrBadAnswer, op, errors.New("101 without being asked to change protocols"))
+	}
+	if !strings.EqualFold(h.upgrade, x.req.upgrade) {
+		return x.fail(ErrBadAnswer, op, fmt.Errorf("101 for another protocol than the client asked for"))
+	}
+	x.conn.setDeadline(time.Time{})
+	x.started = true
+	x.out.Status = h.status
+	client, err := x.answer.upgrade(h)
+	if err != nil {
+		return x.fail(ErrClientGone, op, err)
+	}
+	t := &tunnel{client: client, upstream: x.conn}
+	if !x.engine.tunnels.add(t) {
+		t.cut()
+	}
+	in, out := t.run()
+	x.engine.tunnels.remove(t)
+	x.out.BytesIn, x.out.BytesOut = in, out
+	if t.wasCut.Load() {
+		return x.fail(ErrClosing, op, nil)
+	}
+	return nil
+}
+
+// tunnel is an upgraded connection: bytes in both directions.
+type tunnel struct {
+	client   clientConn
+	upstream *conn
+	wasCut   atomic.Bool
+}
+
+// cut ends the tunnel, whatever its state.
+func (t *tunnel) cut() {
+	t.wasCut.Store(true)
+	t.close()
+}
+
+func (t *tunnel) close() {
+	t.client.Close()
+	t.upstream.Close()
+}
+
+// run moves bytes until both directions have ended, and returns how many.
+func (t *tunnel) run() (in, out int64) {
+	defer t.close()
+	var wg sync.WaitGroup
+	wg.Go(func() { in = t.move(t.upstream.Conn, t.client.Conn, t.client.rest) })
+	out = t.move(t.client.Conn, t.upstream.Conn, t.upstream.buffered())
+	wg.Wait()
+	return in, out
+}
+
+// move copies one direction, after what was read from src already. At its end
+// dst is told; a failure ends the other direction as well.
+func (t *tunnel) move(dst, src net.Conn, rest []byte) int64 {
+	n := 0
+	var err error
+	if len(rest) > 0 {
+		n, err = dst.Write(rest)
+	}
+	total := int64(n)
+	if err == nil {
+		// On Linux two sockets are joined by splice(2), without a copy.
+		var m int64
+		m, err = io.Copy(dst, src)
+		total += m
+	}
+	half, ok := dst.(interface{ CloseWrite() error })
+	if err != nil || !ok || half.CloseWrite() != nil {
+		t.close()
+		return total
+	}
+	_ = dst.SetReadDeadline(time.Now().Add(halfCloseTime))
+	return total
+}
+
+// tunnels are those under way.
+type tunnels struct {
+	mu     sync.Mutex
+	active map[*tunnel]struct{}
+	closed bool
+}
+
+// add reports false when no tunnel may live on.
+func (s *tunnels) add(t *tunnel) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active == nil {
+		s.active = make(map[*tunnel]struct{})
+	}
+	s.active[t] = struct{}{}
+	return !s.closed
+}
+
+func (s *tunnels) remove(t *tunnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.active, t)
+}
+
+// count returns how many there are.
+func (s *tunnels) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.active)
+}
+
+// cut ends all of them, and those to come.
+func (s *tunnels) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for t := range s.active {
+		t.cut()
+	}
+}
