@@ -18,7 +18,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -88,11 +87,14 @@ func run(ctx context.Context, o options, log *slog.Logger, ready func(net.Addr))
 		return err
 	}
 
+	// The checks go on until the last request is answered.
 	checking, stopChecks := context.WithCancel(context.WithoutCancel(ctx))
-	var checks sync.WaitGroup
-	checks.Go(func() { err = errors.Join(err, monitor.Run(checking)) })
-	defer checks.Wait()
-	defer stopChecks()
+	checked := make(chan error, 1)
+	go func() { checked <- monitor.Run(checking) }()
+	defer func() {
+		stopChecks()
+		err = errors.Join(err, <-checked)
+	}()
 	return serve(ctx, o, gate.Middleware(answer, app), monitor, ready)
 }
 

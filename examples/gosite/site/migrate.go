@@ -46,7 +46,8 @@ func migrations() ([]migration, error) {
 	return all, nil
 }
 
-// Schema is where the database's schema is, and where the code needs it.
+// Schema is where the database's schema is and where the code needs it: the
+// numbers of the last migrations.
 type Schema struct {
 	Have, Want int
 }
@@ -94,6 +95,11 @@ func (m migration) apply(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// Schema returns the versions of the schema in the database and in the code.
+func (s *Site) Schema(ctx context.Context) (Schema, error) {
+	return s.book.schema(ctx)
 }
 
 func (b *book) schema(ctx context.Context) (Schema, error) {
