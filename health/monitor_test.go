@@ -27,6 +27,13 @@ const (
 
 func pass(context.Context) (string, error) { return "fine", nil }
 func fail(context.Context) (string, error) { return "", errors.New("refused") }
+
+// hangs ignores its context for half a minute.
+func hangs(context.Context) (string, error) {
+	time.Sleep(30 * time.Second)
+	return "", nil
+}
+
 func warn(context.Context) (string, error) { return "", health.Warnf("91%% used") }
 
 // monitor makes a Monitor and, until the test ends or stop is called, runs it.

@@ -25,17 +25,18 @@ func (e *exposition) line(parts ...string) {
 	e.b = append(e.b, '\n')
 }
 
-// sample writes one sample; labels are names and values by turns.
+// sample writes one sample; labels are names and values by turns. An empty
+// value is as good as no label.
 func (e *exposition) sample(name, value string, labels ...string) {
 	e.b = append(e.b, name...)
+	separator := "{"
 	for i := 0; i < len(labels); i += 2 {
-		separator := ","
-		if i == 0 {
-			separator = "{"
+		if labels[i+1] != "" {
+			e.b = append(e.b, separator+labels[i]+`="`+escapeMetric(labels[i+1])+`"`...)
+			separator = ","
 		}
-		e.b = append(e.b, separator+labels[i]+`="`+escapeMetric(labels[i+1])+`"`...)
 	}
-	if len(labels) > 0 {
+	if separator == "," {
 		e.b = append(e.b, '}')
 	}
 	e.line(" ", value)

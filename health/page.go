@@ -124,7 +124,11 @@ func elapsed(now, t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return max(now.Sub(t), 0).Round(time.Second).String()
+	d := max(now.Sub(t), 0)
+	if d < time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 }
 
 // round leaves three significant digits or so.
