@@ -11,6 +11,7 @@ import (
 	"hale/checks/http"
 	"hale/checks/memory"
 	"hale/checks/page"
+	"hale/checks/sql"
 	"hale/checks/tcp"
 )
 
@@ -40,6 +41,7 @@ type Site struct {
 // Types returns the table, in the order in which it is to be shown.
 func Types() []Type {
 	return []Type{
+		{"sql", "A database answers a query, as it should where that is said: PostgreSQL, MySQL, MariaDB, SQLite.", func(s Site) checks.Check { return &sql.Check{Dir: s.Dir} }},
 		{"page", "The app answers for a page as it should, asked in the way of a user behind the load balancer.", func(s Site) checks.Check { return &page.Check{URL: s.AppURL, Host: s.Host} }},
 		{"http", "Another service answers over HTTP as it should.", func(Site) checks.Check { return &http.Check{} }},
 		{"tcp", "A TCP port, or a unix socket, takes connections, and says what is expected.", func(Site) checks.Check { return &tcp.Check{} }},

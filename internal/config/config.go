@@ -16,7 +16,7 @@ import (
 	"hale/health"
 )
 
-//go:generate go run hale/internal/config/schemagen
+//go:generate go run hale/internal/config/reference/write
 
 // Config is a whole hale.yaml, with defaults filled in. File names in it are
 // absolute or relative to the working directory; in hale.yaml they are relative
@@ -54,7 +54,7 @@ type Config struct {
 // sidecar that only answers for the app's health.
 type App struct {
 	// Where the app answers: http://host:port, unix:///path for HTTP on a unix socket, uwsgi://host:port or uwsgi+unix:///path for the uwsgi protocol. Absent: Hale proxies nothing and only answers health requests (sidecar).
-	URL AppURL `yaml:"url" jsonschema_extras:"examples=http://127.0.0.1:8000"`
+	URL AppURL `yaml:"url"`
 	// Longest time to wait for a connection to the app; then 502.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" jsonschema:"default=5s,exclusiveMinimum=0"`
 	// Longest time from the end of the request to the first byte of the app's answer; then 504. The default is the ELBs' own idle time-out, after which nobody is waiting any more.

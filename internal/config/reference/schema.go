@@ -1,0 +1,250 @@
+// Package reference makes what is told about hale.yaml elsewhere from the
+// structs of package config and of the checks: the JSON schema for editors and
+// the tables of keys in docs/configuration.md. Only go generate and tests use
+// it.
+package reference
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+
+	"hale/checks"
+	"hale/internal/checktype"
+	"hale/internal/config"
+)
+
+// Reference is all keys of hale.yaml.
+type Reference struct {
+	schema *jsonschema.Schema
+	tables []Table
+}
+
+// Table is the keys of one section.
+type Table struct {
+	Section string // "app", "health.checks[]", or "health.checks[] type sql"; empty for the top
+	Rows    []Row
+}
+
+// Row is one key.
+type Row struct {
+	Key, Type, Default, Meaning string
+	Required                    bool
+}
+
+// New reads the structs, and their comments from the directory of package
+// config, which must be below the working directory.
+func New(configDir string) (*Reference, error) {
+	r := &jsonschema.Reflector{
+		FieldNameTag:               "yaml",
+		RequiredFromJSONSchemaTags: true,
+		DoNotReference:             true,
+		Anonymous:                  true,
+		Mapper:                     scalar,
+	}
+	if err := r.AddGoComments("hale/internal/config", configDir); err != nil {
+		return nil, fmt.Errorf("read comments of the configuration: %w", err)
+	}
+	ref := &Reference{schema: r.Reflect(config.Config{})}
+	s := ref.schema
+	ref.object(reflect.TypeFor[config.Config](), s, "")
+
+	if err := ref.checks(r, property(property(s, "health"), "checks")); err != nil {
+		return nil, err
+	}
+	// Editors know draft 7 best (the YAML language server follows no later one),
+	// and nothing here needs more.
+	s.Version = "http://json-schema.org/draft-07/schema#"
+	s.Title = "hale.yaml"
+	s.Description = "Configuration of hale serve and hale check."
+	s.Extras = map[string]any{"definitions": map[string]*jsonschema.Schema{
+		"variable": {
+			Type:        "string",
+			Pattern:     `\$\{`,
+			Description: "${NAME} is the environment's; ${NAME:-default} and ${NAME:?message} as in a shell.",
+		},
+	}}
+	return ref, nil
+}
+
+// Schema returns the JSON schema, indented.
+func (ref *Reference) Schema() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(ref.schema); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// scalar maps the types that are written as one text.
+func scalar(t reflect.Type) *jsonschema.Schema {
+	if t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[netip.Prefix]() ||
+		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return &jsonschema.Schema{Type: "string"}
+	}
+	return nil
+}
+
+func property(s *jsonschema.Schema, key string) *jsonschema.Schema {
+	p, ok := s.Properties.Get(key)
+	if !ok {
+		panic("no key " + key)
+	}
+	return p
+}
+
+// object finishes the schema of struct t, and makes its table.
+func (ref *Reference) object(t reflect.Type, s *jsonschema.Schema, path string) {
+	i := len(ref.tables)
+	ref.tables = append(ref.tables, Table{Section: path})
+	var rows []Row
+	for _, f := range reflect.VisibleFields(t) {
+		key, flags, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		p, ok := s.Properties.Get(key)
+		if !ok || !f.IsExported() {
+			continue
+		}
+		off := flags == "off"
+		rows = append(rows, Row{
+			Key: key, Type: typeName(f.Type, p, off), Default: defaultOf(f, p),
+			Meaning: p.Description, Required: slices.Contains(s.Required, key),
+		})
+		ref.value(f.Type, p, off, strings.TrimPrefix(path+"."+key, "."))
+	}
+	ref.tables[i].Rows = rows
+	s.Type, s.Extras = "", map[string]any{"type": []string{"object", "null"}}
+	if path == "" || strings.HasSuffix(path, "[]") {
+		s.Type, s.Extras = "object", nil
+	}
+}
+
+// value finishes the schema of a key's value of type t.
+func (ref *Reference) value(t reflect.Type, s *jsonschema.Schema, off bool, path string) {
+	switch {
+	case t == reflect.TypeFor[config.Steps]():
+		s.Items = steps(s.Items)
+	case t == reflect.TypeFor[[]config.Check]():
+		// See checks.
+	case scalar(t) != nil, t.Kind() != reflect.Struct && t.Kind() != reflect.Slice && t.Kind() != reflect.Map:
+		ref.text(t, s, off)
+		return
+	case t.Kind() == reflect.Struct:
+		ref.object(t, s, path)
+		return
+	case t.Kind() == reflect.Slice:
+		ref.value(t.Elem(), s.Items, false, path+"[]")
+	case t.Kind() == reflect.Map:
+		ref.value(t.Elem(), s.AdditionalProperties, false, path+".*")
+	}
+	s.Extras = map[string]any{"type": []string{s.Type, "null"}}
+	s.Type = ""
+}
+
+// steps is app.before: lists of words, or mappings.
+func steps(mapping *jsonschema.Schema) *jsonschema.Schema {
+	word := &jsonschema.Schema{Extras: textTypes()}
+	list := &jsonschema.Schema{Type: "array", Items: word, Extras: map[string]any{"minItems": 1}}
+	property(mapping, "command").Items = word
+	property(mapping, "user").Type = ""
+	property(mapping, "user").Extras = textTypes()
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{list, mapping}}
+}
+
+// textTypes are the JSON types of what is read as a text: it need not be quoted
+// to be one.
+func textTypes() map[string]any {
+	return map[string]any{"type": []string{"string", "number", "boolean"}}
+}
+
+// text finishes the schema of a value that is one text: it may always be made
+// of variables instead.
+func (ref *Reference) text(t reflect.Type, s *jsonschema.Schema, off bool) {
+	if f, ok := formsOf[t]; ok {
+		ref.oneOf(s, &jsonschema.Schema{Pattern: f.pattern, Extras: map[string]any{"type": f.types}}, off)
+		return
+	}
+	if t.Kind() == reflect.String && len(s.Enum) == 0 && scalar(t) == nil {
+		s.Type, s.Extras = "", textTypes()
+		return
+	}
+	plain := *s
+	plain.Description, plain.Default = "", nil
+	ref.oneOf(s, &plain, off)
+}
+
+// oneOf makes s accept the form, a text with a variable, and off.
+func (ref *Reference) oneOf(s, form *jsonschema.Schema, off bool) {
+	forms := []*jsonschema.Schema{form, {Ref: "#/definitions/variable"}}
+	if off {
+		forms = append(forms, &jsonschema.Schema{Const: "off"})
+	}
+	*s = jsonschema.Schema{Description: s.Description, Default: s.Default, AnyOf: forms}
+}
+
+// form is how the texts of a type look.
+type form struct {
+	name    string   // for the tables
+	types   []string // of JSON: what YAML makes of them when they are not quoted
+	pattern string
+}
+
+const number = `([0-9]+\.?[0-9]*|\.[0-9]+)`
+
+var formsOf = map[reflect.Type]form{
+	reflect.TypeFor[time.Duration]():          {"duration", []string{"string", "integer"}, `^(0|\+?(` + number + `(ns|us|µs|μs|ms|s|m|h))+)$`},
+	reflect.TypeFor[netip.Prefix]():           {"network", []string{"string"}, `^[0-9A-Fa-f:.]+(/[0-9]+)?$`},
+	reflect.TypeFor[checks.Size]():            {"size", []string{"string", "number"}, `^ *` + number + ` *([kKmMgGtTpP]?[iI]?[bB])? *$`},
+	reflect.TypeFor[checks.Percent]():         {"percentage", []string{"string", "number"}, `^ *` + number + ` *%? *$`},
+	reflect.TypeFor[checks.StatusSet]():       {"status codes", []string{"string", "integer"}, `^[0-9, -]+$`},
+	reflect.TypeFor[checks.Pattern]():         {"regular expression", []string{"string", "number", "boolean"}, ""},
+	reflect.TypeFor[config.Address]():         {"address", []string{"string"}, `:[0-9]+$`},
+	reflect.TypeFor[config.LogTarget]():       {"file name, stdout or stderr", []string{"string", "number"}, ""},
+	reflect.TypeFor[config.AppURL]():          {"URL", []string{"string"}, `^(?:[hH][tT][tT][pP]|[uU][nN][iI][xX]|[uU][wW][sS][gG][iI](\+[uU][nN][iI][xX])?)://`},
+	reflect.TypeFor[config.HostPattern]():     {"host", []string{"string", "number"}, ""},
+	reflect.TypeFor[config.InstanceAddress](): {"auto or file:PATH", []string{"string"}, `^(auto|file:.+)$`},
+	reflect.TypeFor[config.HealthPath]():      {"path", []string{"string"}, `^/.*[^/]`},
+	reflect.TypeFor[config.ReferrerPolicy]():  {"policy", []string{"string"}, `^[a-z, -]+$`},
+	reflect.TypeFor[config.Details]():         {"never, loopback, private, always or a token", []string{"string", "number"}, `^(never|loopback|private|always|[A-Za-z0-9._~+/-]{15,}[A-Za-z0-9._~+/=-]+)$`},
+}
+
+// checks finishes health.checks: what all checks have, and one alternative for
+// each type.
+func (ref *Reference) checks(r *jsonschema.Reflector, list *jsonschema.Schema) error {
+	item := list.Items
+	const path = "health.checks[]"
+	ref.object(reflect.TypeFor[config.Check](), item, path)
+
+	common := slices.Clone(ref.tables[len(ref.tables)-1].Rows)
+	var names []any
+	for _, t := range checktype.Types() {
+		names = append(names, t.Name)
+		options := reflect.TypeOf(t.New(checktype.Site{})).Elem()
+		then := r.ReflectFromType(options)
+		ref.object(options, then, path+" type "+t.Name)
+		*then = jsonschema.Schema{Properties: then.Properties, Required: then.Required, AdditionalProperties: jsonschema.FalseSchema}
+		for _, row := range common {
+			if _, taken := then.Properties.Get(row.Key); taken {
+				return fmt.Errorf("checks of type %s have an option %s, which every check has", t.Name, row.Key)
+			}
+			then.Properties.Set(row.Key, jsonschema.TrueSchema)
+		}
+		is := jsonschema.NewProperties()
+		is.Set("type", &jsonschema.Schema{Const: t.Name})
+		item.AllOf = append(item.AllOf, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"type"}}, Then: then})
+	}
+	item.AdditionalProperties = nil // said by each alternative
+	property(item, "type").AnyOf = []*jsonschema.Schema{{Enum: names}, {Ref: "#/definitions/variable"}}
+	property(item, "type").Extras = nil
+	return nil
+}
