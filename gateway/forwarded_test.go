@@ -1,0 +1,264 @@
+package gateway_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"hale/gateway"
+)
+
+// Who asks, and what the app is told about the way.
+func TestClient(t *testing.T) {
+	g := mustNew(t, gateway.Settings{NewRequestID: func() string { return "new-id" }})
+	for _, test := range []struct {
+		name, peer, header string
+		client, chain      string // chain is the app's X-Forwarded-For
+	}{
+		{"nobody said anything", stranger, "", stranger, stranger},
+		{"a stranger lies", stranger, "X-Forwarded-For: 1.2.3.4", stranger, stranger},
+		{"a stranger lies with Forwarded", stranger, "Forwarded: for=1.2.3.4", stranger, stranger},
+		{"a balancer that says nothing", balancer, "", balancer, balancer},
+		{"a balancer", balancer, "X-Forwarded-For: 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+		{"a balancer on a dual-stack socket", "::ffff:10.0.1.5", "X-Forwarded-For: 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+		{"a balancer on a link-local address", "fe80::1%eth0", "X-Forwarded-For: 203.0.113.7", "203.0.113.7", "203.0.113.7, fe80::1"},
+		{"a client that lies to the balancer", balancer, "X-Forwarded-For: 1.2.3.4, 203.0.113.7", "203.0.113.7", "1.2.3.4, 203.0.113.7, 10.0.1.5"},
+		{"two balancers", balancer, "X-Forwarded-For: 203.0.113.7, 10.0.9.9", "203.0.113.7", "203.0.113.7, 10.0.9.9, 10.0.1.5"},
+		{"two fields", balancer, "X-Forwarded-For: 1.2.3.4\nX-Forwarded-For: 203.0.113.7", "203.0.113.7", "1.2.3.4, 203.0.113.7, 10.0.1.5"},
+		{"empty elements", balancer, "X-Forwarded-For: 203.0.113.7,, ,", "203.0.113.7", "203.0.113.7,, ,, 10.0.1.5"},
+		{"an inner client", balancer, "X-Forwarded-For: 10.0.9.9, 192.168.1.1", "10.0.9.9", "10.0.9.9, 192.168.1.1, 10.0.1.5"},
+		{"a port", balancer, "X-Forwarded-For: 203.0.113.7:5678", "203.0.113.7", "203.0.113.7:5678, 10.0.1.5"},
+		{"IPv6", balancer, "X-Forwarded-For: 2001:DB8:0::7", "2001:db8::7", "2001:DB8:0::7, 10.0.1.5"},
+		{"IPv6 in brackets", balancer, "X-Forwarded-For: [2001:db8::7]", "2001:db8::7", "[2001:db8::7], 10.0.1.5"},
+		{"IPv6 with a port", balancer, "X-Forwarded-For: [2001:db8::7]:80", "2001:db8::7", "[2001:db8::7]:80, 10.0.1.5"},
+		{"IPv4 in IPv6", balancer, "X-Forwarded-For: ::ffff:203.0.113.7", "203.0.113.7", "::ffff:203.0.113.7, 10.0.1.5"},
+		{"a trusted hop in IPv6 form", balancer, "X-Forwarded-For: 203.0.113.7, ::ffff:10.0.9.9", "203.0.113.7", "203.0.113.7, ::ffff:10.0.9.9, 10.0.1.5"},
+		{"no address at all", balancer, "X-Forwarded-For: unknown", balancer, "unknown, 10.0.1.5"},
+		{"no address behind a trusted one", balancer, "X-Forwarded-For: 203.0.113.7, unknown, 10.0.9.9", "10.0.9.9", "203.0.113.7, unknown, 10.0.9.9, 10.0.1.5"},
+		{"a bad port", balancer, "X-Forwarded-For: 203.0.113.7:x", balancer, "203.0.113.7:x, 10.0.1.5"},
+		{"a bracket that does not close", balancer, "X-Forwarded-For: [2001:db8::7", balancer, "[2001:db8::7, 10.0.1.5"},
+		{"an address of octal numbers", balancer, "X-Forwarded-For: 010.0.0.1", balancer, "010.0.0.1, 10.0.1.5"},
+		{"bytes that nobody writes", balancer, "X-Forwarded-For: 203.0.113.7\x01", balancer, balancer},
+		{"a peer without an address", "", "X-Forwarded-For: 203.0.113.7", "", ""},
+
+		{"Forwarded", balancer, "Forwarded: for=203.0.113.7;proto=https", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+		{"Forwarded, IPv6 with a port", balancer, `Forwarded: for="[2001:db8:cafe::17]:4711"`, "2001:db8:cafe::17", "[2001:db8:cafe::17]:4711, 10.0.1.5"},
+		{"Forwarded, an obfuscated port", balancer, `Forwarded: for="203.0.113.7:_p1"`, "203.0.113.7", "203.0.113.7:_p1, 10.0.1.5"},
+		{"Forwarded, IPv6 without quotes", balancer, `Forwarded: for=[2001:db8::7]`, "2001:db8::7", "[2001:db8::7], 10.0.1.5"},
+		{"Forwarded, a chain", balancer, "Forwarded: for=1.2.3.4, for=203.0.113.7;by=10.0.9.9, for=10.0.9.9", "203.0.113.7", "1.2.3.4, 203.0.113.7, 10.0.9.9, 10.0.1.5"},
+		{"Forwarded, an obfuscated client", balancer, "Forwarded: for=_hidden, for=10.0.9.9", "10.0.9.9", "_hidden, 10.0.9.9, 10.0.1.5"},
+		{"Forwarded, no client", balancer, "Forwarded: proto=https", balancer, "unknown, 10.0.1.5"},
+		{"X-Forwarded-For wins", balancer, "Forwarded: for=1.2.3.4\nX-Forwarded-For: 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := decide(t, g, parse(t, test.peer, "GET / HTTP/1.1\nHost: mysite.com\n"+test.header))
+			client := ""
+			if d.Client.IsValid() {
+				client = d.Client.String()
+			}
+			if client != test.client {
+				t.Errorf("client %s, want %s", client, test.client)
+			}
+			app := appHeader(t, &d, test.header)
+			if got := app["X-Forwarded-For"]; got != test.chain {
+				t.Errorf("the app's X-Forwarded-For is %q, want %q", got, test.chain)
+			}
+			if got := app["X-Real-Ip"]; got != test.client {
+				t.Errorf("the app's X-Real-Ip is %q, want %q", got, test.client)
+			}
+			if got, found := app["Forwarded"]; found {
+				t.Errorf("the app sees Forwarded %q", got)
+			}
+		})
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	const header = "X-Forwarded-For: 203.0.113.7"
+	for _, test := range []struct {
+		name     string
+		settings gateway.Settings
+		peer     string
+		trusted  bool
+	}{
+		{"loopback, by default", gateway.Settings{}, "127.0.0.1", true},
+		{"a private network, by default", gateway.Settings{}, "172.31.0.9", true},
+		{"a unique local address, by default", gateway.Settings{}, "fd00::1", true},
+		{"the internet, by default", gateway.Settings{}, "8.8.8.8", false},
+		{"nobody", gateway.Settings{TrustedProxies: []netip.Prefix{}}, "127.0.0.1", false},
+		{"one network", gateway.Settings{TrustedProxies: prefixes("192.0.2.0/24")}, "192.0.2.9", true},
+		{"one network alone", gateway.Settings{TrustedProxies: prefixes("192.0.2.0/24")}, "10.0.0.1", false},
+		{"a network with host bits", gateway.Settings{TrustedProxies: prefixes("192.0.2.77/24")}, "192.0.2.9", true},
+		{"a network in IPv6 form", gateway.Settings{TrustedProxies: prefixes("::ffff:192.0.2.0/120")}, "192.0.2.9", true},
+		{"everybody", gateway.Settings{TrustedProxies: prefixes("0.0.0.0/0", "::/0")}, "8.8.8.8", true},
+		{"a unix socket, by default", gateway.Settings{}, "", false},
+		{"a unix socket", gateway.Settings{TrustUnix: true}, "", true},
+	} {
+		d := mustNew(t, test.settings).Decide(parse(t, test.peer, "GET / HTTP/1.1\nHost: mysite.com\n"+header))
+		if got := d.Client == netip.MustParseAddr("203.0.113.7"); got != test.trusted {
+			t.Errorf("%s: %s is trusted: %v, want %v", test.name, test.peer, got, test.trusted)
+		}
+	}
+}
+
+func prefixes(s ...string) []netip.Prefix {
+	p := make([]netip.Prefix, len(s))
+	for i := range s {
+		p[i] = netip.MustParsePrefix(s[i])
+	}
+	return p
+}
+
+// appHeader is what the app gets of a header, one value a field.
+func appHeader(t *testing.T, d *gateway.Decision, header string) map[string]string {
+	t.Helper()
+	if d.Kind != gateway.Forward {
+		t.Fatalf("%s, want forward", outcome(d))
+	}
+	m := canonical(parse(t, "", "GET / HTTP/1.1\nHost: h\n"+header).Header.(fields))
+	// Names that are removed may have been sent in any case.
+	for _, name := range d.Remove {
+		for have := range m {
+			if strings.EqualFold(name, have) {
+				delete(m, have)
+			}
+		}
+	}
+	edited := *d
+	edited.Remove = nil
+	edited.Edit(m)
+	app := make(map[string]string, len(m))
+	for name, values := range m {
+		app[name] = strings.Join(values, "|")
+	}
+	return app
+}
+
+// What the app sees of a header, beyond the client's address.
+func TestEdits(t *testing.T) {
+	g := mustNew(t, gateway.Settings{
+		Hosts:        []string{"mysite.com", "cdn.example:8443"},
+		NewRequestID: func() string { return "new-id" },
+	})
+	for _, test := range []struct {
+		name, peer, header string
+		want               string // of the app's header, the fields that matter: "-" for none
+	}{
+		{"scheme, host and port of plain http", stranger, "", "X-Forwarded-Proto: http\nX-Forwarded-Host: mysite.com\nX-Forwarded-Port: 80"},
+		{"and of https", balancer, "X-Forwarded-Proto: https", "X-Forwarded-Proto: https\nX-Forwarded-Host: mysite.com\nX-Forwarded-Port: 443"},
+		{"forged ones", stranger, "X-Forwarded-Proto: https\nX-Forwarded-Host: cdn.example\nX-Forwarded-Port: 1", "X-Forwarded-Proto: http\nX-Forwarded-Host: mysite.com\nX-Forwarded-Port: 80"},
+		{"a balancer's port", balancer, "X-Forwarded-Port: 8443", "X-Forwarded-Port: 8443"},
+		{"a list of ports", balancer, "X-Forwarded-Port: 1, 8443", "X-Forwarded-Port: 8443"},
+		{"a port that is none", balancer, "X-Forwarded-Port: 99999", "X-Forwarded-Port: 80"},
+		{"a list of schemes becomes one", balancer, "X-Forwarded-Proto: http,https", "X-Forwarded-Proto: https"},
+		{"a host that is allowed", balancer, "X-Forwarded-Host: cdn.example:8443", "X-Forwarded-Host: cdn.example:8443\nX-Forwarded-Port: 8443"},
+		{"a host that is not allowed there", balancer, "X-Forwarded-Host: cdn.example", "X-Forwarded-Host: mysite.com\nX-Forwarded-Port: 80"},
+		{"a host that is not allowed", balancer, "X-Forwarded-Host: evil.example", "X-Forwarded-Host: mysite.com"},
+		{"the last of the hosts", balancer, "X-Forwarded-Host: evil.example, cdn.example:8443", "X-Forwarded-Host: cdn.example:8443"},
+		{"a malformed host", balancer, "X-Forwarded-Host: a b", "X-Forwarded-Host: mysite.com"},
+		{"Forwarded's host", balancer, `Forwarded: host="cdn.example:8443";for=1.2.3.4`, "X-Forwarded-Host: cdn.example:8443\nForwarded: -"},
+
+		{"a request id", stranger, "", "X-Request-Id: new-id"},
+		{"a stranger's request id", stranger, "X-Request-Id: mine", "X-Request-Id: new-id"},
+		{"a balancer's request id", balancer, "X-Request-Id: Af.09_z-", "X-Request-Id: Af.09_z-"},
+		{"a request id that is not sane", balancer, "X-Request-Id: $(reboot)", "X-Request-Id: new-id"},
+		{"a request id of 128", balancer, "X-Request-Id: " + strings.Repeat("a", 128), "X-Request-Id: " + strings.Repeat("a", 128)},
+		{"a request id of 129", balancer, "X-Request-Id: " + strings.Repeat("a", 129), "X-Request-Id: new-id"},
+		{"two request ids", balancer, "X-Request-Id: a\nX-Request-Id: b", "X-Request-Id: new-id"},
+		{"a balancer's trace", balancer, "X-Amzn-Trace-Id: Root=1-6-a", "X-Amzn-Trace-Id: Root=1-6-a"},
+		{"a stranger's trace", stranger, "X-Amzn-Trace-Id: Root=1-6-a", "X-Amzn-Trace-Id: -"},
+
+		{"other words for the scheme, from anybody", balancer, "X-Forwarded-Ssl: on\nFront-End-Https: on\nX-Forwarded-Protocol: ssl\nX-Forwarded-Scheme: https\nX-Url-Scheme: https\nX-Scheme: https", "X-Forwarded-Ssl: -\nFront-End-Https: -\nX-Forwarded-Protocol: -\nX-Forwarded-Scheme: -\nX-Url-Scheme: -\nX-Scheme: -"},
+		{"a false X-Real-IP, from anybody", balancer, "X-Real-IP: 1.2.3.4", "X-Real-Ip: 10.0.1.5"},
+		{"what only proxies may say, from a stranger", stranger, "X-Forwarded-Prefix: /x\nx-forwarded-anything: x\nX-Original-URL: /admin\nX-Rewrite-Url: /admin\nTrue-Client-IP: 1.2.3.4\nCF-Connecting-IP: 1.2.3.4\nClient-IP: 1.2.3.4\nX-Client-IP: 1.2.3.4", "X-Forwarded-Prefix: -\nX-Forwarded-Anything: -\nX-Original-Url: -\nX-Rewrite-Url: -\nTrue-Client-Ip: -\nCf-Connecting-Ip: -\nClient-Ip: -\nX-Client-Ip: -"},
+		{"and from a proxy", balancer, "X-Forwarded-Prefix: /x\nCF-Connecting-IP: 1.2.3.4", "X-Forwarded-Prefix: /x\nCf-Connecting-Ip: 1.2.3.4"},
+		{"underscores", balancer, "X_Forwarded_Proto: https\nX_Forwarded-For: 1.2.3.4\nMy_Field: a", "X_forwarded_proto: -\nX_forwarded-For: -\nMy_field: -\nX-Forwarded-Proto: http"},
+		{"other odd names", stranger, "X.Forwarded.Proto: https\nX-Forwarded-Proto!: https", "X.forwarded.proto: -\nX-Forwarded-Proto!: -"},
+		{"httpoxy", stranger, "Proxy: evil.example:8080\nPROXY: evil.example:8080", "Proxy: -"},
+
+		{"this connection's own", stranger, "Connection: keep-alive\nKeep-Alive: timeout=5\nProxy-Connection: keep-alive\nProxy-Authorization: Basic x", "Connection: -\nKeep-Alive: -\nProxy-Connection: -\nProxy-Authorization: -"},
+		{"what Connection lists", stranger, "Connection: close, X-Hop ,x-other,,\nConnection: X-Third\nX-Hop: 1\nX-Other: 1\nX-Third: 1\nX-Fourth: 1", "Connection: -\nX-Hop: -\nX-Other: -\nX-Third: -\nX-Fourth: 1"},
+		{"what Connection cannot take out", stranger, "Connection: Content-Length, Host, X-Forwarded-For, X-Request-Id, X-Real-Ip\nContent-Length: 0", "Content-Length: 0\nX-Forwarded-For: 198.51.100.9\nX-Request-Id: new-id\nX-Real-Ip: 198.51.100.9"},
+		{"what Connection cannot take out from behind a proxy", balancer, "Connection: X-Forwarded-Proto, X-Request-Id\nX-Forwarded-Proto: https\nX-Request-Id: a", "X-Forwarded-Proto: https\nX-Request-Id: a"},
+		{"TE", stranger, "Connection: TE\nTE: gzip;q=0.5", "Te: -"},
+		{"TE: trailers", stranger, "Connection: TE\nTE: trailers", "Te: trailers"},
+		{"TE: trailers among others", stranger, "TE: gzip, Trailers", "Te: trailers"},
+
+		{"a WebSocket", stranger, "Connection: keep-alive, upgrade\nUpgrade: WebSocket\nSec-WebSocket-Key: k", "Connection: Upgrade\nUpgrade: websocket\nSec-Websocket-Key: k"},
+		{"a WebSocket among others", stranger, "Connection: Upgrade\nUpgrade: h2c, websocket", "Connection: Upgrade\nUpgrade: websocket"},
+		{"a WebSocket without Connection", stranger, "Upgrade: websocket", "Connection: -\nUpgrade: -"},
+		{"a WebSocket with a body", stranger, "Connection: Upgrade\nUpgrade: websocket\nContent-Length: 5", "Connection: -\nUpgrade: -\nContent-Length: 5"},
+		{"h2c", stranger, "Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAAP__", "Connection: -\nUpgrade: -\nHttp2-Settings: -"},
+		{"another upgrade", stranger, "Connection: Upgrade\nUpgrade: TLS/1.0", "Connection: -\nUpgrade: -"},
+		{"all else stays", stranger, "Accept: a\nAccept: b\nCookie: c\nAuthorization: d\nOrigin: e\nTrailer: X-Sum\nExpect: 100-continue", "Accept: a|b\nCookie: c\nAuthorization: d\nOrigin: e\nTrailer: X-Sum\nExpect: 100-continue"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := decide(t, g, parse(t, test.peer, "GET / HTTP/1.1\nHost: mysite.com\n"+test.header))
+			app := appHeader(t, &d, test.header)
+			for line := range strings.Lines(test.want) {
+				name, want, _ := strings.Cut(strings.TrimSpace(line), ": ")
+				if got, found := app[name]; want != "-" && got != want || want == "-" && found {
+					t.Errorf("the app sees %s %q, want %q", name, got, want)
+				}
+			}
+			if d.WebSocket != (app["Upgrade"] != "") {
+				t.Errorf("WebSocket is %v, but Upgrade %q", d.WebSocket, app["Upgrade"])
+			}
+		})
+	}
+}
+
+func TestWebSocketsComeByGetOverHTTP11(t *testing.T) {
+	g := mustNew(t, gateway.Settings{})
+	for request, want := range map[string]bool{"GET / HTTP/1.1": true, "GET / HTTP/1.0": false, "GET / HTTP/2.0": false, "POST / HTTP/1.1": false} {
+		d := g.Decide(parse(t, stranger, request+"\nHost: a\nConnection: Upgrade\nUpgrade: websocket"))
+		if d.Kind != gateway.Forward || d.WebSocket != want {
+			t.Errorf("%s: %s, WebSocket %v, want %v", request, outcome(&d), d.WebSocket, want)
+		}
+	}
+}
+
+// A field that is right as it came is left alone, so that the usual request
+// behind a load balancer costs few edits.
+func TestNoEditThatChangesNothing(t *testing.T) {
+	g := mustNew(t, gateway.Settings{})
+	d := g.Decide(parse(t, balancer, "GET / HTTP/1.1\nHost: a\nX-Forwarded-Proto: https\nX-Forwarded-Port: 443\nX-Forwarded-Host: a\nX-Real-IP: 10.0.1.5\nX-Request-Id: r"))
+	if want := []gateway.Field{{Name: "X-Forwarded-For", Value: "10.0.1.5"}}; !slices.Equal(d.Set, want) || len(d.Remove) != 0 {
+		t.Errorf("set %v, remove %v; want only %v", d.Set, d.Remove, want)
+	}
+}
+
+func TestHealthHasAnOrigin(t *testing.T) {
+	d := mustNew(t, gateway.Settings{}).Decide(parse(t, balancer, "GET /health HTTP/1.1\nX-Forwarded-For: 203.0.113.7\nX-Forwarded-Proto: https\nX-Request-Id: r"))
+	if d.Client != netip.MustParseAddr("203.0.113.7") || d.Scheme != "https" || d.RequestID != "r" {
+		t.Errorf("got client %v, scheme %s, id %q", d.Client, d.Scheme, d.RequestID)
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	g := mustNew(t, gateway.Settings{})
+	seen := make(map[string]bool)
+	for range 1000 {
+		id := g.Decide(&gateway.Request{Method: "GET", Host: "a", Path: "/"}).RequestID
+		if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || seen[id] {
+			t.Fatalf("id %q is not 32 new hexadecimal digits", id)
+		}
+		seen[id] = true
+	}
+}
+
+// Decisions of many goroutines share nothing that is written.
+func TestDecisionsAreIndependent(t *testing.T) {
+	g := mustNew(t, site())
+	r := parse(t, balancer, "GET / HTTP/1.1\nHost: mysite.com\nConnection: keep-alive\nX-Forwarded-Proto: https")
+	first := g.Decide(r)
+	_ = append(first.Remove, "X-Mine")
+	first.Set[0].Value = "mine"
+	if second := g.Decide(r); slices.Contains(second.Remove, "X-Mine") || second.Set[0].Value == "mine" || len(second.Remove) != 1 {
+		t.Errorf("the second decision has %v and %v of the first", second.Remove, second.Set)
+	}
+	if third := g.Decide(parse(t, balancer, "GET / HTTP/1.1\nHost: mysite.com\nKeep-Alive: 1\nX-Forwarded-Proto: https")); !slices.Equal(third.Remove, []string{"Keep-Alive"}) {
+		t.Errorf("the third removes %v", third.Remove)
+	}
+}
