@@ -1,0 +1,140 @@
+// Package command is hale's command line: flags, output and exit codes, one
+// file a command. It decides nothing itself; each command calls the package
+// that does the job.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit codes, the same for every command.
+const (
+	exitYes      = 0 // healthy, passed, done
+	exitNo       = 1 // unhealthy, findings, refused
+	exitNotAsked = 2 // bad usage or configuration; stderr says what to do
+)
+
+// Streams are where a command reads and writes, and the environment it sees.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Env      func(name string) (value string, ok bool)
+}
+
+// Standard returns the process's own streams and environment.
+func Standard() Streams {
+	return Streams{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}
+}
+
+// Main runs hale with args (without the program's name) and returns its exit code.
+func Main(ctx context.Context, args []string, s Streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitYes
+	}
+	exit, ok := errors.AsType[*exitError](err)
+	if !ok {
+		// Cobra's own complaints are about usage: unknown commands and flags.
+		exit = &exitError{exitNotAsked, fmt.Errorf("%s; try: hale --help", oneLine(err))}
+	}
+	if exit.err != nil {
+		fmt.Fprintf(s.Err, "hale: %v\n", exit.err)
+	}
+	return exit.code
+}
+
+// exitError carries an exit code; a nil err means all has been said already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// notAsked marks err as one of usage, configuration or environment.
+func notAsked(err error) error { return &exitError{exitNotAsked, err} }
+
+// exitCode ends a command that has said all there is to say.
+func exitCode(code int) error {
+	if code == exitYes {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+func newRoot(s Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hale",
+		Short: "Load-balancer health checks that tell the truth",
+		Long: "Hale makes load-balancer health checks tell the truth: a gateway with an honest\n" +
+			"health answer on every instance, and the tools to see what it is made of.\n\n" +
+			"Exit codes: 0 yes (healthy, passed, done), 1 no, 2 could not be asked (usage or\nconfiguration; one line on stderr says what to do).",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.AddCommand(
+		newInit(s), newServe(s), newCheck(s), newInstance(s), newDrain(s),
+		newConfig(s), newDemo(s), newVersion(s),
+	)
+	return root
+}
+
+// output is the --output flag: "table" for people, "json" for programs.
+type output string
+
+func (o *output) addTo(cmd *cobra.Command) {
+	*o = "table"
+	cmd.Flags().Var(o, "output", "`FORMAT` of the output: table or json")
+}
+
+func (o *output) String() string { return string(*o) }
+func (o *output) Type() string   { return "format" }
+
+func (o *output) Set(v string) error {
+	if v != "table" && v != "json" {
+		return errors.New("write table or json")
+	}
+	*o = output(v)
+	return nil
+}
+
+func (o *output) json() bool { return *o == "json" }
+
+// isTerminal tells whether a person reads w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colour tells whether w takes colours, and is to have them (no-color.org).
+func (s Streams) colour(w io.Writer) bool {
+	v, _ := s.Env("NO_COLOR")
+	return v == "" && isTerminal(w)
+}
+
+func oneLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}

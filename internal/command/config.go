@@ -1,0 +1,63 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"hale/internal/config"
+	"hale/internal/serve"
+)
+
+const defaultConfig = "hale.yaml"
+
+func addConfigFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", defaultConfig, "configuration `FILE`")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+// loadConfig reads file; its errors tell all that is wrong with it.
+func loadConfig(s Streams, file string) (*config.Config, error) {
+	cfg, err := serve.LoadConfig(file, os.Environ())
+	if err != nil {
+		return nil, notAsked(explain(err, file))
+	}
+	return cfg, nil
+}
+
+func newConfig(s Streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Validate hale.yaml, or print its JSON schema",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var file string
+	check := &cobra.Command{
+		Use:   "check [-c FILE]",
+		Short: "Validate hale.yaml; every fault is told with its line and the way out",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := loadConfig(s, file)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(s.Out, "%s: ok, %d checks\n", file, len(cfg.Health.Checks))
+			return err
+		},
+	}
+	addConfigFlag(check, &file)
+	schema := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON schema of hale.yaml, for editors",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(s.Out, config.Schema())
+			return err
+		},
+	}
+	cmd.AddCommand(check, schema)
+	return cmd
+}

@@ -1,0 +1,38 @@
+package command
+
+import (
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+
+	"hale/internal/demo"
+)
+
+func newDemo(s Streams) *cobra.Command {
+	o := demo.Options{Version: Version, Out: s.Out}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Everything at once on this machine, with an embedded app to break",
+		Long: "Run a small site with its database behind hale serve on this machine's loopback, with a\n" +
+			"page to look at, break the site and watch the health answer. Ctrl-C ends it and\ntakes everything away.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			signals := make(chan os.Signal, 4)
+			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+			defer signal.Stop(signals)
+			o.Signals = signals
+			o.Logger = slog.New(tint.NewHandler(s.Err, &tint.Options{TimeFormat: "15:04:05", NoColor: !s.colour(s.Err)}))
+			if err := demo.Run(cmd.Context(), o); err != nil {
+				return notAsked(err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().IntVar(&o.Port, "port", demo.DefaultPort, "first `PORT` on 127.0.0.1; each part takes the next free one")
+	cmd.Flags().StringVar(&o.Dir, "dir", "", "keep everything in `DIR` instead of a temporary directory")
+	return cmd
+}

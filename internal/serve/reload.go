@@ -1,0 +1,120 @@
+package serve
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"hale/internal/config"
+)
+
+// reload is a new generation of the configuration on its way: its checks run,
+// and when each has answered once it takes the old one's place. So a reload
+// never shows as "starting".
+type reload struct {
+	site  *site
+	ready chan struct{}
+}
+
+// settled is closed when the new generation may take over. A nil reload never is.
+func (r *reload) settled() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.ready
+}
+
+// beginReload reopens the logs and reads the configuration again. A broken one
+// changes nothing. A reload that is still under way is given up for the new one.
+func (s *server) beginReload(before *reload) *reload {
+	notifyReloading(s.logger)
+	defer notify(s.logger, daemon.SdNotifyReady)
+	s.reopenLogs()
+	next, err := s.nextSite()
+	if err != nil {
+		s.policy.metrics.reloadBad.Store(true)
+		for line := range strings.Lines(err.Error()) {
+			s.logger.Error("configuration not taken over, the old one stays", "error", strings.TrimSpace(line))
+		}
+		return before
+	}
+	if before != nil {
+		s.retire(before.site)
+	}
+	next.start(s.logger)
+	r := &reload{site: next, ready: make(chan struct{})}
+	go func() {
+		defer close(r.ready)
+		select {
+		case <-next.monitor.Settled():
+		case <-next.ended:
+		}
+	}()
+	return r
+}
+
+func (s *server) nextSite() (*site, error) {
+	c, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	return newSite(c, s.surroundings())
+}
+
+// finishReload puts the new generation in the old one's place.
+func (s *server) finishReload(r *reload) {
+	for _, key := range restartOnly(s.config, r.site.config) {
+		s.logger.Warn("configuration: this change takes effect at the next start", "key", key)
+	}
+	old := s.policy.site.Swap(r.site)
+	s.engine.Configure(engineSettings(r.site.config))
+	if old.app != r.site.app {
+		s.engine.Forget(old.app)
+	}
+	s.retire(old)
+	s.policy.metrics.reloadBad.Store(false)
+	s.policy.metrics.reloads.Add(1)
+	s.logger.Info("configuration taken over", "file", r.site.config.File, "checks", len(r.site.config.Health.Checks))
+}
+
+// retire ends a generation that nobody asks any more.
+func (s *server) retire(t *site) {
+	if err := t.stop(); err != nil {
+		s.logger.Warn("checks of the old configuration did not end well", "error", err)
+	}
+}
+
+func (s *server) reopenLogs() {
+	for target, f := range s.logs {
+		if err := f.Reopen(); err != nil {
+			s.logger.Error("log not reopened, the old file stays", "log", string(target), "error", err)
+		}
+	}
+}
+
+// restartOnly are the keys that differ and that a running hale cannot change.
+func restartOnly(old, now *config.Config) []string {
+	var keys []string
+	for _, k := range []struct {
+		name     string
+		old, now any
+	}{
+		{"listen", old.Listen, now.Listen},
+		{"admin", old.Admin, now.Admin},
+		{"app.command", old.App.Command, now.App.Command},
+		{"app.before", old.App.Before, now.App.Before},
+		{"app.user", old.App.User, now.App.User},
+		{"app.restart", old.App.Restart, now.App.Restart},
+		{"app.stop_timeout", old.App.StopTimeout, now.App.StopTimeout},
+		{"limits.header_size", old.Limits.HeaderSize, now.Limits.HeaderSize},
+		{"limits.idle_timeout", old.Limits.IdleTimeout, now.Limits.IdleTimeout},
+		{"instance", old.Instance, now.Instance},
+		{"hosts.instance_address", old.Hosts.InstanceAddress, now.Hosts.InstanceAddress},
+	} {
+		if !reflect.DeepEqual(k.old, k.now) {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
