@@ -179,7 +179,7 @@ func parseQuality(s string) (int, bool) {
 		unit /= 10
 	}
 	if whole == "1" {
-		return 1000, quality == 0
+		quality += 1000
 	}
-	return quality, true
+	return min(quality, 1000), quality <= 1000
 }
