@@ -38,15 +38,18 @@ func openSQLite(a *address, dir string) (*database, error) {
 		return nil, err
 	}
 	// Read-only: a check must neither create the file nor write to it.
-	dsn := url.URL{Scheme: "file", Path: file, RawQuery: "mode=ro"}
-	connector, err := sqlite.NewConnector(dsn.String())
+	shared, err := sqlite.NewConnector(fileURI(file, "mode=ro"))
+	if err != nil {
+		return nil, err
+	}
+	quiet, err := sqlite.NewConnector(fileURI(file, "mode=ro&immutable=1"))
 	if err != nil {
 		return nil, err
 	}
 	return &database{
 		where: file,
 		connect: func(ctx context.Context) (driver.Conn, error) {
-			return connectSQLite(ctx, connector, file)
+			return connectSQLite(ctx, file, shared, quiet)
 		},
 		complaint: sqliteComplaint,
 		passing:   isLocked,
@@ -56,9 +59,18 @@ func openSQLite(a *address, dir string) (*database, error) {
 	}, nil
 }
 
-// connectSQLite opens the file and reads its header. Opening alone does not
-// look at it, and neither does "select 1".
-func connectSQLite(ctx context.Context, connector driver.Connector, file string) (driver.Conn, error) {
+func fileURI(file, query string) string {
+	u := url.URL{Scheme: "file", Path: file, RawQuery: query}
+	return u.String()
+}
+
+// connectSQLite opens the file.
+//
+// A database in WAL mode that nobody has open has no -wal file. Even a reader
+// would make one then, and its -shm file, as a user who may not be the app's,
+// so that the app could no longer write. Such a database is read as one that
+// does not change, for which SQLite makes no files.
+func connectSQLite(ctx context.Context, file string, shared, quiet driver.Connector) (driver.Conn, error) {
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:
@@ -69,15 +81,37 @@ func connectSQLite(ctx context.Context, connector driver.Connector, file string)
 		// SQLite takes it for an empty database; the app would find no table.
 		return nil, errEmptyFile
 	}
+	connector := shared
+	if _, err := os.Stat(file + "-wal"); errors.Is(err, fs.ErrNotExist) && usesWAL(file) {
+		connector = quiet
+	}
 	conn, err := connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
+	// Opening alone does not look at the file, and neither does "select 1".
 	if _, err := first(ctx, conn, "pragma schema_version"); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// usesWAL reads from a file's header whether writing to it takes a -wal file:
+// bytes 18 and 19 are 2 then (https://www.sqlite.org/fileformat2.html, 1.3).
+//
+// Closing a file drops the locks that this process has on it. A program that
+// embeds this check and writes to the same file itself should therefore turn on
+// modernc.org/sqlite's OFDLocking.
+func usesWAL(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false // SQLite will say why
+	}
+	defer f.Close()
+	header := make([]byte, 20)
+	_, err = f.ReadAt(header, 0)
+	return err == nil && header[18] == 2 && header[19] == 2
 }
 
 var (

@@ -24,8 +24,7 @@ const (
 )
 
 // Postgres starts PostgreSQL with an empty database, Database, over TCP on
-// 127.0.0.1, with passwords (SCRAM) and TLS (a certificate of its own, see
-// Certificate.CA in its directory). URL is postgres://...?sslmode=disable.
+// 127.0.0.1, with passwords (SCRAM) and TLS. URL is postgres://...?sslmode=disable.
 func Postgres(t testing.TB) *Process {
 	t.Helper()
 	const owner = "postgres" // PostgreSQL refuses to run as root
@@ -54,7 +53,8 @@ func Postgres(t testing.TB) *Process {
 			"-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=" + dir,
 			"-c", "ssl=on", "-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=20",
 		},
-		URL: databaseURL("postgres", port, "sslmode=disable"),
+		URL:         databaseURL("postgres", port, "sslmode=disable"),
+		Certificate: cert,
 		Ready: func(ctx context.Context) error {
 			return exec.CommandContext(ctx, isReady, "-q", "-h", "127.0.0.1", "-p", port).Run()
 		},
@@ -92,8 +92,9 @@ func MariaDB(t testing.TB) *Process {
 			"--ssl-cert=" + filepath.Join(dir, "server.crt"), "--ssl-key=" + filepath.Join(dir, "server.key"),
 			"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--max-connections=20",
 		},
-		URL:   databaseURL("mysql", port, ""),
-		Ready: func(ctx context.Context) error { return greeting(ctx, "127.0.0.1:"+port) },
+		URL:         databaseURL("mysql", port, ""),
+		Certificate: cert,
+		Ready:       func(ctx context.Context) error { return greeting(ctx, "127.0.0.1:"+port) },
 	})
 }
 

@@ -28,6 +28,8 @@ type Spec struct {
 
 	// URL is what Process.URL returns.
 	URL string
+	// Certificate is what the program serves TLS with, if it does.
+	Certificate Certificate
 	// Listens are the addresses (host:port, or the path of a unix socket) that
 	// must accept connections before Start returns.
 	Listens []string
@@ -250,6 +252,10 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // URL is where to reach the program, with user and password if it has any.
 func (p *Process) URL() string { return p.spec.URL }
+
+// Certificate is what the program serves TLS with; the zero value if it does
+// not.
+func (p *Process) Certificate() Certificate { return p.spec.Certificate }
 
 // Output is what the program has written so far to its standard output and
 // standard error.

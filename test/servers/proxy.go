@@ -76,7 +76,7 @@ func (p *FaultProxy) Break(fault Fault) {
 	}
 	if fault == Refuse || fault == Reset || fault == Close {
 		for conn := range p.conns {
-			hangUp(conn, fault)
+			p.hangUpLocked(conn)
 		}
 	}
 }
@@ -140,8 +140,8 @@ func (p *FaultProxy) serve(client *net.TCPConn) {
 		delete(p.conns, client)
 		p.mu.Unlock()
 	}()
-	if fault := p.current(); fault == Reset || fault == Close {
-		hangUp(client, fault)
+	if p.refuses(client) {
+		_, _ = io.Copy(io.Discard, client) // until the client has closed, too
 		return
 	}
 	p.holdBack(0)
@@ -200,17 +200,25 @@ func (p *FaultProxy) holdBack(delay time.Duration) {
 	}
 }
 
-func (p *FaultProxy) current() Fault {
+// refuses hangs up on a new client if that is the fault.
+func (p *FaultProxy) refuses(client *net.TCPConn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fault
+	if p.fault == None || p.fault == BlackHole {
+		return false
+	}
+	p.hangUpLocked(client)
+	return true
 }
 
-func hangUp(conn *net.TCPConn, fault Fault) {
-	if fault == Reset {
-		_ = conn.SetLinger(0) // RST instead of FIN
+func (p *FaultProxy) hangUpLocked(client *net.TCPConn) {
+	if p.fault == Close {
+		// Closing altogether would reset a client that has sent something.
+		_ = client.CloseWrite()
+		return
 	}
-	conn.Close()
+	_ = client.SetLinger(0) // RST instead of FIN
+	client.Close()
 }
 
 func (p *FaultProxy) close() {
