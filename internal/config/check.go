@@ -182,7 +182,7 @@ func (d *decoder) invalid(m *mapping, err error) {
 	case *checks.OptionError:
 		n, path := m.node, join(m.path, err.Key)
 		key, _, _ := strings.Cut(strings.ReplaceAll(err.Key, "[", "."), ".")
-		if p := m.find(key); p != nil {
+		if p := m.byKey[key]; p != nil {
 			n = target(p.value)
 		} else if d.bad["app"] || d.bad["hosts"] {
 			return // it may only lack the default that it has from there

@@ -22,6 +22,7 @@ type decoder struct {
 	nodes map[string]*yaml.Node     // value of each key path decoded so far
 	bad   map[string]bool           // key paths that have a fault, and those above them
 	made  map[*yaml.Node]*expansion // values that the environment had a part in
+	homes map[string][]string       // of each key, the sections that have it; made when first asked for
 	work  int                       // values looked at, bounded against aliases of aliases
 }
 

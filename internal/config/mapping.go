@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -16,7 +15,8 @@ import (
 type mapping struct {
 	node  *yaml.Node
 	path  string
-	pairs []*pair
+	pairs []*pair          // in the order of the file
+	byKey map[string]*pair // the same
 }
 
 // pair is one key and its value.
@@ -39,7 +39,7 @@ func (d *decoder) mapping(n *yaml.Node, path string) *mapping {
 		d.fault(n, path, "%s is not a mapping; write its keys on lines of their own, or as {key: value}", d.describe(n))
 		return nil
 	}
-	m := &mapping{node: n, path: path}
+	m := &mapping{node: n, path: path, byKey: map[string]*pair{}}
 	d.pairs(m, n, false, nil)
 	return m
 }
@@ -61,10 +61,11 @@ func (d *decoder) pairs(m *mapping, n *yaml.Node, merged bool, above []*yaml.Nod
 			d.fault(key, m.path, "a key must be one word, not %s", d.describe(key))
 			continue
 		}
-		first := m.find(key.Value)
+		first := m.byKey[key.Value]
 		switch {
 		case first == nil:
-			m.pairs = append(m.pairs, &pair{key: key, value: value, merged: merged})
+			p := &pair{key: key, value: value, merged: merged}
+			m.pairs, m.byKey[key.Value] = append(m.pairs, p), p
 		case !first.merged && !merged:
 			d.fault(key, join(m.path, shownKey(key.Value)), "is written twice; line %d has it already, keep one", first.key.Line)
 		}
@@ -99,18 +100,9 @@ func (d *decoder) merge(m *mapping, value *yaml.Node, above []*yaml.Node) {
 	}
 }
 
-func (m *mapping) find(key string) *pair {
-	for _, p := range m.pairs {
-		if p.key.Value == key {
-			return p
-		}
-	}
-	return nil
-}
-
 // take returns the pair of a key and marks it as known, or nil.
 func (m *mapping) take(key string) *pair {
-	p := m.find(key)
+	p := m.byKey[key]
 	if p != nil {
 		p.taken = true
 	}
@@ -147,37 +139,29 @@ func (d *decoder) unknown(m *mapping, where string, known []string, elsewhere fu
 
 // belongsTo says in which other parts of hale.yaml a key would be at home.
 func (d *decoder) belongsTo(key string) string {
-	var homes []string
-	for _, s := range sections(reflect.TypeFor[Config](), "") {
-		if slices.Contains(keysOf(s.of), key) {
-			homes = append(homes, cmp.Or(s.path, "the top of the file"))
-		}
+	if d.homes == nil {
+		d.homes = map[string][]string{}
+		addHomes(d.homes, reflect.TypeFor[Config](), "")
 	}
-	if len(homes) == 0 {
+	if len(d.homes[key]) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("it belongs to %s", alternatives(homes))
+	return "it belongs to " + alternatives(d.homes[key])
 }
 
-// section is a struct of the configuration and the path of its key.
-type section struct {
-	path string
-	of   reflect.Type
-}
-
-// sections returns struct type t and those within it.
-func sections(t reflect.Type, path string) []section {
-	all := []section{{path, t}}
+// addHomes adds the paths of struct type t, and of those in it, to each of their
+// keys.
+func addHomes(homes map[string][]string, t reflect.Type, path string) {
 	for _, f := range fieldsOf(t) {
+		homes[f.key] = append(homes[f.key], cmp.Or(path, "the top of the file"))
 		ft, at := t.FieldByIndex(f.index).Type, join(path, f.key)
 		if ft.Kind() == reflect.Slice {
 			ft, at = ft.Elem(), at+"[]"
 		}
 		if ft.Kind() == reflect.Struct && !isText(reflect.New(ft).Elem()) {
-			all = append(all, sections(ft, at)...)
+			addHomes(homes, ft, at)
 		}
 	}
-	return all
 }
 
 var simpleKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)

@@ -7,8 +7,9 @@ import "strings"
 // swapped with their neighbours.
 func nearest(s string, words []string) string {
 	best, least := "", 0
+	s = plain(s)
 	for _, w := range words {
-		n := distance(plain(s), plain(w))
+		n := distance(s, plain(w))
 		if n <= max(1, len(w)/3) && n < len(w) && (best == "" || n < least) {
 			best, least = w, n
 		}
@@ -18,9 +19,9 @@ func nearest(s string, words []string) string {
 
 // plain takes away what tells spellings of one name apart: fail-status and
 // failStatus are fail_status.
-func plain(s string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(s))
-}
+func plain(s string) string { return strings.ToLower(separators.Replace(s)) }
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "")
 
 // distance is the optimal string alignment distance of a and b in bytes, or
 // some number above every bound of nearest where their lengths alone say so.

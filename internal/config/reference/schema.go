@@ -171,7 +171,14 @@ func textTypes() map[string]any {
 // of variables instead.
 func (ref *Reference) text(t reflect.Type, s *jsonschema.Schema, off bool) {
 	if f, ok := formsOf[t]; ok {
-		ref.oneOf(s, &jsonschema.Schema{Pattern: f.pattern, Extras: map[string]any{"type": f.types}}, off)
+		written := &jsonschema.Schema{Pattern: f.pattern, Extras: map[string]any{"type": f.types}}
+		if slices.Contains(f.types, "number") || slices.Contains(f.types, "integer") {
+			written.Minimum = "0"
+		}
+		if t == reflect.TypeFor[time.Duration]() {
+			written.Maximum = "0" // the one duration that needs no unit
+		}
+		ref.oneOf(s, written, off)
 		return
 	}
 	if t.Kind() == reflect.String && len(s.Enum) == 0 && scalar(t) == nil {
