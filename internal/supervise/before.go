@@ -118,25 +118,18 @@ type lineWriter struct {
 }
 
 func (w *lineWriter) Write(b []byte) (int, error) {
-	n := len(b)
-	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		if i < 0 {
-			w.buf = append(w.buf, b...)
-			break
+	for rest := b; len(rest) > 0; {
+		line, after, ended := bytes.Cut(rest, []byte("\n"))
+		if room := maxLine - len(w.buf); len(line) > room {
+			line, after, ended = rest[:room], rest[room:], true
 		}
-		w.buf = append(w.buf, b[:i]...)
-		w.emit()
-		b = b[i+1:]
+		w.buf = append(w.buf, line...)
+		if ended {
+			w.emit()
+		}
+		rest = after
 	}
-	for len(w.buf) > maxLine {
-		rest := w.buf[maxLine:]
-		w.buf = w.buf[:maxLine]
-		piece := w.buf
-		w.line(clean(piece))
-		w.buf = append([]byte(nil), rest...)
-	}
-	return n, nil
+	return len(b), nil
 }
 
 // flush hands on a last line that has no newline.

@@ -76,7 +76,10 @@ func (p *envParser) moreWords(value, gap string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		b.WriteString(gap)
+		// What is empty leaves no blanks behind, nor do those after the equals sign.
+		if b.Len() > 0 && word != "" {
+			b.WriteString(gap)
+		}
 		b.WriteString(word)
 		gap = p.blanks()
 	}

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ type Reaper struct {
 
 	Logger *slog.Logger // told of each orphan, at debug level; nil means none
 
-	byAge bool // tests: as where there are no pidfds
+	patience time.Duration // tests: tell orphans by this age, as where there are no pidfds
 }
 
 // Run waits for orphans until ctx is done, and returns nil. It returns at once
@@ -64,8 +65,8 @@ func (r Reaper) Run(ctx context.Context) error {
 		log = slog.New(slog.DiscardHandler)
 	}
 	orphans := orphansByPidfd
-	if r.byAge || !pidfdsWork() {
-		orphans = (&byAge{since: make(map[int]time.Time)}).orphans
+	if r.patience > 0 || !pidfdsWork() {
+		orphans = (&byAge{patience: cmp.Or(r.patience, unclaimed)}).orphans
 		log.Info("process descriptors are not to be had here: orphans are told by their age")
 	}
 	died := make(chan os.Signal, 1)
@@ -195,25 +196,27 @@ func pidfdsWork() bool {
 }
 
 // byAge tells orphans by how long nobody has waited for them.
-type byAge struct{ since map[int]time.Time }
+type byAge struct {
+	patience time.Duration
+	pid      int // the dead child that was seen last; 0 = none
+	since    time.Time
+}
 
 // orphans looks at the one dead child that the kernel names, time and again:
 // one that is waited for gives way to the next.
 func (b *byAge) orphans() ([]int, time.Duration) {
 	pid, ok := anyDead()
-	if !ok {
-		clear(b.since)
+	switch {
+	case !ok:
+		b.pid = 0
 		return nil, reapInterval
+	case pid != b.pid:
+		b.pid, b.since = pid, time.Now()
+		return nil, b.patience
 	}
-	first, seen := b.since[pid]
-	if !seen {
-		clear(b.since)
-		b.since[pid] = time.Now()
-		return nil, unclaimed
+	if left := b.patience - time.Since(b.since); left > 0 {
+		return nil, left
 	}
-	if time.Since(first) < unclaimed {
-		return nil, unclaimed - time.Since(first)
-	}
-	delete(b.since, pid)
-	return []int{pid}, reapPause
+	b.pid = 0
+	return []int{pid}, time.Millisecond // there may be more
 }
