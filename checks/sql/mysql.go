@@ -83,8 +83,8 @@ func mysqlAddress(a *address, socket string) (network, address string) {
 	return "tcp", net.JoinHostPort(cmp.Or(a.host, "127.0.0.1"), strconv.Itoa(cmp.Or(a.port, 3306)))
 }
 
-// connectMySQL connects, and has the server itself end queries that take longer
-// than the run: unlike PostgreSQL, it would not be told to cancel them.
+// connectMySQL connects, and has the server itself end queries that have been
+// given up: a closed connection does not, and the driver knows no other way.
 func connectMySQL(ctx context.Context, connector driver.Connector) (driver.Conn, error) {
 	conn, err := connector.Connect(connecting(ctx))
 	if err != nil {
@@ -95,7 +95,7 @@ func connectMySQL(ctx context.Context, connector driver.Connector) (driver.Conn,
 	if !ok || !canExec {
 		return conn, nil
 	}
-	if _, err := execer.ExecContext(ctx, mysqlLimit(time.Until(deadline)), nil); err != nil {
+	if _, err := execer.ExecContext(ctx, mysqlLimit(time.Until(deadline)+cancelTime), nil); err != nil {
 		conn.Close()
 		return nil, err
 	}

@@ -189,11 +189,17 @@ func (p *Process) Kill() {
 		return
 	}
 	p.Pause() // so that nobody has children while they are being killed
-	for _, pid := range p.tree() {
+	tree := p.tree()
+	for _, pid := range tree {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.ended
+	for _, pid := range tree { // somebody else reaps them; they hold ports and locks until they have ended
+		for start := time.Now(); alive(pid) && time.Since(start) < patience; {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
 }
 
 // Pause freezes the program and its descendants (SIGSTOP). The kernel goes on

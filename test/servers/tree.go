@@ -35,21 +35,34 @@ func childrenOfAll() map[int][]int {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + entry.Name() + "/stat")
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		// proc(5): pid (comm) state ppid ...; comm may hold anything, so count
-		// from its closing parenthesis.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if len(fields) < 2 {
-			continue
-		}
-		if parent, err := strconv.Atoi(fields[1]); err == nil {
+		if _, parent, ok := stat(pid); ok {
 			children[parent] = append(children[parent], pid)
 		}
 	}
 	return children
+}
+
+// alive reports whether a process has not ended; one that nobody has reaped
+// yet has.
+func alive(pid int) bool {
+	state, _, ok := stat(pid)
+	return ok && state != "Z" && state != "X"
+}
+
+// stat reads the state and the parent of a process from /proc.
+func stat(pid int) (state string, parent int, ok bool) {
+	content, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return "", 0, false // it has ended
+	}
+	// proc(5): pid (comm) state ppid ...; comm may hold anything, so count from
+	// its closing parenthesis.
+	fields := strings.Fields(string(content[strings.LastIndexByte(string(content), ')')+1:]))
+	if len(fields) < 2 {
+		return "", 0, false
+	}
+	parent, err = strconv.Atoi(fields[1])
+	return fields[0], parent, err == nil
 }
 
 // credential is what makes a child of root run as another user: nil for nobody

@@ -147,8 +147,12 @@ func Budget(ctx context.Context, start time.Time) (d time.Duration, ok bool) {
 		return 0, false
 	}
 	d = deadline.Sub(start)
-	if d >= time.Second {
+	switch {
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond), true
+	case d >= 100*time.Millisecond:
 		return d.Round(10 * time.Millisecond), true
+	default:
+		return d.Round(time.Millisecond), true
 	}
-	return d.Round(time.Millisecond), true
 }
