@@ -236,6 +236,7 @@ func (f *hopFields) take(name, value string, h *answerHead) bool {
 			f.err = errors.New("its Content-Length is not a number of bytes")
 		}
 		f.hasLength, f.length = true, int64(n)
+		return false
 	case 16:
 		return strings.EqualFold(name, "Proxy-Connection")
 	case 17:

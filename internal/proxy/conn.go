@@ -37,9 +37,10 @@ type conn struct {
 	look  func(fd uintptr)
 	found lookResult
 
-	mu          sync.Mutex // guards what follows, and the setting of deadlines
-	interrupted bool
-	readBy      time.Time
+	mu         sync.Mutex // guards what follows, and the setting of deadlines
+	spoilt     bool       // interrupted
+	clientGone bool       // for that reason
+	readBy     time.Time
 }
 
 func newConn(nc net.Conn, p *pool) *conn {
@@ -53,15 +54,35 @@ func newConn(nc net.Conn, p *pool) *conn {
 func (c *conn) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.interrupted = true
+	c.spoil()
+}
+
+func (c *conn) spoil() {
+	c.spoilt = true
 	_ = c.Conn.SetDeadline(longAgo)
+}
+
+// ClientGone interrupts what is under way for a client that has left.
+func (c *conn) ClientGone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clientGone = true
+	c.spoil()
+}
+
+// state reports whether the connection was interrupted, and whether because
+// the client has left.
+func (c *conn) state() (spoilt, clientGone bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spoilt, c.clientGone
 }
 
 // setDeadline bounds reads and writes alike.
 func (c *conn) setDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.interrupted {
+	if !c.spoilt {
 		c.readBy = t
 		_ = c.Conn.SetDeadline(t)
 	}
@@ -70,7 +91,7 @@ func (c *conn) setDeadline(t time.Time) {
 func (c *conn) setReadDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.interrupted && !t.Equal(c.readBy) {
+	if !c.spoilt && !t.Equal(c.readBy) {
 		c.readBy = t
 		_ = c.Conn.SetReadDeadline(t)
 	}
@@ -79,7 +100,7 @@ func (c *conn) setReadDeadline(t time.Time) {
 func (c *conn) setWriteDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.interrupted {
+	if !c.spoilt {
 		_ = c.Conn.SetWriteDeadline(t)
 	}
 }

@@ -137,22 +137,22 @@ func (e *Engine) pool(u upstream.Upstream) *pool {
 // forward has the request answered by the action's upstream, trying again as
 // the policy asks. It returns the last try's error, and whether the client was
 // sent a head. Done has been called then.
-func (e *Engine) forward(ctx context.Context, req *request, ans answer, head *Head, action *Action, s *Settings) (err *Error, started bool) {
-	out := Outcome{}
+func (e *Engine) forward(ctx context.Context, x *exchange, head *Head, action *Action) (err *Error, started bool) {
+	out := x.out
 	for try := 1; ; try++ {
-		out = Outcome{Try: try}
-		x := exchange{engine: e, settings: s, req: req, answer: ans, out: &out}
-		err = e.try(ctx, &x, e.pool(action.Upstream))
+		*out = Outcome{Try: try}
+		x.up, x.gotByte = upload{}, false
+		err = e.try(ctx, x, e.pool(action.Upstream))
 		out.Total = time.Since(head.Start)
 		if err != nil {
 			out.Err = err
 			if !x.started {
 				out.Status = err.Status()
 			}
-			consumed := x.up.done != nil && req.body != nil
+			consumed := x.up.done != nil && x.req.body != nil
 			out.CanRetry = !x.started && !consumed && ctx.Err() == nil && !isClientsFault(err.Kind)
 		}
-		if again := e.policy.Done(head, action, &out); !again || !out.CanRetry {
+		if again := e.policy.Done(head, action, out); !again || !out.CanRetry {
 			return err, x.started
 		}
 	}

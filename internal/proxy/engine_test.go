@@ -21,7 +21,6 @@ type site struct {
 	addr   string
 	engine *proxy.Engine
 	server *proxy.Server
-	policy *policy
 }
 
 // policy forwards everything to one upstream, as edited by the tests.
@@ -67,7 +66,7 @@ func forwardTo(u upstream.Upstream) *policy {
 }
 
 // serve starts a site; it is gone, with all its goroutines, after the test.
-func serve(t testing.TB, p *policy, s proxy.Settings) *site {
+func serve(t testing.TB, p proxy.Policy, s proxy.Settings) *site {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -88,7 +87,7 @@ func serve(t testing.TB, p *policy, s proxy.Settings) *site {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return &site{addr: l.Addr().String(), engine: e, server: srv, policy: p}
+	return &site{addr: l.Addr().String(), engine: e, server: srv}
 }
 
 // appServer starts an app on net/http.

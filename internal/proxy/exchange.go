@@ -14,6 +14,9 @@ import (
 // answer is where an upstream's answer goes: the client, by way of whatever
 // server it is connected to. One goroutine calls it.
 type answer interface {
+	// attend has the connection told when the client leaves, until leave.
+	attend(*conn)
+	leave()
 	// inform sends a 1xx answer, before the head.
 	inform(status int, fields []Field)
 	// begin sends the head, or keeps it until the first Flush. With last, the
@@ -42,7 +45,8 @@ type exchange struct {
 	started bool // the client was sent a head
 	gotByte bool // something of the answer came
 
-	up upload
+	up   upload
+	head answerHead
 }
 
 // most1xx bounds the interim answers to one request; more are a fault.
@@ -57,13 +61,14 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 	if err := x.connect(ctx, p, fresh); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, x.conn.interrupt)
-	var h answerHead
-	again, err := x.converse(&h)
-	if !stop() && err != nil && context.Cause(ctx) != nil && !isClientsFault(err.Kind) {
-		err = x.fail(ErrClientGone, err.Op, context.Cause(ctx))
+	x.answer.attend(x.conn)
+	again, err := x.converse(&x.head)
+	x.answer.leave()
+	spoilt, clientGone := x.conn.state()
+	if err != nil && clientGone && !isClientsFault(err.Kind) {
+		err = x.fail(ErrClientGone, err.Op, nil)
 	}
-	if err == nil && again {
+	if err == nil && again && !spoilt {
 		p.put(x.conn, x.settings.IdleConns, x.settings.IdleConnTimeout)
 		return nil
 	}
@@ -170,7 +175,7 @@ func (x *exchange) readHead(h *answerHead) *Error {
 		err := c.readHead(h, x.req.method, x.settings.ResponseHeaderSize)
 		x.gotByte = x.gotByte || err == nil || len(c.buffered()) > 0
 		switch {
-		case err != nil && waiting && isTimeout(err) && !x.clientLeft():
+		case err != nil && waiting && isTimeout(err) && !x.spoilt():
 			// Many apps never say 100.
 			waiting = false
 			x.up.start(x)
@@ -215,11 +220,10 @@ func (x *exchange) headFailed(err error) *Error {
 	return x.fail(ErrNoAnswer, op, err)
 }
 
-// clientLeft reports whether the exchange was interrupted.
-func (x *exchange) clientLeft() bool {
-	x.conn.mu.Lock()
-	defer x.conn.mu.Unlock()
-	return x.conn.interrupted
+// spoilt reports whether the connection was interrupted.
+func (x *exchange) spoilt() bool {
+	spoilt, _ := x.conn.state()
+	return spoilt
 }
 
 // stale reports whether err is that of a connection which the upstream had

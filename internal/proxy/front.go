@@ -38,6 +38,9 @@ type front struct {
 	peer     *peer
 	hijacked bool
 	spooled  *spool // nil for all but chunked bodies to uwsgi
+	stop     func() bool
+	out      Outcome
+	exchange exchange
 
 	status  int   // that the client was answered with, by ourselves
 	written int64 // bytes of the body, likewise
@@ -282,7 +285,8 @@ func (f *front) forward() {
 		f.done(err)
 		return
 	}
-	err, started := f.engine.forward(f.r.Context(), &f.req, (*netAnswer)(f), &f.head, &f.action, s)
+	f.exchange = exchange{engine: f.engine, settings: s, req: &f.req, answer: (*netAnswer)(f), out: &f.out}
+	err, started := f.engine.forward(f.r.Context(), &f.exchange, &f.head, &f.action)
 	switch {
 	case err == nil:
 	case started || err.Kind == ErrClientGone:

@@ -2,15 +2,31 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/textproto"
-	"strconv"
 )
 
 // netAnswer is a front as the place where an upstream's answer goes.
 type netAnswer front
 
 var _ answer = (*netAnswer)(nil)
+
+func (f *netAnswer) attend(c *conn) {
+	if f.peer.conn != nil {
+		f.peer.conn.Watch(c)
+		return
+	}
+	f.stop = context.AfterFunc(f.r.Context(), c.ClientGone)
+}
+
+func (f *netAnswer) leave() {
+	if f.peer.conn != nil {
+		f.peer.conn.Watch(nil)
+		return
+	}
+	f.stop()
+}
 
 func (f *netAnswer) inform(status int, fields []Field) {
 	h := f.w.Header()
@@ -36,9 +52,6 @@ func (f *netAnswer) begin(a *answerHead, last bool) {
 		h[name] = values[i : i+1 : i+1]
 	}
 	(*front)(f).addResponse(h)
-	if a.length >= 0 {
-		h["Content-Length"] = []string{strconv.FormatInt(a.length, 10)}
-	}
 	if a.trailer != "" {
 		h["Trailer"] = []string{a.trailer}
 	}

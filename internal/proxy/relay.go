@@ -199,7 +199,7 @@ func (r *relayer) fill() error {
 	if r.pending {
 		if r.grace > 0 {
 			c.setReadDeadline(time.Now().Add(r.grace))
-			if err := c.fill(); err == nil || !isTimeout(err) || r.x.clientLeft() {
+			if err := c.fill(); err == nil || !isTimeout(err) || r.x.spoilt() {
 				return err
 			}
 		}

@@ -54,6 +54,14 @@ type Conn struct {
 	mu    sync.Mutex // guards what follows, and the setting of the read deadline
 	outer time.Time  // the reader's deadline
 	inner time.Time  // ours
+	gone  bool       // reading has failed for good
+	watch Watcher
+}
+
+// A Watcher is interested in whether a client is still there.
+type Watcher interface {
+	// ClientGone is called at most once, by the goroutine that reads.
+	ClientGone()
 }
 
 // NewConn puts a connection under guard.
@@ -72,6 +80,28 @@ func (c *Conn) Refused() *Refusal { return c.refusal.Load() }
 // LingerOnClose makes Close wait a moment for the client to read its answer,
 // after one that was given before the request's body was read.
 func (c *Conn) LingerOnClose() { c.linger.Store(true) }
+
+// Watch has w told when reading from the client fails, which is when it has
+// left: at once if that was so before. A nil w ends that; a call of ClientGone
+// that is under way is waited for.
+func (c *Conn) Watch(w Watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watch = w
+	if w != nil && c.gone {
+		w.ClientGone()
+	}
+}
+
+// lost tells the watcher.
+func (c *Conn) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.gone && c.watch != nil {
+		c.watch.ClientGone()
+	}
+	c.gone = true
+}
 
 // Release ends the guard, for a connection that is upgraded to another
 // protocol: it returns the connection itself, without deadlines, and the bytes
@@ -196,6 +226,7 @@ func (c *Conn) refuse() {
 // if there is something to hand on now.
 func (c *Conn) readError(err error) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.lost()
 		return err
 	}
 	now := time.Now()
@@ -230,7 +261,7 @@ func (c *Conn) setDeadline() {
 		// Within a quarter of its time a deadline is good enough: setting one
 		// costs as much as reading a few kilobytes.
 		now := time.Now()
-		if c.inner.Sub(now) < c.limits.BodyTimeout*3/4 || c.inner.IsZero() {
+		if left := c.inner.Sub(now); left < c.limits.BodyTimeout*3/4 || left > c.limits.BodyTimeout {
 			c.setInner(now.Add(c.limits.BodyTimeout))
 		}
 	case atStart:
