@@ -1,6 +1,7 @@
 package health
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -25,10 +26,7 @@ type Answer struct {
 }
 
 func (a Answer) writeTo(w http.ResponseWriter) {
-	header := w.Header()
-	for name, values := range a.Header {
-		header[name] = values
-	}
+	maps.Copy(w.Header(), a.Header)
 	w.WriteHeader(a.Status)
 	if len(a.Body) > 0 {
 		_, _ = w.Write(a.Body) // the client has gone: nobody is left to tell

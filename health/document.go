@@ -82,12 +82,12 @@ func plainCheck(r *Result) string {
 	case Pass:
 		return "ok"
 	case Warn:
-		return "ok (" + joinNonEmpty(": ", "warn", output) + ")"
+		return "ok (" + prefixed("warn", output) + ")"
 	case Unknown:
 		return "fail: " + notAsked
 	case Fail:
 	}
-	return joinNonEmpty(": ", "fail", output)
+	return prefixed("fail", output)
 }
 
 const notAsked = "not asked yet"

@@ -99,7 +99,7 @@ func judge(f *findings, d drain, results []Result) Verdict {
 	v := Verdict{Status: Pass, Starting: len(f.unproven) > 0, Draining: d.draining, Results: results}
 	switch {
 	case d.draining:
-		v.Status, v.Reason = Fail, joinNonEmpty(": ", "draining", d.reason)
+		v.Status, v.Reason = Fail, prefixed("draining", d.reason)
 	case len(f.fails) > 0:
 		v.Status, v.Reason = Fail, explain(f.fails)
 	case len(f.unproven) > 0:
@@ -134,16 +134,17 @@ func names(results []*Result) string {
 func explain(results []*Result) string {
 	list := make([]string, len(results))
 	for i, r := range results {
-		list[i] = joinNonEmpty(": ", r.Name, r.Output)
+		list[i] = prefixed(r.Name, r.Output)
 	}
 	return strings.Join(list, "; ")
 }
 
 func waiting(f *findings) string { return "starting: waiting for " + names(f.unproven) }
 
-func joinNonEmpty(separator, a, b string) string {
-	if b == "" {
-		return a
+// prefixed puts a subject before what is said of it, if anything is.
+func prefixed(subject, text string) string {
+	if text == "" {
+		return subject
 	}
-	return a + separator + b
+	return subject + ": " + text
 }

@@ -118,7 +118,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 	stop := make(chan struct{})
 	var announcer, loops sync.WaitGroup
-	announcer.Go(func() { m.announce(stop) })
+	announcer.Go(func() { m.announce(ctx, stop) })
 
 	left := make([]bool, len(m.checks))
 	for i := range m.checks {
@@ -145,9 +145,9 @@ func (m *Monitor) Run(ctx context.Context) error {
 // had to leave a run behind.
 func (m *Monitor) watch(ctx context.Context, i int) (left bool) {
 	c := &m.checks[i]
-	timer := time.NewTimer(rand.N(min(firstJitter, c.Interval)))
+	timer := time.NewTimer(jitter(min(firstJitter, c.Interval)))
 	defer timer.Stop()
-	next := rand.N(c.Interval) + 1 // to the second run: the phase
+	next := jitter(c.Interval) // to the second run: the phase
 	for {
 		select {
 		case <-timer.C:
@@ -165,6 +165,11 @@ func (m *Monitor) watch(ctx context.Context, i int) (left bool) {
 		timer.Reset(time.Until(r.started.Add(next)))
 		next = c.Interval
 	}
+}
+
+// jitter returns a duration below d.
+func jitter(d time.Duration) time.Duration {
+	return rand.N(d) //nolint:gosec // nobody gains by guessing when a check runs
 }
 
 // follow records how a run ends, and each failure that it amounts to while it
@@ -196,14 +201,8 @@ func (m *Monitor) follow(ctx context.Context, i int, r *run) bool {
 
 // outlives reports whether the run is still going on after d.
 func (r *run) outlives(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-r.done:
-		return false
-	case <-timer.C:
-		return true
-	}
+	_, returned := r.answered(time.After(d), nil)
+	return !returned
 }
 
 // record adds an answer to the check's result and publishes what follows.

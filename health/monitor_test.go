@@ -1,12 +1,11 @@
 package health_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"reflect"
-	"runtime"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +23,10 @@ const (
 	jitter = 50 * time.Millisecond
 	grace  = 100 * time.Millisecond
 )
+
+// once is an interval after which no test looks: a second run comes within it,
+// at a phase that chance decides, but hardly within a test.
+const once = 366 * 24 * time.Hour
 
 func pass(context.Context) (string, error) { return "fine", nil }
 func fail(context.Context) (string, error) { return "", errors.New("refused") }
@@ -281,87 +284,6 @@ func TestAMissedDeadlineIsAFailureAtTheDeadline(t *testing.T) {
 	})
 }
 
-func TestHowRunsEnd(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		run    func(context.Context) (string, error)
-		status health.Status
-		output string
-	}{
-		{"passes", pass, health.Pass, "fine"},
-		{"warns", warn, health.Warn, "91% used"},
-		{"fails", fail, health.Fail, "refused"},
-		{"output goes before the error's text", func(context.Context) (string, error) {
-			return "3 unapplied", errors.New("exit status 1")
-		}, health.Fail, "3 unapplied"},
-		{"a wrapped warning", func(context.Context) (string, error) {
-			return "", fmt.Errorf("disk: %w", health.Warnf("full"))
-		}, health.Warn, "disk: full"},
-		{"panics", func(context.Context) (string, error) {
-			panic("index out of range")
-		}, health.Fail, "panic: index out of range"},
-		{"panics with an error", func(context.Context) (string, error) {
-			var m map[string]int
-			m["a"] = 1
-			return "", nil
-		}, health.Fail, "panic: assignment to entry in nil map"},
-		{"an error that panics", func(context.Context) (string, error) {
-			return "", (*nilError)(nil)
-		}, health.Fail, "panic: runtime error: invalid memory address or nil pointer dereference"},
-		{"ends its goroutine", func(context.Context) (string, error) {
-			runtime.Goexit()
-			return "", nil
-		}, health.Fail, "ended its goroutine without an answer"},
-		{"heeds its context", func(ctx context.Context) (string, error) {
-			<-ctx.Done()
-			return "", ctx.Err()
-		}, health.Fail, "no answer within 5s"},
-		{"heeds its context and says more", func(ctx context.Context) (string, error) {
-			<-ctx.Done()
-			return "", fmt.Errorf("dial tcp 10.0.0.7:5432: %w", ctx.Err())
-		}, health.Fail, "dial tcp 10.0.0.7:5432: context deadline exceeded (no answer within 5s)"},
-		{"fails on time, another's deadline exceeded", func(context.Context) (string, error) {
-			return "", context.DeadlineExceeded
-		}, health.Fail, "context deadline exceeded"},
-		{"passes a moment too late", func(context.Context) (string, error) {
-			time.Sleep(5*time.Second + grace/2)
-			return "fine", nil
-		}, health.Fail, "fine (no answer within 5s)"},
-		{"warns a moment too late", func(context.Context) (string, error) {
-			time.Sleep(5*time.Second + grace/2)
-			return "", health.Warnf("slow")
-		}, health.Fail, "slow (no answer within 5s)"},
-		{"ignores its context", func(context.Context) (string, error) {
-			time.Sleep(time.Minute)
-			return "fine", nil
-		}, health.Fail, "no answer within 5s"},
-		{"answers in several lines, with tricks for terminals", func(context.Context) (string, error) {
-			return "\x1b[31mred\r\n\tsecond line\xff\n", nil
-		}, health.Pass, " [31mred \n\tsecond line"},
-		{"talks too much", func(context.Context) (string, error) {
-			return strings.Repeat("ä", 5000), nil
-		}, health.Pass, strings.Repeat("ä", 2048) + "…"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := health.Check{Name: "c", Run: tt.run}
-				m, _ := monitor(t, health.Options{}, c)
-				<-m.Settled()
-				if r := m.Verdict().Results[0]; r.Status != tt.status || r.Output != tt.output {
-					t.Errorf("in the background: %v %q, want %v %q", r.Status, r.Output, tt.status, tt.output)
-				}
-				if r := health.RunOnce(t.Context(), nil, c)[0]; r.Status != tt.status || r.Output != tt.output {
-					t.Errorf("once: %v %q, want %v %q", r.Status, r.Output, tt.status, tt.output)
-				}
-			})
-		})
-	}
-}
-
-type nilError struct{ text string }
-
-func (e *nilError) Error() string { return e.text }
-
 func TestGreenExpires(t *testing.T) {
 	const maxAge = 16 * time.Second // 10 s interval, 5 s time-out, 1 s
 	t.Run("after Run has ended", func(t *testing.T) {
@@ -429,7 +351,9 @@ func TestTransitions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answers := []func(context.Context) (string, error){pass, fail, fail, warn, pass, pass}
 		var heard []string
-		m, stop := monitor(t, health.Options{OnTransition: func(tr health.Transition) {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+		m, stop := monitor(t, health.Options{Logger: logger, OnTransition: func(tr health.Transition) {
 			heard = append(heard, fmt.Sprintf("%s %v->%v %s", tr.Check, tr.From, tr.To, tr.Explanation))
 		}}, health.Check{Name: "c", Run: func(ctx context.Context) (string, error) {
 			if len(answers) == 0 {
@@ -454,7 +378,26 @@ func TestTransitions(t *testing.T) {
 		if !slices.Equal(heard, want) {
 			t.Errorf("heard\n%s\nwant\n%s", strings.Join(heard, "\n"), strings.Join(want, "\n"))
 		}
+		if want := `level=INFO msg="check changed" check=c status=pass was=unknown explanation=fine
+level=INFO msg="verdict changed" status=pass was=fail explanation=""
+level=WARN msg="check changed" check=c status=fail was=pass explanation=refused
+level=WARN msg="verdict changed" status=fail was=pass explanation="c: refused"
+level=INFO msg="check changed" check=c status=warn was=fail explanation="91% used"
+level=INFO msg="verdict changed" status=warn was=fail explanation="c: 91% used"
+level=INFO msg="check changed" check=c status=pass was=warn explanation=fine
+level=INFO msg="verdict changed" status=pass was=warn explanation=""
+level=WARN msg="verdict changed" status=fail was=pass explanation="draining: SIGTERM"
+`; log.String() != want {
+			t.Errorf("logged\n%swant\n%s", log.String(), want)
+		}
 	})
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // A listener that takes its time, and asks back, holds up neither checks nor
@@ -549,119 +492,6 @@ func TestStop(t *testing.T) {
 	})
 }
 
-func TestNewMonitorRefuses(t *testing.T) {
-	run := pass
-	for _, tt := range []struct {
-		name  string
-		check health.Check
-		want  string
-	}{
-		{"no name", health.Check{Run: run}, `check "": name is empty; it is used in the path /health/checks/NAME`},
-		{"slash", health.Check{Name: "a/b", Run: run}, `check "a/b": name has a slash or backslash; it is used in the path /health/checks/NAME`},
-		{"dots", health.Check{Name: "..", Run: run}, `check "..": name is a relative path segment; it is used in the path /health/checks/NAME`},
-		{"newline", health.Check{Name: "a\nb", Run: run}, `check "a\nb": name has a control character; it is used in the path /health/checks/NAME`},
-		{"space at the end", health.Check{Name: "a ", Run: run}, `check "a ": name begins or ends with a space; it is used in the path /health/checks/NAME`},
-		{"not UTF-8", health.Check{Name: "a\xff", Run: run}, `check "a\xff": name is not valid UTF-8; it is used in the path /health/checks/NAME`},
-		{"nothing to run", health.Check{Name: "a"}, `check "a": nothing to run: set Run`},
-		{"negative interval", health.Check{Name: "a", Run: run, Interval: -1}, `check "a": interval -1ns: must be above 0 and at most a year; 0 means 10s`},
-		{"endless interval", health.Check{Name: "a", Run: run, Interval: 1 << 62}, `check "a": interval 1281023h53m38.427387904s: must be above 0 and at most a year; 0 means 10s`},
-		{"negative time-out", health.Check{Name: "a", Run: run, Timeout: -time.Second}, `check "a": time-out -1s: must be above 0 and at most a year; 0 means 5s`},
-		{"negative rise", health.Check{Name: "a", Run: run, Rise: -1}, `check "a": rise -1: must be at least 1; 0 means 1`},
-		{"negative fall", health.Check{Name: "a", Run: run, Fall: -2}, `check "a": fall -2: must be at least 1; 0 means 1`},
-		{"no such impact", health.Check{Name: "a", Run: run, Impact: 7}, `check "a": impact health.Impact(7): use Critical or Degraded`},
-		{"no such scope", health.Check{Name: "a", Run: run, Scope: 7}, `check "a": scope health.Scope(7): use Instance or Shared`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := health.NewMonitor(health.Options{}, tt.check)
-			if err == nil || err.Error() != tt.want {
-				t.Errorf("error %v\nwant  %v", err, tt.want)
-			}
-			if r := health.RunOnce(t.Context(), nil, tt.check)[0]; r.Status != health.Fail || r.Output != tt.want {
-				t.Errorf("once: %v %q", r.Status, r.Output)
-			}
-		})
-	}
-	t.Run("all faults at once", func(t *testing.T) {
-		_, err := health.NewMonitor(health.Options{SharedFailure: 9},
-			health.Check{Name: "a", Run: run}, health.Check{Name: "a", Run: run}, health.Check{Name: "b", Rise: -1})
-		want := `shared failure health.SharedFailure(9): use SharedFails or SharedWarns
-check "a": another check has the same name
-check "b": nothing to run: set Run
-check "b": rise -1: must be at least 1; 0 means 1`
-		if err == nil || err.Error() != want {
-			t.Errorf("error\n%v\nwant\n%v", err, want)
-		}
-	})
-	t.Run("but takes names that can be escaped", func(t *testing.T) {
-		for _, name := range []string{"home page", "größe", "100%?#", "a:b", "...", "a&b=c"} {
-			if _, err := health.NewMonitor(health.Options{}, health.Check{Name: name, Run: run}); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}
-
-func TestRunOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		defer close(release)
-		sleep := func(d time.Duration) func(context.Context) (string, error) {
-			return func(context.Context) (string, error) { time.Sleep(d); return d.String(), nil }
-		}
-		var finished []string
-		begun := time.Now()
-		results := health.RunOnce(t.Context(), func(r health.Result) { finished = append(finished, r.Name) },
-			health.Check{Name: "slow", Run: sleep(3 * time.Second), Type: "sql", Impact: health.Degraded, Scope: health.Shared},
-			health.Check{Name: "hangs", Run: func(context.Context) (string, error) { <-release; return "", nil }, Timeout: 2 * time.Second},
-			health.Check{Name: "quick", Run: sleep(time.Second)},
-		)
-		if took := time.Since(begun); took != 3*time.Second {
-			t.Errorf("took %v, want as long as the slowest answer", took)
-		}
-		if want := []string{"quick", "hangs", "slow"}; !slices.Equal(finished, want) {
-			t.Errorf("finished %v, want %v", finished, want)
-		}
-		var got []string
-		for _, r := range results {
-			got = append(got, fmt.Sprint(r.Name, " ", r.Status, " ", r.Took, " ", r.Stuck))
-		}
-		if want := []string{"slow pass 3s false", "hangs fail 2s true", "quick pass 1s false"}; !slices.Equal(got, want) {
-			t.Errorf("results %q, want %q", got, want)
-		}
-		if r := results[0]; r.Type != "sql" || r.Impact != health.Degraded || r.Scope != health.Shared || r.Output != "3s" {
-			t.Errorf("result %+v", r)
-		}
-	})
-}
-
-func TestRunOnceCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		defer close(release)
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("interrupted"))
-		defer cancel()
-		begun := time.Now()
-		results := health.RunOnce(ctx, nil,
-			health.Check{Name: "heeds", Run: func(ctx context.Context) (string, error) { <-ctx.Done(); return "", context.Cause(ctx) }},
-			health.Check{Name: "ignores", Run: func(context.Context) (string, error) { <-release; return "", nil }},
-		)
-		if took := time.Since(begun); took != time.Second+grace {
-			t.Errorf("took %v", took)
-		}
-		for i, want := range []string{"interrupted", "no answer: interrupted"} {
-			if r := results[i]; r.Status != health.Fail || r.Output != want {
-				t.Errorf("%s: %v %q, want fail %q", r.Name, r.Status, r.Output, want)
-			}
-		}
-	})
-}
-
-func TestRunOnceWithoutChecks(t *testing.T) {
-	if results := health.RunOnce(t.Context(), nil); len(results) != 0 {
-		t.Errorf("results %v", results)
-	}
-}
-
 func TestVerdictIsACopy(t *testing.T) {
 	m, err := health.NewMonitor(health.Options{}, health.Check{Name: "a", Run: pass})
 	if err != nil {
@@ -670,40 +500,5 @@ func TestVerdictIsACopy(t *testing.T) {
 	m.Verdict().Results[0].Name = "changed"
 	if name := m.Verdict().Results[0].Name; name != "a" {
 		t.Errorf("a caller renamed the check to %q", name)
-	}
-}
-
-func TestTexts(t *testing.T) {
-	type text interface {
-		UnmarshalText([]byte) error
-		MarshalText() ([]byte, error)
-	}
-	for _, tt := range []struct {
-		make  func() text
-		words []string
-	}{
-		{func() text { return new(health.Status) }, []string{"unknown", "pass", "warn", "fail"}},
-		{func() text { return new(health.Impact) }, []string{"critical", "degraded"}},
-		{func() text { return new(health.Scope) }, []string{"instance", "shared"}},
-		{func() text { return new(health.SharedFailure) }, []string{"fail", "warn"}},
-		{func() text { return new(health.Details) }, []string{"never", "loopback", "private", "always"}},
-	} {
-		t.Run(reflect.TypeOf(tt.make()).Elem().Name(), func(t *testing.T) {
-			for i, word := range tt.words {
-				v := tt.make()
-				if err := v.UnmarshalText([]byte(word)); err != nil {
-					t.Error(err)
-				}
-				if got := reflect.ValueOf(v).Elem().Uint(); got != uint64(i) {
-					t.Errorf("%q is %d, want %d", word, got, i)
-				}
-				if b, err := v.MarshalText(); err != nil || string(b) != word || fmt.Sprint(v) != word {
-					t.Errorf("%q comes back as %q, prints as %q, error %v", word, b, fmt.Sprint(v), err)
-				}
-			}
-			if err := tt.make().UnmarshalText([]byte("Fail!")); err == nil || err == io.EOF {
-				t.Error("an unknown word is taken")
-			}
-		})
 	}
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,14 +26,15 @@ func (e *exposition) line(parts ...string) {
 	e.b = append(e.b, '\n')
 }
 
-// sample writes one sample; labels are names and values by turns. An empty
-// value is as good as no label.
-func (e *exposition) sample(name, value string, labels ...string) {
+// label is a name and its value; an empty value is as good as no label.
+type label struct{ name, value string }
+
+func (e *exposition) sample(name, value string, labels ...label) {
 	e.b = append(e.b, name...)
 	separator := "{"
-	for i := 0; i < len(labels); i += 2 {
-		if labels[i+1] != "" {
-			e.b = append(e.b, separator+labels[i]+`="`+escapeMetric(labels[i+1])+`"`...)
+	for _, l := range labels {
+		if l.value != "" {
+			e.b = append(e.b, separator+l.name+`="`+escapeMetric(l.value)+`"`...)
 			separator = ","
 		}
 	}
@@ -43,9 +45,9 @@ func (e *exposition) sample(name, value string, labels ...string) {
 }
 
 // states writes a StateSet: a sample for each state, of which one holds.
-func (e *exposition) states(name string, is Status, states []Status, labels ...string) {
+func (e *exposition) states(name string, is Status, states []Status, labels ...label) {
 	for _, s := range states {
-		e.sample(name, bit(s == is), append(labels[:len(labels):len(labels)], name, s.String())...)
+		e.sample(name, bit(s == is), append(slices.Clip(labels), label{name, s.String()})...)
 	}
 }
 
@@ -99,7 +101,8 @@ func metricsFull(o *Options, v *Verdict) []byte {
 	e.sample("hale_health_since_timestamp_seconds", unixSeconds(v.Since))
 	if o.Version != "" || o.ReleaseID != "" || o.ServiceID != "" {
 		e.family("hale_service", "info", "", "The service that is judged.")
-		e.sample("hale_service_info", "1", "version", o.Version, "release_id", o.ReleaseID, "service_id", o.ServiceID)
+		e.sample("hale_service_info", "1",
+			label{"version", o.Version}, label{"release_id", o.ReleaseID}, label{"service_id", o.ServiceID})
 	}
 	if len(v.Results) > 0 {
 		e.checks(v.Results)
@@ -112,11 +115,12 @@ func (e *exposition) checks(results []Result) {
 	for i := range results {
 		r := &results[i]
 		e.sample("hale_check_info", "1",
-			"check", r.Name, "type", r.Type, "impact", r.Impact.String(), "scope", r.Scope.String())
+			label{"check", r.Name}, label{"type", r.Type},
+			label{"impact", r.Impact.String()}, label{"scope", r.Scope.String()})
 	}
 	e.family("hale_check_status", "stateset", "", "The status of the check, after rise and fall.")
 	for i := range results {
-		e.states("hale_check_status", results[i].Status, []Status{Unknown, Pass, Warn, Fail}, "check", results[i].Name)
+		e.states("hale_check_status", results[i].Status, []Status{Unknown, Pass, Warn, Fail}, label{"check", results[i].Name})
 	}
 	for _, f := range checkFamilies {
 		e.family(f.name, f.kind, f.unit, f.help)
@@ -126,7 +130,7 @@ func (e *exposition) checks(results []Result) {
 		}
 		for i := range results {
 			if value := f.value(&results[i]); value != "" {
-				e.sample(sample, value, "check", results[i].Name)
+				e.sample(sample, value, label{"check", results[i].Name})
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func TestOpenMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := float64(time.Now().UnixMilli()) / 1000
 		m, _ := monitor(t, health.Options{Version: "1\r\n.2\xff", ServiceID: "i-0123"},
-			health.Check{Name: odd, Type: strange, Run: pass, Interval: time.Hour},
+			health.Check{Name: odd, Type: strange, Run: pass, Interval: once},
 			health.Check{Name: "stuck", Timeout: time.Second, Interval: 2 * time.Second, Run: hangs},
 			health.Check{Name: "slow", Impact: health.Degraded, Scope: health.Shared, Timeout: time.Hour, Run: hangs},
 		)

@@ -113,7 +113,7 @@ func newPageCheck(r *Result, path string, now time.Time) pageCheck {
 		about = append(about, "stuck")
 	}
 	if r.Last != r.Status {
-		about = append(about, joinNonEmpty(": ", "last answer "+r.Last.String(), r.LastOutput))
+		about = append(about, prefixed("last answer "+r.Last.String(), r.LastOutput))
 	}
 	c.About = strings.Join(about, " · ")
 	return c

@@ -134,19 +134,34 @@ func (r *run) missed(output string) string {
 func (r *run) wait(ctx context.Context) (a reply, returned bool) {
 	timer := time.NewTimer(time.Until(r.deadline()) + grace)
 	defer timer.Stop()
-	select {
-	case a = <-r.done:
+	if a, returned = r.answered(timer.C, ctx.Done()); returned {
 		return a, true
-	case <-timer.C:
+	}
+	if ctx.Err() == nil {
 		return reply{Fail, r.missed(""), r.deadline(), r.check.Timeout}, false
-	case <-ctx.Done():
 	}
 	timer.Reset(grace)
-	select {
-	case a = <-r.done:
+	if a, returned = r.answered(timer.C, nil); returned {
 		return a, true
-	case <-timer.C:
-		return reply{Fail, "no answer: " + context.Cause(ctx).Error(), time.Now(), time.Since(r.started)}, false
+	}
+	return reply{Fail, "no answer: " + context.Cause(ctx).Error(), time.Now(), time.Since(r.started)}, false
+}
+
+// answered waits for the answer until the time is up or nobody cares. An answer
+// that is there by then counts: that we had to wait for a processor to see it is
+// not the check's fault.
+func (r *run) answered(timeUp <-chan time.Time, done <-chan struct{}) (reply, bool) {
+	select {
+	case a := <-r.done:
+		return a, true
+	case <-timeUp:
+	case <-done:
+	}
+	select {
+	case a := <-r.done:
+		return a, true
+	default:
+		return reply{}, false
 	}
 }
 

@@ -36,21 +36,21 @@ func (m *Monitor) announceLocked(t Transition) {
 
 // announce tells the logger and the listener of transitions until stop is
 // closed and none is left.
-func (m *Monitor) announce(stop <-chan struct{}) {
+func (m *Monitor) announce(ctx context.Context, stop <-chan struct{}) {
 	for {
 		select {
 		case <-m.wake:
-			m.tell()
+			m.tell(ctx)
 		case <-stop:
-			m.tell()
+			m.tell(ctx)
 			return
 		}
 	}
 }
 
-func (m *Monitor) tell() {
+func (m *Monitor) tell(ctx context.Context) {
 	for _, t := range m.takePending() {
-		m.log(t)
+		t.log(ctx, m.options.Logger)
 		if m.options.OnTransition != nil {
 			m.options.OnTransition(t)
 		}
@@ -65,18 +65,16 @@ func (m *Monitor) takePending() []Transition {
 	return pending
 }
 
-func (m *Monitor) log(t Transition) {
+func (t *Transition) log(ctx context.Context, logger *slog.Logger) {
 	level := slog.LevelInfo
 	if t.Worse() {
 		level = slog.LevelWarn
 	}
-	message, attrs := "verdict changed", []slog.Attr{
-		slog.String("status", t.To.String()),
-		slog.String("was", t.From.String()),
-		slog.String("explanation", t.Explanation),
+	status, was := slog.String("status", t.To.String()), slog.String("was", t.From.String())
+	explanation := slog.String("explanation", t.Explanation)
+	if t.Check == "" {
+		logger.LogAttrs(ctx, level, "verdict changed", status, was, explanation)
+		return
 	}
-	if t.Check != "" {
-		message, attrs = "check changed", append([]slog.Attr{slog.String("check", t.Check)}, attrs...)
-	}
-	m.options.Logger.LogAttrs(context.Background(), level, message, attrs...)
+	logger.LogAttrs(ctx, level, "check changed", slog.String("check", t.Check), status, was, explanation)
 }
