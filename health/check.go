@@ -32,8 +32,9 @@ type Check struct {
 	// any other error fails; output is a line for people that explains the
 	// answer, and may be empty (the error's text is used then). Run should
 	// return when ctx is done; one that does not counts as failed at its
-	// deadline and is not started again until it has returned. A panic fails.
-	// Run is never called twice at once by the same Monitor.
+	// deadline and is not started again until it has returned. A panic fails,
+	// but one in a goroutine that Run itself starts ends the program. A Monitor
+	// never calls Run while an earlier call is still going on.
 	Run func(ctx context.Context) (output string, err error)
 
 	Interval time.Duration // from start to start; 0 means DefaultInterval

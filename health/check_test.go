@@ -1,11 +1,19 @@
 package health_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"hale/health"
 )
+
+func TestWarnf(t *testing.T) {
+	cause := errors.New("91% used")
+	if err := health.Warnf("disk %s: %w", "/", cause); err.Error() != "disk /: 91% used" || !errors.Is(err, cause) {
+		t.Errorf("%q, which is its cause: %v", err, errors.Is(err, cause))
+	}
+}
 
 func TestNewMonitorRefuses(t *testing.T) {
 	run := pass

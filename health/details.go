@@ -10,6 +10,10 @@ import (
 
 // Details is which clients may see the names and outputs of checks. Outputs can
 // hold addresses, user names and versions, so the zero value is DetailsNever.
+//
+// DetailsLoopback and DetailsPrivate go by the client's address, and so are not
+// for a server behind a proxy that hides it: one that passes on TCP connections
+// in its own name, or HTTP requests without saying for whom.
 type Details uint8
 
 const (

@@ -32,9 +32,11 @@
 //     after Rise passes or Fall failures in a row; a warning counts as a pass.
 //   - A failing critical check fails the verdict, a failing degraded one only
 //     warns. Failures of shared checks only warn under [SharedWarns].
-//   - A run that misses its deadline has failed at its deadline. While it goes
-//     on regardless, its check is stuck: no second run is started beside it, and
-//     each further interval counts as one more failure.
+//   - A run that misses its deadline has failed at its deadline; it is given a
+//     tenth of a second more to explain why. While it goes on regardless, its
+//     check is stuck: no second run is started beside it, and each further
+//     interval counts as one more failure. When it returns at last, its answer
+//     is too late to count, and the run that is due by then starts at once.
 //   - Green expires. A pass or a warning is worth nothing once it is older than
 //     the check's interval and time-out and one second together. This is judged
 //     when the verdict is read, and so holds even where Run is not running.

@@ -110,6 +110,16 @@ func judge(f *findings, d drain, results []Result) Verdict {
 	return v
 }
 
+// Judge returns what the results of RunOnce amount to: Fail if a check failed
+// that fails the verdict, Warn if anything else is not as it should be.
+func Judge(results []Result, shared SharedFailure) Status {
+	worst := Pass
+	for i := range results {
+		worst = max(worst, softened(&results[i], shared))
+	}
+	return worst
+}
+
 // expire turns r into a failure if it is green and older than maxAge.
 func expire(r *Result, maxAge time.Duration, now time.Time) bool {
 	if !green(r.Status) || now.Sub(r.Time) < maxAge {

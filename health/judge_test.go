@@ -153,6 +153,31 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestJudgeOfResults(t *testing.T) {
+	well, warned := Result{Status: Pass}, Result{Status: Warn}
+	ill, soft, shared := Result{Status: Fail}, Result{Status: Fail, Impact: Degraded}, Result{Status: Fail, Scope: Shared}
+	for _, tt := range []struct {
+		name    string
+		results []Result
+		shared  SharedFailure
+		want    Status
+	}{
+		{"none", nil, SharedFails, Pass},
+		{"all pass", []Result{well, well}, SharedFails, Pass},
+		{"one warns", []Result{well, warned}, SharedFails, Warn},
+		{"one fails", []Result{ill, warned, well}, SharedFails, Fail},
+		{"a degraded one fails", []Result{well, soft}, SharedFails, Warn},
+		{"a shared one fails", []Result{shared, well}, SharedFails, Fail},
+		{"a shared one fails, which only warns", []Result{shared, well}, SharedWarns, Warn},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Judge(tt.results, tt.shared); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestExpire(t *testing.T) {
 	last := time.Unix(1000, 0)
 	for _, tt := range []struct {

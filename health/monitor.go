@@ -296,7 +296,7 @@ func (m *Monitor) Verdict() Verdict {
 }
 
 // Settled returns a channel that is closed when each check has answered, or
-// missed its deadline, once.
+// missed its deadline, once. It stays open if Run ends before that.
 func (m *Monitor) Settled() <-chan struct{} { return m.settled }
 
 // Drain fails the verdict for good, for the reason given, before the instance is

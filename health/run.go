@@ -189,13 +189,3 @@ func clean(output string) string {
 	}
 	return output
 }
-
-// Judge returns what the results of RunOnce amount to: Fail if a check failed
-// that fails the verdict, Warn if anything else is not as it should be.
-func Judge(results []Result, shared SharedFailure) Status {
-	worst := Pass
-	for i := range results {
-		worst = max(worst, softened(&results[i], shared))
-	}
-	return worst
-}
