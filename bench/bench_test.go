@@ -120,6 +120,29 @@ func TestParseCPUs(t *testing.T) {
 	}
 }
 
+func TestBusySince(t *testing.T) {
+	const rest = "\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 5\n"
+	before, err := parseCPUTimes("cpu  100 0 50 1000 10 0 5 0 0 0" + rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := parseCPUTimes("cpu  115 0 60 1060 20 0 5 5 0 0" + rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := after.busySince(before); got < 0.299 || got > 0.301 {
+		t.Errorf("busy %v, want 0.3: 30 of 100 ticks", got)
+	}
+	if got := after.busySince(after); got != 0 {
+		t.Errorf("busy %v in no time", got)
+	}
+	for _, stat := range []string{"", "cpu 1 2", "intr 1 2 3 4 5 6 7 8", "cpu a 0 0 0 0 0 0 0 0"} {
+		if _, err := parseCPUTimes(stat); err == nil {
+			t.Errorf("%q: no error", stat)
+		}
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, tt := range []struct {
 		values []int
@@ -160,6 +183,7 @@ func TestMarkdown(t *testing.T) {
 			name: nginx, perSecond: 61272.4, p50: 970 * time.Microsecond, p99: 1560 * time.Microsecond,
 			cpu: 16 * time.Microsecond, perSecondOf: 1, cpuOf: 1, p99Of: 1,
 		}}}},
+		busy:     0.034,
 		startups: []startup{{nginx, 8 * time.Millisecond, 14 << 20}},
 	}
 	page := r.markdown()
@@ -168,6 +192,7 @@ func TestMarkdown(t *testing.T) {
 		"- 64 connections, 1 round of 2s for each program",
 		"- nginx: `nginx/1.22.1`\n",
 		"- Not installed: Caddy\n",
+		"other programs used 3 % of the CPUs\n",
 		"\n## Gateway\n\nWhat it is.\n\n| program |",
 		"| nginx | 61272 | 1.00 | 0.97 ms | 1.56 ms | 1.00 | 16.0 µs | **1.00** |\n",
 		"| nginx | 8 ms | 14.0 MiB |\n",

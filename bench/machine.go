@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // cpuSet is a list of CPUs.
@@ -83,6 +85,66 @@ func thisMachine() (machine, error) {
 		}
 	}
 	return m, nil
+}
+
+// busy is the share of the CPUs' time that was used during a while.
+func busy(ctx context.Context, while time.Duration) (float64, error) {
+	before, err := readCPUTimes()
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(while):
+	}
+	after, err := readCPUTimes()
+	if err != nil {
+		return 0, err
+	}
+	return after.busySince(before), nil
+}
+
+// cpuTimes are the first fields of the line "cpu" in /proc/stat, see
+// proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+type cpuTimes [8]uint64
+
+func readCPUTimes() (cpuTimes, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return cpuTimes{}, err
+	}
+	return parseCPUTimes(string(b))
+}
+
+func parseCPUTimes(stat string) (t cpuTimes, err error) {
+	line, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(line)
+	if len(fields) <= len(t) || fields[0] != "cpu" {
+		return t, fmt.Errorf("/proc/stat: unexpected line %q", line)
+	}
+	for i := range t {
+		if t[i], err = strconv.ParseUint(fields[1+i], 10, 64); err != nil {
+			return t, fmt.Errorf("/proc/stat: %w", err)
+		}
+	}
+	return t, nil
+}
+
+func (t cpuTimes) busySince(before cpuTimes) float64 {
+	const idle, iowait = 3, 4
+	var all, unused uint64
+	for i := range t {
+		d := t[i] - before[i]
+		all += d
+		if i == idle || i == iowait {
+			unused += d
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return 1 - float64(unused)/float64(all)
 }
 
 // procValue is the value of the first line "key : value" of a file in /proc.

@@ -180,6 +180,12 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	defer stop()
+	if r.busy, err = busy(ctx, time.Second); err != nil {
+		return nil, err
+	}
+	if r.busy > 0.1 {
+		b.log.Warn("the machine is busy with other things, which spoils the figures", "busy", r.busy)
+	}
 
 	for _, s := range b.scenarios(peers) {
 		rows, err := b.measure(ctx, s)

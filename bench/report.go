@@ -16,6 +16,7 @@ type report struct {
 	missing             []string // peers that are not installed
 	tables              []table
 	startups            []startup
+	busy                float64 // share of the CPUs used by others before the run
 	took                time.Duration
 }
 
@@ -36,6 +37,7 @@ func (r *report) markdown() string {
 		r.measured, r.measuring)
 	p("- %d connections, %s of %v for each program in turn, medians; took %v in all",
 		r.connections, count(r.rounds, "round"), r.duration, r.took.Round(time.Second))
+	p("- Before the run, other programs used %.0f %% of the CPUs", r.busy*100)
 	p("- Built with %s", runtime.Version())
 	for _, name := range []string{hale, nginx, "HAProxy", "Caddy"} {
 		if v := r.versions[name]; v != "" {
