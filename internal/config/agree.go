@@ -32,13 +32,10 @@ func (d *decoder) ok(paths ...string) bool {
 	return true
 }
 
-// faultOf records a fault of the first of the keys that the file has.
-func (d *decoder) faultOf(paths []string, format string, args ...any) {
-	for _, p := range paths {
-		if n := d.nodes[p]; n != nil {
-			d.fault(n, p, format, args...)
-			return
-		}
+// faultOf records a fault of the value of a key, if the file has it.
+func (d *decoder) faultOf(path, format string, args ...any) {
+	if n := d.nodes[path]; n != nil {
+		d.fault(n, path, format, args...)
 	}
 }
 
@@ -46,7 +43,11 @@ func (d *decoder) faultOf(paths []string, format string, args ...any) {
 func (d *decoder) addresses() {
 	c := d.config
 	if d.ok("listen", "admin") && overlap(string(c.Listen), string(c.Admin)) {
-		d.faultOf([]string{"admin", "listen"}, "listen and admin cannot both have port %s; give admin one of its own", portOf(c.Listen))
+		if n := d.nodes["admin"]; n != nil {
+			d.fault(n, "admin", "cannot have the port of listen; write one of its own")
+		} else {
+			d.faultOf("listen", "is where admin is by default (%s); write another port, or give admin one", c.Admin)
+		}
 	}
 	if c.App.URL == "" || !d.ok("app.url") {
 		return
@@ -57,14 +58,9 @@ func (d *decoder) addresses() {
 	}
 	for key, a := range map[string]Address{"listen": c.Listen, "admin": c.Admin} {
 		if d.ok(key) && leadsTo(app.Address(), string(a)) {
-			d.faultOf([]string{"app.url"}, "this is Hale's own address (%s); requests would come back for ever: write the app's", key)
+			d.faultOf("app.url", "leads back to Hale itself (%s), for ever; write the address of the app", key)
 		}
 	}
-}
-
-func portOf(a Address) string {
-	_, port, _ := net.SplitHostPort(string(a)) //nolint:errcheck // decoded before
-	return port
 }
 
 // overlap tells whether two addresses cannot be listened on at once.
@@ -133,7 +129,7 @@ func (d *decoder) command(path string, words []string) {
 func (d *decoder) https() {
 	h := &d.config.HTTPS
 	if h.Redirect != 0 && len(h.TrustedProxies) == 0 && d.ok("https.redirect", "https.trusted_proxies") {
-		d.faultOf([]string{"https.trusted_proxies"}, "with nobody to believe, every request counts as plain HTTP and https.redirect sends it round in circles; name the load balancer's network, such as 10.0.0.0/8, or write redirect: off")
+		d.faultOf("https.trusted_proxies", "with nobody to believe, every request counts as plain HTTP and https.redirect sends it round in circles; name the load balancer's network, such as 10.0.0.0/8, or write redirect: off")
 	}
 }
 

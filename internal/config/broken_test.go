@@ -20,12 +20,15 @@ const wantPrefix = "# want: "
 // variables are the environment of all tests. No fault may show a value that
 // has "secret" in it.
 var variables = map[string]string{
-	"APP_URL":  "http://127.0.0.1:8000",
-	"DATABASE": "postgres://app:secret-of-mine@db.internal/app",
-	"EMPTY":    "",
-	"PORT":     "8080",
-	"SECRET":   "my-secret/value:1",
-	"SHORT":    "secret",
+	"APP_URL":   "http://127.0.0.1:8000",
+	"DATABASE":  "postgres://app:secret-of-mine@db.internal/app",
+	"DOLLAR":    "$secret",
+	"EMPTY":     "",
+	"LINK":      "https://secret.internal/x",
+	"LONG_PORT": "98765",
+	"PORT":      "8080",
+	"SECRET":    "my-secret/value:1",
+	"SHORT":     "secret",
 }
 
 func lookup(name string) (string, bool) {
@@ -47,8 +50,10 @@ func TestBrokenFiles(t *testing.T) {
 			data, want := brokenFile(t, file)
 			got := faultsOf(t, data)
 			for _, line := range got {
-				if strings.Contains(line, "secret") || strings.Contains(line, "hunter2") {
-					t.Errorf("tells a secret: %s", line)
+				for _, secret := range []string{"secret", "hunter2", "98765", "db.internal"} {
+					if strings.Contains(line, secret) {
+						t.Errorf("tells a secret: %s", line)
+					}
 				}
 			}
 			if *update {

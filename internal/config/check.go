@@ -142,14 +142,15 @@ func (d *decoder) checkType(name string) (checktype.Type, bool) {
 // with a fault already.
 func (d *decoder) unknownType(m *mapping, name string) {
 	path := join(m.path, "type")
-	if name == "" || d.bad[path] {
+	n := d.nodes[path]
+	if n == nil || d.bad[path] {
 		return
 	}
 	var names []string
 	for _, t := range d.options.Types {
 		names = append(names, t.Name)
 	}
-	n, hint := d.nodes[path], "the types are "+alternatives(names)
+	hint := "the types are " + alternatives(names)
 	if near := nearest(name, names); near != "" && d.made[n] == nil {
 		hint = "did you mean " + near + "?"
 	}
@@ -184,8 +185,8 @@ func (d *decoder) invalid(m *mapping, err error) {
 		key, _, _ := strings.Cut(strings.ReplaceAll(err.Key, "[", "."), ".")
 		if p := m.byKey[key]; p != nil {
 			n = target(p.value)
-		} else if d.bad["app"] || d.bad["hosts"] {
-			return // it may only lack the default that it has from there
+		} else if d.bad["app"] && d.config.App.URL == "" {
+			return // it may lack only what it has from there
 		}
 		if at, ok := d.nodes[path]; ok {
 			n = at

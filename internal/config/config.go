@@ -97,7 +97,7 @@ type HTTPS struct {
 	// Networks whose X-Forwarded-For, X-Forwarded-Proto and Forwarded headers are believed; from all other peers they are removed. The default is loopback, the private networks of RFC 1918 and RFC 4193, the shared space of RFC 6598 and the link-local ones: a load balancer in the same network.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" jsonschema:"default=127.0.0.0/8,default=10.0.0.0/8,default=172.16.0.0/12,default=192.168.0.0/16,default=100.64.0.0/10,default=169.254.0.0/16,default=::1/128,default=fc00::/7,default=fe80::/10"`
 	// Strict-Transport-Security (RFC 6797): how long browsers shall use https alone. Sent over https only. Begin with 60s; a year is 8760h.
-	HSTS time.Duration `yaml:"hsts,off"`
+	HSTS time.Duration `yaml:"hsts,off" jsonschema:"minimum=1s"`
 }
 
 // Headers are the security headers added to answers that lack them.
@@ -114,7 +114,7 @@ type Headers struct {
 type Limits struct {
 	// Largest request line and headers together; then 431. An Application Load Balancer passes 64 KiB at most.
 	HeaderSize checks.Size `yaml:"header_size" jsonschema:"default=64KiB,minimum=4KiB,maximum=16MiB"`
-	// Largest request body; then 413.
+	// Largest request body; then 413. off sets no bound.
 	BodySize checks.Size `yaml:"body_size,off" jsonschema:"default=1GiB"`
 	// Longest time until a request's headers are here; then the connection is closed.
 	HeaderTimeout time.Duration `yaml:"header_timeout" jsonschema:"default=10s,exclusiveMinimum=0"`

@@ -104,7 +104,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f field, path string) {
 		return
 	}
 	d.nodes[path] = n
-	if custom, ok := v.Addr().Interface().(nodeDecoder); ok {
+	if custom, ok := reflect.TypeAssert[nodeDecoder](v.Addr()); ok {
 		custom.decodeNode(d, n, path)
 		return
 	}
@@ -125,6 +125,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f field, path string) {
 		case reflect.Map:
 			d.table(n, v, f, path)
 			return
+		default:
 		}
 	}
 	if text, ok := d.scalar(n, wantedBy(v, f), path); ok {
@@ -171,7 +172,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f field, path string) {
 		return
 	case n.Kind == yaml.ScalarNode && isText(reflect.New(v.Type().Elem()).Elem()):
 		if text, ok := d.scalar(n, "a list", path); ok {
-			d.fault(n, path, "%s is not a list; write %s", d.seen(n, text), d.asList(n, text, f))
+			d.fault(n, path, "%s is not a list; write %s", d.seen(n, text), asList(n.Value, f))
 		}
 		return
 	case n.Kind != yaml.SequenceNode:
@@ -271,10 +272,10 @@ type secret interface{ secret() }
 // wrongText reports a text that v refuses.
 func (d *decoder) wrongText(n *yaml.Node, v reflect.Value, path, text string, err error) {
 	wrong, own := errors.AsType[valueError](err)
-	_, hidden := v.Addr().Interface().(secret)
+	_, hidden := reflect.TypeAssert[secret](v.Addr())
 	name, isName := strings.CutPrefix(text, "$")
 	switch {
-	case isName && variableName.MatchString(name):
+	case isName && variableName.MatchString(name) && d.made[n] == nil:
 		d.fault(n, path, "%s is taken as it stands; a variable is written ${%s}", d.seen(n, text), name)
 	case own && hidden:
 		d.fault(n, path, "%s", string(wrong))

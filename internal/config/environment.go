@@ -33,7 +33,7 @@ func newEnvironment(o Options, file string) *environment {
 // lookup finds a variable. A file that cannot be read matters only to a
 // variable that is nowhere else: see whyMissing.
 func (e *environment) lookup(name string) (string, bool) {
-	vars, _ := e.fromFile() //nolint:errcheck // see whyMissing
+	vars, _ := e.fromFile()
 	if value, ok := vars[name]; ok {
 		return value, true
 	}

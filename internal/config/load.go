@@ -32,11 +32,11 @@ const maxFile = 1 << 20
 // that lists every fault; a file that cannot be read is another error, which
 // wraps the operating system's.
 func Load(path string, o Options) (*Config, error) {
-	f, err := os.Open(path) //nolint:gosec // the path is the operator's to choose
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	var data bytes.Buffer
 	if _, err := data.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)

@@ -21,15 +21,19 @@ type Step struct {
 
 // decodeNode implements nodeDecoder.
 func (s *Steps) decodeNode(d *decoder, n *yaml.Node, path string) {
-	if n.Kind == yaml.SequenceNode && len(n.Content) > 0 && !slices.ContainsFunc(n.Content, isNotWord) {
-		var command []string
-		d.list(n, reflect.ValueOf(&command).Elem(), field{key: "command"}, path)
-		if d.ok(path) {
-			d.fault(n, path, "is one command, not a list of commands; write [%s]", flowList(command))
+	switch {
+	case n.Kind == yaml.SequenceNode && len(n.Content) > 0 && !slices.ContainsFunc(n.Content, isNotWord):
+		// The words as written: a variable in them is nobody's to read here.
+		words := make([]string, len(n.Content))
+		for i, c := range n.Content {
+			words[i] = withoutPassword(target(c).Value)
 		}
-		return
+		d.fault(n, path, "is one command, not a list of commands; write [%s]", flowList(words))
+	case n.Kind == yaml.ScalarNode && !isNull(n):
+		d.fault(n, path, "is one command, not a list of commands; write [%s]", asCommand(n.Value))
+	default:
+		d.list(n, reflect.ValueOf(s).Elem(), field{}, path)
 	}
-	d.list(n, reflect.ValueOf(s).Elem(), field{}, path)
 }
 
 func isNotWord(n *yaml.Node) bool { return target(n).Kind != yaml.ScalarNode }

@@ -22,14 +22,15 @@ var (
 
 // isText tells whether v is set from one text.
 func isText(v reflect.Value) bool {
-	if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if _, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return true
 	}
 	switch v.Kind() {
 	case reflect.Struct, reflect.Slice, reflect.Map, reflect.Pointer:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // setText sets v, for which isText holds, from a text. A wrong text of the
@@ -51,7 +52,7 @@ func setText(v reflect.Value, text string) error {
 		v.Set(reflect.ValueOf(p))
 		return err
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	switch v.Kind() {
@@ -172,7 +173,7 @@ func wantedBy(v reflect.Value, f field) string {
 	case v.Kind() == reflect.Bool:
 		return "true or false"
 	case v.CanInt() || v.CanUint() || v.CanFloat():
-		if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); !ok {
+		if _, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); !ok {
 			return "a number"
 		}
 	}
@@ -215,18 +216,26 @@ var (
 )
 
 // asList writes a text as the list that it should have been.
-func (d *decoder) asList(n *yaml.Node, text string, f field) string {
-	quoted := strconv.Quote(brief(withoutPassword(n.Value)))
-	words := strings.Fields(text)
-	switch {
-	case d.made[n] != nil || len(words) == 0 || len(text) > 200:
-		return "[" + quoted + "]"
-	case f.key == "command" && shellWords.MatchString(text):
-		return "[sh, -c, " + quoted + "], since no shell reads it otherwise"
-	case f.key != "command":
-		words = strings.FieldsFunc(withoutPassword(text), func(c rune) bool { return c == ' ' || c == ',' })
+func asList(text string, f field) string {
+	if f.key == "command" {
+		return asCommand(text)
+	}
+	text = brief(withoutPassword(text))
+	words := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' })
+	if len(words) == 0 {
+		words = []string{text}
 	}
 	return flowList(words)
+}
+
+// asCommand writes a line for a shell as the list of words that it should have
+// been.
+func asCommand(line string) string {
+	line = brief(withoutPassword(line))
+	if shellWords.MatchString(line) {
+		return "[sh, -c, " + strconv.Quote(line) + "]"
+	}
+	return flowList(strings.Fields(line))
 }
 
 // flowList writes words as a YAML list on one line.
@@ -257,32 +266,46 @@ func withoutPassword(s string) string {
 	return userInfo.ReplaceAllString(s, "$1:...@")
 }
 
-var quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-
-// withoutSecrets takes the environment's part in the value of n, and what is
+// withoutSecrets takes the environment's part in the value of n, and of what is
 // below n, out of a message that another package made.
 func (d *decoder) withoutSecrets(n *yaml.Node, message string) string {
 	for _, e := range d.below(n) {
 		for i, name := range e.names {
-			value := e.values[i]
-			if value == "" {
-				continue
-			}
-			shown := "${" + name + "}"
-			message = strings.ReplaceAll(message, strconv.Quote(value), "the value of "+shown)
-			if len(value) >= 3 {
-				message = strings.ReplaceAll(message, value, shown)
-			}
-			// What a message quotes may be a part of the value.
-			message = quotedText.ReplaceAllStringFunc(message, func(q string) string {
-				if part, err := strconv.Unquote(q); err == nil && part != "" && strings.Contains(value, part) {
-					return `"..."`
-				}
-				return q
-			})
+			message = hide(message, e.values[i], "${"+name+"}")
 		}
 	}
 	return oneLine(withoutPassword(message))
+}
+
+var (
+	quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	// A word that is more than letters: a number, an address, a path.
+	oddWord = regexp.MustCompile("[^\\s\"'`,;()]*[0-9@:/.%=\\\\][^\\s\"'`,;()]*")
+)
+
+// hide takes a value out of a message, which may have all of it, or parts: those
+// that it quotes, and those that are more than words of a language.
+func hide(message, value, name string) string {
+	if value == "" {
+		return message
+	}
+	message = strings.ReplaceAll(message, strconv.Quote(value), "the value of "+name)
+	if len(value) > 2 {
+		message = strings.ReplaceAll(message, value, name)
+	}
+	message = quotedText.ReplaceAllStringFunc(message, func(quoted string) string {
+		if part, err := strconv.Unquote(quoted); err == nil && part != "" && strings.Contains(value, part) {
+			return `"..."`
+		}
+		return quoted
+	})
+	return oddWord.ReplaceAllStringFunc(message, func(word string) string {
+		bare := strings.TrimRight(word, ".:")
+		if len(bare) > 2 && strings.Contains(value, bare) {
+			return "..." + word[len(bare):]
+		}
+		return word
+	})
 }
 
 // below returns the expansions of n and of what is in it.

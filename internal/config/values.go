@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -176,11 +177,9 @@ func (*Details) secret() {}
 func (d *Details) UnmarshalText(b []byte) error {
 	s := string(b)
 	words := []string{DetailsNever, DetailsLoopback, DetailsPrivate, DetailsAlways}
-	for _, w := range words {
-		if s == w {
-			*d = Details{Level: s}
-			return nil
-		}
+	if slices.Contains(words, s) {
+		*d = Details{Level: s}
+		return nil
 	}
 	if near := nearest(s, words); near != "" {
 		return valueError("is not known; did you mean " + near + "?")

@@ -15,11 +15,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/invopop/jsonschema"
-
 	"hale/checks"
 	"hale/internal/checktype"
 	"hale/internal/config"
+
+	"github.com/invopop/jsonschema"
 )
 
 // Reference is all keys of hale.yaml.
