@@ -57,10 +57,12 @@ func newEC2(endpoint string, dial dialFunc) *ec2 {
 		Endpoint:       endpoint,
 		HTTPClient:     w,
 		EnableFallback: fallback,
+
+		// Else the SDK puts a back-off of its own, of up to a second, in the place
+		// of the one below.
+		DisableDefaultMaxBackoff: true,
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = 3
-			// The SDK waits up to a second between tries, half of all the time
-			// there is.
 			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return retryPause, nil })
 			// A refused or silent address is not asked again: where there is no
 			// metadata service, the answer is "none" at once.
@@ -91,6 +93,7 @@ func (e *ec2) ask(ctx context.Context) (answer, error) {
 	if strings.EqualFold(os.Getenv(disabledVariable), "true") {
 		return a, fmt.Errorf("not asked: the environment has %s=true", disabledVariable)
 	}
+	defer e.wire.close()
 	e.wire.begin()
 	// The first request alone gets the token, or finds that there is none to
 	// get; all others go at once.

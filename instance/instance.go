@@ -17,6 +17,7 @@
 package instance
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 )
@@ -70,13 +71,23 @@ type Address struct {
 
 // Report tells how asking one source went.
 type Report struct {
-	Source Source        `json:"source"`
-	Found  bool          `json:"found"`
-	Took   time.Duration `json:"took"`
+	Source Source
+	Found  bool
+	Took   time.Duration
 
 	// Detail explains what was not found, what to do about it, or, with Found,
 	// what is odd about the answer. It is empty where there is nothing to say.
-	Detail string `json:"detail,omitempty"`
+	Detail string
+}
+
+// MarshalJSON writes the time that it took in milliseconds, as "time_ms".
+func (r Report) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Source Source  `json:"source"`
+		Found  bool    `json:"found"`
+		TimeMS float64 `json:"time_ms"`
+		Detail string  `json:"detail,omitempty"`
+	}{r.Source, r.Found, float64(r.Took.Microseconds()) / 1000, r.Detail})
 }
 
 // Primary returns the primary private IPv4 address: the file's first, else

@@ -203,17 +203,19 @@ func (a *answer) fill(last answer) {
 	a.hostname = firstNonEmpty(a.hostname, last.hostname)
 	a.task = firstNonEmpty(a.task, last.task)
 	a.taskID = firstNonEmpty(a.taskID, last.taskID)
-	a.private = union(a.private, last.private)
-	a.public = union(a.public, last.public)
+	a.private = union(last.private, a.private)
+	a.public = union(last.public, a.public)
 }
 
-func union(now, before []netip.Addr) []netip.Addr {
-	for _, addr := range before {
-		if !slices.Contains(now, addr) {
-			now = append(now, addr)
+// union keeps the order of before: its first address may be the primary one.
+func union(before, now []netip.Addr) []netip.Addr {
+	all := slices.Clone(before)
+	for _, addr := range now {
+		if !slices.Contains(all, addr) {
+			all = append(all, addr)
 		}
 	}
-	return now
+	return all
 }
 
 func found(in Instance) []Source {

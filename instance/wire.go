@@ -52,14 +52,18 @@ type pass struct {
 
 func newWire(dial dialFunc) *wire {
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: connectTimeout}).DialContext
+		dial = new(net.Dialer).DialContext
 	}
 	return &wire{client: &http.Client{
 		Transport: &http.Transport{
 			// Never through a proxy: the service is this machine's own, and refuses
 			// requests with X-Forwarded-For.
-			Proxy:               nil,
-			DialContext:         dial,
+			Proxy: nil,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+				defer cancel()
+				return dial(ctx, network, address)
+			},
 			MaxConnsPerHost:     8, // a machine has up to 15 interfaces with 4 items each
 			MaxIdleConnsPerHost: 8,
 			IdleConnTimeout:     10 * time.Second,
