@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +67,7 @@ type server struct {
 	environ []string       // of the app
 
 	listener, adminListener net.Listener
+	inherited               bool // listener is systemd's
 
 	policy  policy
 	engine  *proxy.Engine
@@ -133,6 +135,7 @@ func (s *server) listen() error {
 		return err
 	}
 	s.listener, s.adminListener = given.listen, given.admin
+	s.inherited = given.listen != nil
 	if s.listener == nil {
 		if s.listener, err = listen("listen", s.config.Listen); err != nil {
 			return err
@@ -198,7 +201,7 @@ func (s *server) run(ctx context.Context) (code int, err error) {
 		wg.Go(func() { served <- admin.Serve(s.adminListener) })
 		defer admin.close()
 	}
-	s.logger.Info("serving", "listen", s.listener.Addr(), "admin", s.adminAddr(), "app", string(s.config.App.URL), "version", s.options.Version)
+	s.logger.Info("serving", "listen", s.listener.Addr().String(), "admin", string(s.config.Admin), "app", string(s.config.App.URL), "version", s.options.Version)
 	if s.options.Ready != nil {
 		s.options.Ready(s.listener.Addr(), s.adminAddr())
 	}
@@ -246,7 +249,7 @@ func (s *server) drain(reason string, app *app) (code int, err error) {
 	times := current.config.Drain
 	notify(s.logger, daemon.SdNotifyStopping)
 	current.monitor.Drain(reason)
-	s.logger.Info("draining: the health answer fails, serving goes on", "reason", reason, "notice", times.Notice, "finish", times.Finish)
+	s.logger.Info("draining: the health answer fails, serving goes on", "reason", reason, "notice", times.Notice.String(), "finish", times.Finish.String())
 
 	// Towards the end clients are asked to close their connections after the
 	// answer, so that none sends a request into one that is being closed.
@@ -274,8 +277,20 @@ func (s *server) drain(reason string, app *app) (code int, err error) {
 		}
 	}
 	s.logger.Info("draining: no further connection is accepted")
+	s.emptyQueue()
 	s.finish(times.Finish)
 	return 0, nil
+}
+
+// emptyQueue lets no connection be lost that the kernel has made and nobody has
+// accepted yet. A socket that systemd gave us stays open there, with its queue.
+func (s *server) emptyQueue() {
+	if s.inherited {
+		return
+	}
+	if err := refuseHandshakes(s.listener); err != nil {
+		s.logger.Warn("connections made at this moment may be reset", "error", err)
+	}
 }
 
 // finish stops accepting, gives what is in flight the time given, and then cuts it off.
@@ -369,14 +384,17 @@ func orNone(n int64) int64 {
 // environment, with env_file's variables in it. What the app requires must be
 // there.
 func appEnvironment(c *config.Config, environ []string) ([]string, error) {
-	env := environ
-	if c.App.EnvFile != "" {
+	env, file := environ, c.App.EnvFile
+	if file != "" {
+		if absolute, err := filepath.Abs(file); err == nil {
+			file = absolute
+		}
 		var err error
-		if env, err = supervise.LoadEnv(c.App.EnvFile, environ); err != nil {
+		if env, err = supervise.LoadEnv(file, environ); err != nil {
 			return nil, err
 		}
 	}
-	return env, supervise.Require(c.App.RequireEnv, env, c.App.EnvFile)
+	return env, supervise.Require(c.App.RequireEnv, env, file)
 }
 
 func environmentOf(file string, environ []string) (map[string]string, error) {
