@@ -93,6 +93,10 @@ func (s *Size) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is too large", b)
 	}
 	*s = Size(v)
+	// Whole numbers are exact beyond the 53 bits of a float.
+	if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+		*s = Size(n * int64(unit))
+	}
 	return nil
 }
 

@@ -146,9 +146,9 @@ func killGroup(cmd *exec.Cmd) {
 func (c *Check) result(ctx context.Context, start time.Time, state *os.ProcessState, line string) (string, error) {
 	if ctx.Err() != nil && state.ExitCode() < 0 {
 		if budget, ok := explain.Budget(ctx, start); ok && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return "", fmt.Errorf("%s did not end within %v and was killed: %w", c.Command[0], budget, ctx.Err())
+			return "", &explain.Error{Text: fmt.Sprintf("%s did not end within %v and was killed", c.Command[0], budget), Err: ctx.Err()}
 		}
-		return "", fmt.Errorf("%s was interrupted: %w", c.Command[0], ctx.Err())
+		return "", &explain.Error{Text: c.Command[0] + " was interrupted", Err: ctx.Err()}
 	}
 	said := line
 	if said == "" {

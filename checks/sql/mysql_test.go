@@ -65,7 +65,6 @@ func TestMySQLComesAndGoes(t *testing.T) {
 }
 
 func TestMySQLKeepsOneConnection(t *testing.T) {
-	t.Parallel()
 	server := servers.MariaDB(t)
 	proxy := servers.Proxy(t, address(t, server.URL()))
 	through := with(t, server.URL(), host(proxy.Address()))

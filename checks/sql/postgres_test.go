@@ -79,7 +79,6 @@ func TestPostgresComesAndGoes(t *testing.T) {
 }
 
 func TestPostgresKeepsOneConnection(t *testing.T) {
-	t.Parallel()
 	server := servers.Postgres(t)
 	proxy := servers.Proxy(t, address(t, server.URL()))
 	through := with(t, server.URL(), host(proxy.Address()))

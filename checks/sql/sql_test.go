@@ -98,7 +98,8 @@ func comesAndGoes(t *testing.T, server *servers.Process, c *sql.Check) {
 }
 
 // keepsOneConnection runs two checks a thousand times, through all that can
-// happen to a connection, and counts what stays.
+// happen to a connection, and counts what stays. It counts goroutines, so no
+// other test may run at the same time.
 func keepsOneConnection(t *testing.T, proxy *servers.FaultProxy, check, slow *sql.Check) {
 	t.Helper()
 	if _, err := run(t, check, 10*time.Second); err != nil {

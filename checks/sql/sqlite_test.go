@@ -4,7 +4,6 @@ import (
 	stdsql "database/sql"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -118,7 +117,6 @@ func TestSQLiteLeavesNothingOpen(t *testing.T) {
 			t.Errorf("open after the last run: %s", target)
 		}
 	}
-	runtime.KeepAlive(check)
 }
 
 func execute(statements ...string) func(t *testing.T, file string) {
