@@ -30,7 +30,8 @@ func TestParseWrk(t *testing.T) {
 		{"report", wrkReport, figures{104033, 34643.46, 917 * time.Microsecond, 1020 * time.Millisecond}, ""},
 		{"failed answers", wrkReport + "  Non-2xx or 3xx responses: 5\n", figures{}, "Non-2xx or 3xx responses: 5"},
 		{
-			"broken connections", wrkReport + "  Socket errors: connect 0, read 1, write 0, timeout 0\n", figures{},
+			"broken connections", wrkReport + "  Socket errors: connect 0, read 1, write 0, timeout 0\n",
+			figures{},
 			"Socket errors: connect 0, read 1",
 		},
 		{"nothing", "unable to connect\n", figures{}, "no figures"},

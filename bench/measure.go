@@ -68,7 +68,7 @@ func (b *bench) measure(ctx context.Context, s scenario) (rows []row, err error)
 		}
 	}()
 	for _, p := range s.peers {
-		at, err := b.site(p, s.accessLog)
+		at, err := b.site(s.accessLog)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +146,7 @@ func (b *bench) sample(ctx context.Context, p *process, l load) (sample, error) 
 }
 
 // site is where a peer runs.
-func (b *bench) site(p peer, accessLog bool) (site, error) {
+func (b *bench) site(accessLog bool) (site, error) {
 	dir, err := os.MkdirTemp(b.dir, "run")
 	if err != nil {
 		return site{}, err
@@ -199,7 +199,7 @@ func (b *bench) startups(ctx context.Context, peers []peer) ([]startup, error) {
 }
 
 func (b *bench) startup(ctx context.Context, p peer) (took time.Duration, rss int64, err error) {
-	at, err := b.site(p, false)
+	at, err := b.site(false)
 	if err != nil {
 		return 0, 0, err
 	}

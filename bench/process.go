@@ -71,10 +71,7 @@ func (p *process) ended() error {
 // cpu is the processor time that the program and its children have used so far.
 func (p *process) cpu() (time.Duration, error) {
 	var ticks uint64
-	err := p.each(func(pid int, stat procStat) error {
-		ticks += stat.ticks
-		return nil
-	})
+	err := p.each(func(stat procStat) { ticks += stat.ticks })
 	return time.Duration(ticks) * (time.Second / ticksPerSecond), err
 }
 
@@ -82,15 +79,12 @@ func (p *process) cpu() (time.Duration, error) {
 // that they share count once for each.
 func (p *process) memory() (int64, error) {
 	var pages int64
-	err := p.each(func(pid int, stat procStat) error {
-		pages += stat.pages
-		return nil
-	})
+	err := p.each(func(stat procStat) { pages += stat.pages })
 	return pages * int64(os.Getpagesize()), err
 }
 
 // each calls f for the program and every process below it.
-func (p *process) each(f func(pid int, stat procStat) error) error {
+func (p *process) each(f func(procStat)) error {
 	all, err := processes()
 	if err != nil {
 		return err
@@ -104,9 +98,7 @@ func (p *process) each(f func(pid int, stat procStat) error) error {
 		if !ok {
 			return fmt.Errorf("%s: process %d is gone", p.name, todo[0])
 		}
-		if err := f(todo[0], stat); err != nil {
-			return err
-		}
+		f(stat)
 		todo = append(todo, children[todo[0]]...)
 	}
 	return nil

@@ -101,7 +101,8 @@ func run(ctx context.Context, o options, log *slog.Logger, ready func(net.Addr))
 // serve answers requests until ctx is done. Then it fails the health answer,
 // goes on while the load balancer notices, and finishes what is in flight.
 func serve(ctx context.Context, o options, h http.Handler, monitor *health.Monitor, ready func(net.Addr)) error {
-	listener, err := net.Listen("tcp", o.listen)
+	var open net.ListenConfig
+	listener, err := open.Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return err
 	}

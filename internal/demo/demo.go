@@ -70,7 +70,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 
-	appLog, err := os.OpenFile(filepath.Join(dir, "app.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	appLog, err := os.OpenFile(filepath.Join(dir, "app.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (d *demo) open(ctx context.Context) (err error) {
 			d.closeListeners()
 		}
 	}()
-	if d.appListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	if d.appListener, err = listen(ctx, 0); err != nil {
 		return err
 	}
 	d.places.App = d.appListener.Addr().String()
@@ -129,14 +129,14 @@ func (d *demo) open(ctx context.Context) (err error) {
 	if ports.next == 0 {
 		ports.next = DefaultPort
 	}
-	if d.places.Gateway, err = ports.free(); err != nil {
+	if d.places.Gateway, err = ports.free(ctx); err != nil {
 		return err
 	}
-	if d.panelListener, err = ports.listen(); err != nil {
+	if d.panelListener, err = ports.listen(ctx); err != nil {
 		return err
 	}
 	d.places.Panel = d.panelListener.Addr().String()
-	if d.places.Admin, err = ports.free(); err != nil {
+	if d.places.Admin, err = ports.free(ctx); err != nil {
 		return err
 	}
 	schema, err := d.app.Schema(ctx)
@@ -170,7 +170,7 @@ func (d *demo) writeConfig(schema int) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(d.places.Dir, configFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	f, err := os.OpenFile(filepath.Join(d.places.Dir, configFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -280,10 +280,10 @@ type ports struct{ next int }
 // tries is how many ports are tried for one listener.
 const tries = 100
 
-func (p *ports) listen() (net.Listener, error) {
+func (p *ports) listen(ctx context.Context) (net.Listener, error) {
 	var last error
 	for range tries {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.next)))
+		l, err := listen(ctx, p.next)
 		p.next++
 		if err == nil {
 			return l, nil
@@ -294,10 +294,15 @@ func (p *ports) listen() (net.Listener, error) {
 }
 
 // free returns an address for somebody else to listen on.
-func (p *ports) free() (string, error) {
-	l, err := p.listen()
+func (p *ports) free(ctx context.Context) (string, error) {
+	l, err := p.listen(ctx)
 	if err != nil {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
+}
+
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	var c net.ListenConfig
+	return c.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }

@@ -192,8 +192,10 @@ func TestDemo(t *testing.T) {
 			{"configuration", "GET", "/hale.yaml", nil, nil, 200, "listen: \"" + p.Gateway + "\""},
 			{"name of somebody else", "GET", "/", nil, []string{"Host", "rebound.example"}, 400, ""},
 			{
-				"button on somebody else's page", "POST", "/fault", url.Values{"fault": {"page"}, "do": {"break"}},
-				[]string{"Sec-Fetch-Site", "cross-site"}, 403, "",
+				"button on somebody else's page", "POST", "/fault",
+				url.Values{"fault": {"page"}, "do": {"break"}},
+				[]string{"Sec-Fetch-Site", "cross-site"},
+				403, "",
 			},
 			{"neither break nor mend", "POST", "/fault", url.Values{"fault": {"page"}}, nil, 400, "do must be break or mend"},
 			{"unknown fault", "POST", "/fault", url.Values{"fault": {"flood"}, "do": {"break"}}, nil, 409, "no such fault"},

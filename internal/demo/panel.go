@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"fmt"
 	"html/template"
@@ -170,15 +171,17 @@ func (p *panel) render(w http.ResponseWriter, status int, problem string) {
 // fault breaks or mends: fault=NAME&do=break|mend.
 func (p *panel) fault(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
-	turn := map[string]func() error{
-		"break": func() error { return p.app.Break(r.Context(), site.Fault(r.PostFormValue("fault"))) },
-		"mend":  func() error { return p.app.Mend(r.Context(), site.Fault(r.PostFormValue("fault"))) },
-	}[r.PostFormValue("do")]
-	if turn == nil {
+	var turn func(context.Context, site.Fault) error
+	switch r.PostFormValue("do") {
+	case "break":
+		turn = p.app.Break
+	case "mend":
+		turn = p.app.Mend
+	default:
 		p.render(w, http.StatusBadRequest, "do must be break or mend")
 		return
 	}
-	if err := turn(); err != nil {
+	if err := turn(r.Context(), site.Fault(r.PostFormValue("fault"))); err != nil {
 		p.render(w, http.StatusConflict, err.Error())
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -82,11 +83,10 @@ func (s *Site) turn(ctx context.Context, f Fault, on bool) error {
 func (s *Site) turnLocked(ctx context.Context, f Fault, on bool) error {
 	switch f {
 	case DatabaseGone:
-		from, to := s.book.path, s.book.path+".away"
-		if !on {
-			from, to = to, from
+		if on {
+			return os.Rename(s.book.path, s.book.path+away)
 		}
-		return os.Rename(from, to)
+		return os.Rename(s.book.path+away, s.book.path)
 	case MigrationsBehind:
 		if s.faults.broken[DatabaseGone] {
 			return errors.New("the database is gone: bring it back first")
@@ -118,7 +118,7 @@ func fillDisk(path string) error {
 	if _, err := os.Stat(fullDevice); err != nil {
 		return fmt.Errorf("this system has no full disk to offer: %w", err)
 	}
-	if err := os.Rename(path, path+".kept"); err != nil {
+	if err := os.Rename(path, path+away); err != nil {
 		return err
 	}
 	return os.Symlink(fullDevice, path)
@@ -128,7 +128,26 @@ func emptyDisk(path string) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return os.Rename(path+".kept", path)
+	return os.Rename(path+away, path)
+}
+
+// away ends the names of files that a fault put away.
+const away = ".away"
+
+// putBack mends what a run that ended in the middle of a fault left in its
+// files. What else there are of faults ended with it, or is a migration.
+func putBack(database, journal string) error {
+	if _, err := os.Lstat(database); errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(database+away, database); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("put the database back: %w", err)
+		}
+	}
+	if target, err := os.Readlink(journal); err == nil && target == fullDevice {
+		if err := emptyDisk(journal); err != nil {
+			return fmt.Errorf("put the journal back: %w", err)
+		}
+	}
+	return nil
 }
 
 // delay waits while the home page is slow. Its error is the context's.

@@ -30,7 +30,7 @@ func openJournal(path string) (*journal, error) {
 }
 
 func (j *journal) openLocked() error {
-	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	f, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}

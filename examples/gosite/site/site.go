@@ -52,11 +52,15 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse templates: %w", err)
 	}
-	b, err := openBook(ctx, filepath.Join(o.Dir, DatabaseFile))
+	database, journal := filepath.Join(o.Dir, DatabaseFile), filepath.Join(o.Dir, JournalFile)
+	if err := putBack(database, journal); err != nil {
+		return nil, err
+	}
+	b, err := openBook(ctx, database)
 	if err != nil {
 		return nil, err
 	}
-	j, err := openJournal(filepath.Join(o.Dir, JournalFile))
+	j, err := openJournal(journal)
 	if err != nil {
 		return nil, errors.Join(err, b.close())
 	}

@@ -14,8 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	_ "modernc.org/sqlite"
-
 	"hale/examples/gosite/site"
 	"hale/health"
 )
@@ -141,6 +139,37 @@ func TestOpensAnOldDatabase(t *testing.T) {
 	}
 	if status, _ := get(t, s, "/archive"); status != 200 {
 		t.Errorf("GET /archive: %d, want 200: the missing migration was not applied", status)
+	}
+}
+
+// A demonstration may be ended while everything is broken.
+func TestStartsWellAfterFaults(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no /dev/full")
+	}
+	dir := t.TempDir()
+	s, err := site.New(t.Context(), site.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, s, url.Values{"author": {"Ada"}, "text": {"Still here"}})
+	for _, f := range []site.Fault{site.MigrationsBehind, site.DatabaseGone, site.PageBroken, site.DiskFull} {
+		if err := s.Break(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open(t, dir)
+	if status, page := get(t, s, "/"); status != 200 || !strings.Contains(page, "Still here") {
+		t.Errorf("GET /: %d\n%s", status, page)
+	}
+	for _, c := range s.Checks() {
+		if _, err := c.Run(t.Context()); err != nil {
+			t.Errorf("check %s: %v", c.Name, err)
+		}
 	}
 }
 
