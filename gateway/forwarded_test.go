@@ -37,6 +37,9 @@ func TestClient(t *testing.T) {
 		{"no address at all", balancer, "X-Forwarded-For: unknown", balancer, "unknown, 10.0.1.5"},
 		{"no address behind a trusted one", balancer, "X-Forwarded-For: 203.0.113.7, unknown, 10.0.9.9", "10.0.9.9", "203.0.113.7, unknown, 10.0.9.9, 10.0.1.5"},
 		{"a bad port", balancer, "X-Forwarded-For: 203.0.113.7:x", balancer, "203.0.113.7:x, 10.0.1.5"},
+		{"an obfuscated port that is no token", balancer, `Forwarded: for="203.0.113.7:_p 1"`, balancer, "203.0.113.7:_p 1, 10.0.1.5"},
+		{"an escape that does not end", balancer, `Forwarded: for="\`, balancer, balancer},
+		{"an element that goes on", balancer, `Forwarded: for=203.0.113.7 x`, balancer, balancer},
 		{"a bracket that does not close", balancer, "X-Forwarded-For: [2001:db8::7", balancer, "[2001:db8::7, 10.0.1.5"},
 		{"an address of octal numbers", balancer, "X-Forwarded-For: 010.0.0.1", balancer, "010.0.0.1, 10.0.1.5"},
 		{"bytes that nobody writes", balancer, "X-Forwarded-For: 203.0.113.7\x01", balancer, balancer},
@@ -239,12 +242,36 @@ func TestHealthHasAnOrigin(t *testing.T) {
 func TestRequestIDs(t *testing.T) {
 	g := mustNew(t, gateway.Settings{})
 	seen := make(map[string]bool)
+	var digits [32]map[byte]bool // at each place
 	for range 1000 {
 		id := g.Decide(&gateway.Request{Method: "GET", Host: "a", Path: "/"}).RequestID
 		if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || seen[id] {
 			t.Fatalf("id %q is not 32 new hexadecimal digits", id)
 		}
 		seen[id] = true
+		for i := range len(id) {
+			if digits[i] == nil {
+				digits[i] = make(map[byte]bool)
+			}
+			digits[i][id[i]] = true
+		}
+	}
+	for i, d := range digits {
+		if len(d) != 16 { // fails by chance once in 10^26 runs
+			t.Errorf("digit %d takes only %d values", i, len(d))
+		}
+	}
+}
+
+// A map's names are canonical, so one that is not is no field of the rules.
+func TestMapWithNamesThatAreNotCanonical(t *testing.T) {
+	g := mustNew(t, gateway.Settings{})
+	d := g.Decide(&gateway.Request{
+		Method: "GET", Host: "a", Path: "/", Peer: netip.MustParseAddrPort("10.0.1.5:1"),
+		Header: gateway.Map{"x-forwarded-proto": {"https"}},
+	})
+	if d.Scheme != "http" || !slices.Equal(d.Remove, []string{"x-forwarded-proto"}) {
+		t.Errorf("scheme %s, remove %q", d.Scheme, d.Remove)
 	}
 }
 
