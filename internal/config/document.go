@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -70,7 +71,7 @@ func badByte(data []byte) (line, column int, wrong string) {
 		switch {
 		case c == utf8.RuneError && size == 1:
 			return line, column, notUTF8
-		case c == '\n':
+		case c == '\n', c == '\r' && !bytes.HasPrefix(data[i:], []byte("\r\n")):
 			line, column = line+1, 0
 		case c == '\t', c == '\r', c == 0x85: // allowed (YAML 1.2, rule c-printable)
 		case c < ' ', c >= 0x7f && c < 0xa0, c == 0xfffe, c == 0xffff:
@@ -88,11 +89,11 @@ func badByte(data []byte) (line, column int, wrong string) {
 func (d *decoder) syntaxFault(data []byte, err error) {
 	load, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
-		d.faultAt(1, 1, "", "not YAML: "+err.Error())
+		d.faultAt(1, 1, "", "not YAML: "+oneLine(err.Error()))
 		return
 	}
 	at, text := load.Mark, ""
-	src := source(strings.Split(string(data), "\n"))
+	src := source(lineBreak.Split(string(data), -1))
 	switch msg := load.Message; {
 	case strings.Contains(msg, "tab character") || src.char(at) == '\t':
 		text = "a tab indents this line; YAML wants spaces"
@@ -112,7 +113,7 @@ func (d *decoder) syntaxFault(data []byte, err error) {
 			at = load.ContextMark
 		}
 		text = `a value that begins with * must be quoted; write "*"`
-	case strings.Contains(msg, "cannot start any token"):
+	case strings.Contains(msg, "cannot start any token") && unicode.IsPrint(src.char(at)):
 		text = fmt.Sprintf("a value cannot begin with %c; put it into quotes", src.char(at))
 	case strings.Contains(msg, "mapping values are not allowed"):
 		text = `a key is not expected here; indent it like the keys beside it, and quote a value that has ": " in it`
@@ -126,13 +127,16 @@ func (d *decoder) syntaxFault(data []byte, err error) {
 	case strings.Contains(msg, "max depth"):
 		text = "too many brackets within brackets"
 	default:
-		text = "not YAML: " + msg
+		text = "not YAML: " + oneLine(msg)
 	}
 	d.faultAt(at.Line, at.Column, "", text)
 }
 
 // source is a file's lines, to look at what is around a position.
 type source []string
+
+// lineBreak is what the YAML reader counts as one.
+var lineBreak = regexp.MustCompile(`\r\n|[\r\n\x{85}\x{2028}\x{2029}]`)
 
 // char returns the character at a position, or 0.
 func (s source) char(at yaml.Mark) rune {

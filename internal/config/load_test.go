@@ -279,3 +279,12 @@ func TestNamesAreTheMonitorsToo(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkLoad(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := config.Load("testdata/full.yaml", config.Options{Env: fullEnv}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

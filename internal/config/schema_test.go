@@ -231,7 +231,7 @@ func TestSchemaRefuses(t *testing.T) {
 	// behind a text, is left to hale config check.
 	beyond := []string{
 		"^syntax-", "duplicate", "^env-", "^merge-", "^listen-is-", "^listen-bad-", "^listen-url$", "^access-log-empty$", "^app-url-", "^app-user-empty$", "^app-command-(empty|word)",
-		"^app-require-env$", "^app-timeout-zero$", "^hosts-(url|wildcard|bad|none)", "^https-redirect-trusts", "^https-proxies-", "^headers-referrer",
+		"^app-require-env$", "^app-timeout-zero$", "^hosts-(url|wildcard|bad|none)", "^https-redirect-trusts", "^https-proxies-", "^https-hsts-short$", "^headers-referrer",
 		"^limits-(header-too|idle)", "^instance-refresh$", "^health-path-", "^health-(details-typo)$", "^check-(duplicate|name|interval-(zero|long)|timeout-zero|bad-(percent|regexp|address)|percents)",
 		"^page-(no-app|app-wrong|status|path|host)", "^http-(url|follow-)", "^sql-(scheme|password|url)", "^just-a-word$", "^tag$", "^key-is-a-list$",
 		"^(empty|only-comments|not-utf8|control-character|utf16|null)$",
