@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -57,7 +58,11 @@ func New(configDir string) (*Reference, error) {
 	s := ref.schema
 	ref.object(reflect.TypeFor[config.Config](), s, "")
 
-	if err := ref.checks(r, property(property(s, "health"), "checks")); err != nil {
+	health, ok := s.Properties.Get("health")
+	if !ok {
+		return nil, errors.New("no health among the keys")
+	}
+	if err := ref.checks(r, health); err != nil {
 		return nil, err
 	}
 	// Editors know draft 7 best (the YAML language server follows no later one),
@@ -94,14 +99,6 @@ func scalar(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string"}
 	}
 	return nil
-}
-
-func property(s *jsonschema.Schema, key string) *jsonschema.Schema {
-	p, ok := s.Properties.Get(key)
-	if !ok {
-		panic("no key " + key)
-	}
-	return p
 }
 
 // object finishes the schema of struct t, and makes its table.
@@ -155,9 +152,13 @@ func (ref *Reference) value(t reflect.Type, s *jsonschema.Schema, off bool, path
 func steps(mapping *jsonschema.Schema) *jsonschema.Schema {
 	word := &jsonschema.Schema{Extras: textTypes()}
 	list := &jsonschema.Schema{Type: "array", Items: word, Extras: map[string]any{"minItems": 1}}
-	property(mapping, "command").Items = word
-	property(mapping, "user").Type = ""
-	property(mapping, "user").Extras = textTypes()
+	for p := mapping.Properties.Oldest(); p != nil; p = p.Next() {
+		if p.Value.Items != nil {
+			p.Value.Items = word
+		} else {
+			p.Value.Type, p.Value.Extras = "", textTypes()
+		}
+	}
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{list, mapping}}
 }
 
@@ -227,9 +228,13 @@ var formsOf = map[reflect.Type]form{
 
 // checks finishes health.checks: what all checks have, and one alternative for
 // each type.
-func (ref *Reference) checks(r *jsonschema.Reflector, list *jsonschema.Schema) error {
-	item := list.Items
+func (ref *Reference) checks(r *jsonschema.Reflector, health *jsonschema.Schema) error {
 	const path = "health.checks[]"
+	list, ok := health.Properties.Get("checks")
+	if !ok || list.Items == nil {
+		return fmt.Errorf("no list %s among the keys", path)
+	}
+	item := list.Items
 	ref.object(reflect.TypeFor[config.Check](), item, path)
 
 	common := slices.Clone(ref.tables[len(ref.tables)-1].Rows)
@@ -251,7 +256,10 @@ func (ref *Reference) checks(r *jsonschema.Reflector, list *jsonschema.Schema) e
 		item.AllOf = append(item.AllOf, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"type"}}, Then: then})
 	}
 	item.AdditionalProperties = nil // said by each alternative
-	property(item, "type").AnyOf = []*jsonschema.Schema{{Enum: names}, {Ref: "#/definitions/variable"}}
-	property(item, "type").Extras = nil
+	kind, ok := item.Properties.Get("type")
+	if !ok {
+		return fmt.Errorf("no type among the keys of %s", path)
+	}
+	kind.Extras, kind.AnyOf = nil, []*jsonschema.Schema{{Enum: names}, {Ref: "#/definitions/variable"}}
 	return nil
 }
