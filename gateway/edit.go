@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math/bits"
 	"net/textproto"
 	"strings"
 )
@@ -73,6 +74,24 @@ func (e *edits) remove(h *head, f field) {
 	if h.has(f) {
 		e.removed |= 1 << f
 	}
+}
+
+// removed lists the names of known fields, a bit for each, and strange ones.
+func (h *head) removed(known uint32) []string {
+	n := bits.OnesCount32(known)
+	switch {
+	case n == 0:
+		return h.strange
+	case n == 1 && len(h.strange) == 0: // mostly Connection: keep-alive
+		i := bits.TrailingZeros32(known)
+		return fieldNames[i : i+1 : i+1]
+	}
+	names := make([]string, 0, n+len(h.strange))
+	for known != 0 {
+		names = append(names, fieldNames[bits.TrailingZeros32(known)])
+		known &= known - 1
+	}
+	return append(names, h.strange...)
 }
 
 // forwardedForOf is the X-Forwarded-For for the app: what a trusted peer sent,

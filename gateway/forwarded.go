@@ -21,7 +21,7 @@ func parseForwarded(lines []string) forwardedHeader {
 			if !ok {
 				return forwardedHeader{}
 			}
-			if e == (forwardedElement{}) {
+			if e.pairs == 0 {
 				continue // lists may have empty elements (RFC 9110, 5.6.1)
 			}
 			node := e.node
@@ -36,7 +36,10 @@ func parseForwarded(lines []string) forwardedHeader {
 }
 
 // forwardedElement is what one proxy wrote.
-type forwardedElement struct{ node, proto, host, by string }
+type forwardedElement struct {
+	node, proto, host string
+	pairs             int // of all names
+}
 
 // cutElement parses the element at the start of s, up to and with the comma
 // behind it.
@@ -53,6 +56,7 @@ func cutElement(s string) (e forwardedElement, rest string, more, ok bool) {
 			if value, s, ok = cutValue(s[n+1:]); !ok {
 				return e, "", false, false
 			}
+			e.pairs++
 			switch {
 			case strings.EqualFold(name, "for"):
 				e.node = value
@@ -60,8 +64,6 @@ func cutElement(s string) (e forwardedElement, rest string, more, ok bool) {
 				e.proto = value
 			case strings.EqualFold(name, "host"):
 				e.host = value
-			case strings.EqualFold(name, "by"):
-				e.by = value
 			}
 			s = strings.TrimLeft(s, " \t")
 		}

@@ -219,12 +219,3 @@ func (g *Gateway) Decide(r *Request) Decision {
 	g.edit(&d, r, &h, &o, host)
 	return d
 }
-
-// refuse makes d an answer that says why.
-func (g *Gateway) refuse(d *Decision, reason Reason, body string) {
-	d.Kind, d.Reason, d.Status, d.Body = Answer, reason, 400, body
-	if reason == BadMethod {
-		d.Status = 501
-	}
-	d.Response = g.response.answered(d.Scheme)
-}

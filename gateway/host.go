@@ -134,7 +134,7 @@ func parsePort(s string) (uint16, bool) {
 		}
 		n = n*10 + int(s[i]-'0')
 	}
-	return uint16(n), n <= 65535 //nolint:gosec // checked in the same line
+	return uint16(n), n <= 65535
 }
 
 // lower returns name in lower case, which for most is name itself.

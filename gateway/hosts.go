@@ -184,8 +184,7 @@ func explain(name string) string {
 	return "is not a host name; write letters, digits, dashes and dots, like mysite.com"
 }
 
-// allow tells whether a request for h may be served. Hosts that were said
-// nothing about are matched as the most specific to the least.
+// allow tells whether a request for h, made over scheme, may be served.
 func (s *hosts) allow(h host, scheme string) bool {
 	if s.all || s.any.has(h, scheme) {
 		return true

@@ -203,8 +203,8 @@ func slowAllowed(patterns []string, asked string, https bool) (allowed, wellForm
 			}
 			continue
 		}
-		rest, any := strings.CutPrefix(p, "*")
-		if any {
+		rest, every := strings.CutPrefix(p, "*")
+		if every {
 			p = "any.example" + rest
 		}
 		p, domain := strings.CutPrefix(p, ".")
@@ -213,9 +213,9 @@ func slowAllowed(patterns []string, asked string, https bool) (allowed, wellForm
 			panic(p)
 		}
 		samePort := port == 0 || port == wantPort
-		same := any || name == wantName || domain && strings.HasSuffix(wantName, "."+name)
+		same := every || name == wantName || domain && strings.HasSuffix(wantName, "."+name)
 		if addr.IsValid() || wantAddr.IsValid() {
-			same = any || addr == wantAddr
+			same = every || addr == wantAddr
 		}
 		if same && samePort {
 			return true, true

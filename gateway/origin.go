@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -18,26 +19,12 @@ type origin struct {
 
 	host, port string // X-Forwarded-Host and -Port as a trusted peer sent them
 	peer       netip.Addr
-	trusted    bool
-}
-
-// trusts tells whether a peer is a trusted proxy.
-func (g *Gateway) trusts(a netip.Addr) bool {
-	if !a.IsValid() {
-		return g.trustUnix
-	}
-	for _, p := range g.trusted {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // origin reads where a request came from, from what a trusted peer says about
 // it, else from the connection.
 func (g *Gateway) origin(r *Request, h *head, peer netip.Addr, trusted bool) origin {
-	o := origin{client: peer, peer: peer, trusted: trusted, scheme: "http"}
+	o := origin{client: peer, peer: peer, scheme: "http"}
 	if r.TLS {
 		o.scheme = "https"
 	}
@@ -84,8 +71,8 @@ func (g *Gateway) origin(r *Request, h *head, peer netip.Addr, trusted bool) ori
 // trusted proxies. It stops before what is no address ("unknown"), since
 // nobody can tell who wrote what stands before it.
 func (g *Gateway) findClient(o *origin) {
-	for i := len(o.chain) - 1; i >= 0; i-- {
-		for rest := o.chain[i]; rest != ""; {
+	for _, line := range slices.Backward(o.chain) {
+		for rest := line; rest != ""; {
 			var node string
 			if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
 				rest, node = rest[:comma], trim(rest[comma+1:])

@@ -109,6 +109,7 @@ func TestScheme(t *testing.T) {
 		{"Forwarded, quoted with escapes", balancer, `Forwarded: for="a\",b"; PROTO="ht\tps"`, false, "https"},
 		{"Forwarded, last element", balancer, "Forwarded: proto=https, for=10.0.0.1;proto=http", false, "http"},
 		{"Forwarded, last element without proto", balancer, "Forwarded: proto=https, for=10.0.0.1", false, "http"},
+		{"Forwarded, last element of other things", balancer, "Forwarded: proto=https, secret=x", false, "http"},
 		{"Forwarded, last field", balancer, "Forwarded: proto=http\nForwarded: proto=https", false, "https"},
 		{"Forwarded with empty elements", balancer, "Forwarded: ,proto=https,;,", false, "https"},
 		{"a comma in quotes is none", balancer, `Forwarded: proto=http;for="x, proto=https"`, false, "http"},
