@@ -30,7 +30,9 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	for _, bomb := range bombs() {
-		f.Add([]byte(bomb.text))
+		if len(bomb.text) < 10_000 { // larger ones would only slow the search down
+			f.Add([]byte(bomb.text))
+		}
 	}
 	const secret = "Zq8-topmost-secret-Zq8"
 	env := func(name string) (string, bool) {
@@ -89,11 +91,11 @@ func bombs() []struct{ name, text string } {
 		{"a list in itself", "app: {command: &c [*c, *c], before: &d [*d, [*d]]}\n"},
 		{"a mapping in itself", "app: &a {<<: *a, b: *a, before: [*a]}\n"},
 		{"a check in itself", "health: {checks: [&c {name: *c, type: *c, env: *c, command: *c}, *c, {<<: [*c, *c]}]}\n"},
-		{"one check many times", "health:\n  checks:\n    - &c {name: a, type: memory}\n" + strings.Repeat("    - *c\n", 100_000)},
+		{"one check many times", "health:\n  checks:\n    - &c {name: a, type: memory}\n" + strings.Repeat("    - *c\n", 20_000)},
 		{"brackets", strings.Repeat("[", 20_000)},
 		{"braces", strings.Repeat("{a: ", 20_000)},
 		{"keys", "a: {" + strings.Repeat("? ", 20_000)},
-		{"many unknown keys", strings.Repeat("x", 1000) + ": 1\n" + manyKeys(20_000)},
+		{"many unknown keys", strings.Repeat("x", 1000) + ": 1\n" + manyKeys(5_000)},
 	}
 }
 
