@@ -53,6 +53,18 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// A decision is made for every request, so what it costs is part of the rules.
+func TestAllocations(t *testing.T) {
+	g := mustNew(t, gateway.Settings{Hosts: []string{"mysite.com"}, Redirect: 301})
+	header := gateway.Map{"Connection": {"keep-alive"}, "X-Forwarded-For": {"203.0.113.7"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"}}
+	for path, most := range map[string]float64{"/": 3, "/health": 0} {
+		r := &gateway.Request{Method: "GET", Host: "MySite.com:80", Path: path, Header: header, Peer: netip.MustParseAddrPort("10.0.1.5:40000")}
+		if n := testing.AllocsPerRun(100, func() { g.Decide(r) }); n > most {
+			t.Errorf("%s: %v allocations, want at most %v", path, n, most)
+		}
+	}
+}
+
 func mustNew(tb testing.TB, s gateway.Settings) *gateway.Gateway {
 	tb.Helper()
 	g, err := gateway.New(s)
