@@ -31,9 +31,8 @@ type app struct {
 
 // database is the app's main database.
 type database struct {
-	url    string // as in the sql check; "" = none found
-	local  bool   // a file on this machine, not shared with other instances
-	engine string // for people: "PostgreSQL"
+	url   string // as in the sql check; "" = none found
+	local bool   // a file on this machine, not shared with other instances
 }
 
 // page is what a user asks for first, or a health page of the app.

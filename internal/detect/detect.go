@@ -77,7 +77,7 @@ func look(t *tree) *Report {
 			break
 		}
 	}
-	for _, complete := range []func(*tree, *app){procfile, dockerfile, environmentFile} {
+	for _, complete := range []func(*tree, *app){procfile, compose, dockerfile, environmentFile} {
 		complete(t, a)
 	}
 	a.assume()
@@ -96,6 +96,20 @@ type framework struct {
 func frameworks() []framework {
 	return []framework{
 		{"Django", django},
+		{"Rails", rails},
+		{"Spring Boot", springBoot},
+		{"Laravel", laravel},
+		{"Symfony", symfony},
+		{"WordPress", wordPress},
+		{"PHP", php},
+		{"Next.js", nextJS},
+		{"NestJS", nestJS},
+		{"Express", express},
+		{"Fastify", fastify},
+		{"Node.js", node},
+		{"FastAPI", fastAPI},
+		{"Flask", flask},
+		{"Go", golang},
 	}
 }
 
@@ -104,7 +118,7 @@ func frameworks() []framework {
 func Write(path string, yaml []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already and is left as it is: move it away first, or have the new one printed instead", path)
+		return fmt.Errorf("%s exists already and is left as it is: move it away first, or have the new one printed instead: %w", path, fs.ErrExist)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

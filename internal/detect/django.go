@@ -1,8 +1,6 @@
 package detect
 
 import (
-	"cmp"
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -201,23 +199,6 @@ func (d *djangoSettings) headers() {
 	}
 }
 
-// djangoEngines gives the scheme of a database's URL by the end of its engine.
-var djangoEngines = []struct {
-	engine, scheme, port string
-	name                 string
-}{
-	{"postgresql", "postgres", "5432", "PostgreSQL"},
-	{"postgresql_psycopg2", "postgres", "5432", "PostgreSQL"},
-	{"postgis", "postgres", "5432", "PostgreSQL with PostGIS"},
-	{"mysql", "mysql", "3306", "MySQL or MariaDB"},
-	{"sqlite3", "sqlite", "", "SQLite"},
-	{"spatialite", "sqlite", "", "SQLite"},
-}
-
-// databaseURL is the variable that holds a database's URL by common custom
-// (dj-database-url, django-environ, Rails, Heroku).
-const databaseURL = "DATABASE_URL"
-
 func (d *djangoSettings) database(base string) {
 	at, ok := d.module.values["DATABASES"]
 	if !ok {
@@ -233,15 +214,34 @@ func (d *djangoSettings) database(base string) {
 		d.databaseByURL(at, entry)
 		return
 	}
-	engine := evaluate(parts["ENGINE"])
-	short := engine.text[strings.LastIndexByte(engine.text, '.')+1:]
-	for _, e := range djangoEngines {
-		if e.engine == short {
-			d.databaseByParts(at, base, e.scheme, e.port, e.name, parts)
-			return
-		}
+	full := evaluate(parts["ENGINE"]).text
+	engine, ok := engineOf(full[strings.LastIndexByte(full, '.')+1:])
+	if !ok {
+		d.assumed(at.file, at.line, "the database is left unchecked: Hale's sql check does not know the engine %q", full)
+		return
 	}
-	d.assumed(at.file, at.line, "the database is left unchecked: Hale's sql check does not know the engine %q", engine.text)
+	if engine.scheme == "sqlite" {
+		d.connectsToFile(sqliteFile(base, parts["NAME"]), at.file, at.line)
+		return
+	}
+	password := evaluate(parts["PASSWORD"])
+	c := connection{
+		engine: engine, file: at.file, line: at.line,
+		host: urlPart(parts["HOST"]), port: urlPart(parts["PORT"]),
+		name: urlPart(parts["NAME"]), user: urlPart(parts["USER"]),
+	}
+	switch {
+	case password.env != "":
+		c.password = "${" + password.env + "}" // never with the default that the settings give it
+		if refs := environmentRefs(parts["PASSWORD"]); password.text == "" && !refs[0].required {
+			c.password = "${" + password.env + ":-}"
+		}
+	case password.text != "":
+		c.secretInFile = true
+	case len(parts["PASSWORD"]) > 0 && password.kind == unknownValue:
+		c.incomplete = true
+	}
+	d.connects(c)
 }
 
 // databaseByURL is for dj_database_url.config(), env.db() and functions of the
@@ -256,59 +256,13 @@ func (d *djangoSettings) databaseByURL(at assigned, tokens []token) {
 		}
 		sure = sure || t.text == "dj_database_url" || t.text == "db"
 	}
-	d.app.database = database{url: "${" + name + "}", engine: "by URL"}
-	d.need(name)
 	if sure {
-		d.found(at.file, at.line, "the database's URL is in the variable %s", name)
-	} else {
-		d.assumed(at.file, at.line, "the database's URL is in the variable %s: DATABASES is made at run time", name)
-	}
-}
-
-func (d *djangoSettings) databaseByParts(at assigned, base, scheme, port, engine string, parts map[string][]token) {
-	if scheme == "sqlite" {
-		file := sqliteFile(base, parts["NAME"])
-		d.app.database = database{url: "sqlite:///" + file, engine: engine, local: true}
-		d.found(at.file, at.line, "the database is %s, in the file %s", engine, file)
-		d.writable = append(d.writable, path.Dir(file))
+		d.connectsByURL(name, at.file, at.line)
 		return
 	}
-	password := evaluate(parts["PASSWORD"])
-	name, user := urlPart(parts["NAME"]), urlPart(parts["USER"])
-	host, p := strings.ReplaceAll(urlPart(parts["HOST"]), "/", "%2F"), urlPart(parts["PORT"])
-	where := host
-	if host == "" {
-		where = "this machine's socket"
-	}
-	if literal := password.env == "" && password.text != ""; literal || name == "" || password.env == "" && password.kind == unknownValue && len(parts["PASSWORD"]) > 0 {
-		// A literal password is never copied.
-		d.app.database = database{url: "${" + databaseURL + "}", engine: engine}
-		d.need(databaseURL)
-		form := fmt.Sprintf("%s://USER:PASSWORD@%s:%s/%s", scheme, cmp.Or(host, "HOST"), cmp.Or(p, port), cmp.Or(name, "NAME"))
-		if literal {
-			d.found(at.file, at.line, "the password of the %s database stands in the settings and is not copied: set the variable %s to %s", engine, databaseURL, form)
-		} else {
-			d.assumed(at.file, at.line, "the %s database is in the variable %s: the settings do not tell all of it; set it to %s", engine, databaseURL, form)
-		}
-		return
-	}
-	auth := user
-	if password.env != "" {
-		auth += ":" + urlPart(parts["PASSWORD"])
-	}
-	if auth != "" {
-		auth += "@"
-	}
-	if p != "" {
-		p = ":" + p
-	}
-	d.app.database = database{url: scheme + "://" + auth + host + p + "/" + name, engine: engine}
-	d.found(at.file, at.line, "the database is %s: %s on %s", engine, name, where)
-	for _, key := range []string{"NAME", "USER", "PASSWORD", "HOST", "PORT"} {
-		if refs := environmentRefs(parts[key]); len(refs) > 0 && refs[0].required {
-			d.need(refs[0].name)
-		}
-	}
+	d.app.database = database{url: "${" + name + "}"}
+	d.need(name)
+	d.assumed(at.file, at.line, "the database's URL is in the variable %s: DATABASES is made at run time", name)
 }
 
 // urlPart is a part of the database's settings as it stands in a URL of

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v4"
+
 	"hale/internal/supervise"
 )
 
@@ -194,6 +196,41 @@ func dockerfile(t *tree, a *app) {
 	}
 }
 
+// compose reads the port that a Compose file gives on this machine to the one
+// service that it builds from here.
+func compose(t *tree, a *app) {
+	name, ok := t.first("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+	if !ok || a.url != "" {
+		return
+	}
+	s := t.source(name)
+	var file struct {
+		Services map[string]struct {
+			Build any
+			Ports []any
+		}
+	}
+	if yaml.Unmarshal([]byte(s.text), &file) != nil {
+		return
+	}
+	var urls, services []string
+	for service, v := range file.Services {
+		for _, port := range v.Ports {
+			if m := composePort.FindStringSubmatch(yamlText(port)); m != nil && v.Build != nil {
+				urls, services = append(urls, "http://127.0.0.1:"+m[1]), append(services, service)
+			}
+		}
+	}
+	if len(urls) == 1 {
+		_, line := s.match(regexp.MustCompile(`^\s+`+regexp.QuoteMeta(services[0])+`:`), "#")
+		a.url = urls[0]
+		a.found(name, line, "the service %s has port %s of this machine", services[0], strings.TrimPrefix(urls[0], "http://127.0.0.1:"))
+	}
+}
+
+// composePort reads "8000:80", "127.0.0.1:8000:80/tcp".
+var composePort = regexp.MustCompile(`^(?:[\d.]+:)?(\d+):\d+(?:/tcp)?$`)
+
 // environmentFile finds the file that sets the app's variables.
 func environmentFile(t *tree, a *app) {
 	for _, name := range []string{".env", "env"} {
@@ -209,6 +246,12 @@ func environmentFile(t *tree, a *app) {
 		}
 		a.envFile = name
 		a.found(name, 0, "the environment file sets %d variables", len(variables))
+		for _, v := range variables {
+			if v.Name == "PORT" && a.url == "" {
+				a.url = "http://127.0.0.1:${PORT}"
+				a.found(name, v.Line, "the app has the port that PORT says")
+			}
+		}
 		return
 	}
 	if name, ok := t.first(".env.example", "env.example", ".env.sample", ".env.dist", "env.sample"); ok {

@@ -146,7 +146,7 @@ func (a *app) writeChecks(w *writer) {
 	if len(a.require) > 0 {
 		w.line("    - {name: settings, type: env, names: %s}", list(a.require))
 	}
-	w.line("    - {name: disk, type: disk, paths: %s, warn_used: 85%%, max_used: 95%%}", list(append([]string{"/"}, a.writable...)))
+	w.line("    - {name: disk, type: disk, paths: [/], warn_used: 85%%, max_used: 95%%}")
 }
 
 // asksForHost says whether there is a name that users know the app by.
