@@ -26,7 +26,7 @@ var floors = []struct {
 	{"configuration", false, []string{"internal/config"}},
 	{"the table of checks", false, []string{"internal/checktype"}},
 	{"checks", true, []string{"checks/..."}},
-	{"the engine", true, []string{"internal/proxy", "internal/upstream", "internal/uwsgi"}},
+	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
 	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/logfile", "internal/supervise"}},
 }
