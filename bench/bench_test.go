@@ -27,7 +27,7 @@ func TestParseWrk(t *testing.T) {
 		want         figures
 		err          string
 	}{
-		{"report", wrkReport, figures{104033, 34643.46, 917 * time.Microsecond, 1020 * time.Millisecond}, ""},
+		{"report", wrkReport, figures{104033, 34643.46, 917 * time.Microsecond, 1020 * time.Millisecond, 0}, ""},
 		{"failed answers", wrkReport + "  Non-2xx or 3xx responses: 5\n", figures{}, "Non-2xx or 3xx responses: 5"},
 		{
 			"broken connections", wrkReport + "  Socket errors: connect 0, read 1, write 0, timeout 0\n",
@@ -121,7 +121,7 @@ func TestParseCPUs(t *testing.T) {
 	}
 }
 
-func TestBusySince(t *testing.T) {
+func TestCPUTimes(t *testing.T) {
 	const rest = "\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 5\n"
 	before, err := parseCPUTimes("cpu  100 0 50 1000 10 0 5 0 0 0" + rest)
 	if err != nil {
@@ -131,11 +131,8 @@ func TestBusySince(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := after.busySince(before); got < 0.299 || got > 0.301 {
-		t.Errorf("busy %v, want 0.3: 30 of 100 ticks", got)
-	}
-	if got := after.busySince(after); got != 0 {
-		t.Errorf("busy %v in no time", got)
+	if used, all := after.since(before); used != 300*time.Millisecond || all != time.Second {
+		t.Errorf("used %v of %v, want 30 of 100 ticks", used, all)
 	}
 	for _, stat := range []string{"", "cpu 1 2", "intr 1 2 3 4 5 6 7 8", "cpu a 0 0 0 0 0 0 0 0"} {
 		if _, err := parseCPUTimes(stat); err == nil {
@@ -164,7 +161,7 @@ func TestMedian(t *testing.T) {
 // for everybody in it.
 func TestSummaryComparesWithinARound(t *testing.T) {
 	at := func(perSecond float64, cpu time.Duration) sample {
-		return sample{figures{1, perSecond, time.Millisecond, 2 * time.Millisecond}, cpu}
+		return sample{figures{1, perSecond, time.Millisecond, 2 * time.Millisecond, 0}, cpu}
 	}
 	base := []sample{at(1000, 10), at(100, 100), at(1000, 10)}
 	got := summary("half as fast", []sample{at(500, 20), at(50, 200), at(500, 20)}, base)
@@ -184,7 +181,7 @@ func TestMarkdown(t *testing.T) {
 			name: nginx, perSecond: 61272.4, p50: 970 * time.Microsecond, p99: 1560 * time.Microsecond,
 			cpu: 16 * time.Microsecond, perSecondOf: 1, cpuOf: 1, p99Of: 1,
 		}}}},
-		busy:     0.034,
+		others:   0.034,
 		startups: []startup{{nginx, 8 * time.Millisecond, 14 << 20}},
 	}
 	page := r.markdown()
@@ -193,7 +190,7 @@ func TestMarkdown(t *testing.T) {
 		"- 64 connections, 1 round of 2s for each program",
 		"- nginx: `nginx/1.22.1`\n",
 		"- Not installed: Caddy\n",
-		"other programs used 3 % of the CPUs\n",
+		"everything else on the machine used 3 % of its CPUs",
 		"\n## Gateway\n\nWhat it is.\n\n| program |",
 		"| nginx | 61272 | 1.00 | 0.97 ms | 1.56 ms | 1.00 | 16.0 µs | **1.00** |\n",
 		"| nginx | 8 ms | 14.0 MiB |\n",

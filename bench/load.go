@@ -25,6 +25,7 @@ type figures struct {
 	requests  int
 	perSecond float64
 	p50, p99  time.Duration
+	cpu       time.Duration // that wrk itself used
 }
 
 // run loads the URL. An answer that is no success, or a socket error, makes the
@@ -41,7 +42,8 @@ func (l load) run(ctx context.Context) (figures, error) {
 	for _, h := range l.headers {
 		argv = append(argv, "--header", h)
 	}
-	b, err := exec.CommandContext(ctx, "taskset", append(argv, l.url)...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "taskset", append(argv, l.url)...)
+	b, err := cmd.CombinedOutput()
 	if err != nil {
 		return figures{}, fmt.Errorf("wrk %s: %w\n%s", l.url, err, b)
 	}
@@ -49,6 +51,7 @@ func (l load) run(ctx context.Context) (figures, error) {
 	if err != nil {
 		return figures{}, fmt.Errorf("wrk %s: %w", l.url, err)
 	}
+	f.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return f, nil
 }
 

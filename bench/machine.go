@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -87,24 +86,6 @@ func thisMachine() (machine, error) {
 	return m, nil
 }
 
-// busy is the share of the CPUs' time that was used during a while.
-func busy(ctx context.Context, while time.Duration) (float64, error) {
-	before, err := readCPUTimes()
-	if err != nil {
-		return 0, err
-	}
-	select {
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-time.After(while):
-	}
-	after, err := readCPUTimes()
-	if err != nil {
-		return 0, err
-	}
-	return after.busySince(before), nil
-}
-
 // cpuTimes are the first fields of the line "cpu" in /proc/stat, see
 // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
 type cpuTimes [8]uint64
@@ -131,20 +112,18 @@ func parseCPUTimes(stat string) (t cpuTimes, err error) {
 	return t, nil
 }
 
-func (t cpuTimes) busySince(before cpuTimes) float64 {
+// since returns how much of the CPUs' time was used, by whomever, and how much
+// there was.
+func (t cpuTimes) since(before cpuTimes) (used, all time.Duration) {
 	const idle, iowait = 3, 4
-	var all, unused uint64
 	for i := range t {
-		d := t[i] - before[i]
+		d := time.Duration(t[i]-before[i]) * (time.Second / ticksPerSecond)
 		all += d
-		if i == idle || i == iowait {
-			unused += d
+		if i != idle && i != iowait {
+			used += d
 		}
 	}
-	if all == 0 {
-		return 0
-	}
-	return 1 - float64(unused)/float64(all)
+	return used, all
 }
 
 // procValue is the value of the first line "key : value" of a file in /proc.

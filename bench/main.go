@@ -180,13 +180,6 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	defer stop()
-	if r.busy, err = busy(ctx, time.Second); err != nil {
-		return nil, err
-	}
-	if r.busy > 0.1 {
-		b.log.Warn("the machine is busy with other things, which spoils the figures", "busy", r.busy)
-	}
-
 	for _, s := range b.scenarios(peers) {
 		rows, err := b.measure(ctx, s)
 		if err != nil {
@@ -197,7 +190,10 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 	if r.startups, err = b.startups(ctx, peers); err != nil {
 		return nil, err
 	}
-	r.took = time.Since(began)
+	r.others, r.took = median(b.others), time.Since(began)
+	if r.others > 0.1 {
+		b.log.Warn("the machine was busy with other things, which spoils the figures", "share", r.others)
+	}
 	return r, nil
 }
 
@@ -227,6 +223,7 @@ func (b *bench) scenarios(peers []peer) []scenario {
 	return all
 }
 
+// startUpstream starts the app behind the proxies.
 func (b *bench) startUpstream(ctx context.Context) (stop func(), err error) {
 	if b.upstream, err = freeAddress(); err != nil {
 		return nil, err
@@ -236,11 +233,10 @@ func (b *bench) startUpstream(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := upstream().start(ctx, at, b.measuring, probe)
-	if err != nil {
+	if b.app, _, err = upstream().start(ctx, at, b.measuring, probe); err != nil {
 		return nil, err
 	}
-	return p.stop, nil
+	return b.app.stop, nil
 }
 
 func versions(ctx context.Context, peers []peer) (map[string]string, error) {

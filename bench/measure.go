@@ -23,6 +23,9 @@ type bench struct {
 	measured  cpuSet
 	measuring cpuSet
 	log       *slog.Logger
+
+	app    *process  // the upstream
+	others []float64 // for each load, the share of the CPUs that others used
 }
 
 // scenario is one table of the results: the same requests to each peer.
@@ -39,7 +42,7 @@ type scenario struct {
 // sample is one peer's figures in one round.
 type sample struct {
 	figures
-	cpu time.Duration // per request
+	cpu time.Duration // of the program, per request
 }
 
 // row is one peer's figures over all rounds: medians, and medians of the ratios
@@ -130,7 +133,7 @@ func (b *bench) request(ctx context.Context, url string) (*http.Request, error) 
 
 // sample loads a program once.
 func (b *bench) sample(ctx context.Context, p *process, l load) (sample, error) {
-	before, err := p.cpu()
+	before, err := b.spent(p)
 	if err != nil {
 		return sample{}, err
 	}
@@ -138,11 +141,32 @@ func (b *bench) sample(ctx context.Context, p *process, l load) (sample, error) 
 	if err != nil {
 		return sample{}, errors.Join(err, p.ended())
 	}
-	after, err := p.cpu()
+	after, err := b.spent(p)
 	if err != nil {
 		return sample{}, err
 	}
-	return sample{f, (after - before) / time.Duration(f.requests)}, nil
+	program := after.program - before.program
+	used, all := after.machine.since(before.machine)
+	others := used - program - (after.app - before.app) - f.cpu
+	b.others = append(b.others, max(0, float64(others)/float64(all)))
+	return sample{f, program / time.Duration(f.requests)}, nil
+}
+
+// spent is how much processor time was used up to some moment.
+type spent struct {
+	program, app time.Duration
+	machine      cpuTimes
+}
+
+func (b *bench) spent(p *process) (s spent, err error) {
+	if s.program, err = p.cpu(); err != nil {
+		return s, err
+	}
+	if s.app, err = b.app.cpu(); err != nil {
+		return s, err
+	}
+	s.machine, err = readCPUTimes()
+	return s, err
 }
 
 // site is where a peer runs.

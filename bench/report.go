@@ -16,7 +16,7 @@ type report struct {
 	missing             []string // peers that are not installed
 	tables              []table
 	startups            []startup
-	busy                float64 // share of the CPUs used by others before the run
+	others              float64 // share of the CPUs that went to other programs during the loads
 	took                time.Duration
 }
 
@@ -37,7 +37,7 @@ func (r *report) markdown() string {
 		r.measured, r.measuring)
 	p("- %d connections, %s of %v for each program in turn, medians; took %v in all",
 		r.connections, count(r.rounds, "round"), r.duration, r.took.Round(time.Second))
-	p("- Before the run, other programs used %.0f %% of the CPUs", r.busy*100)
+	p("- Meanwhile everything else on the machine used %.0f %% of its CPUs (median of all loads)", r.others*100)
 	p("- Built with %s", runtime.Version())
 	for _, name := range []string{hale, nginx, "HAProxy", "Caddy"} {
 		if v := r.versions[name]; v != "" {
