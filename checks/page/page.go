@@ -45,7 +45,7 @@ type Check struct {
 // Validate refuses an app that cannot be asked, and a request that cannot be
 // made.
 func (c *Check) Validate() error {
-	errs := []error{web.ValidateMethod(c.Method), web.ValidateHeaders(c.Headers), web.ValidateFollow(c.Follow)}
+	errs := []error{web.ValidateMethod(c.Method, c.Contains, c.Matches), web.ValidateHeaders(c.Headers), web.ValidateFollow(c.Follow)}
 	if c.URL == "" {
 		errs = append(errs, checks.Optionf("url", "is missing: set app.url, or write here where the app listens, such as http://127.0.0.1:8000"))
 	} else if _, err := upstream.Parse(c.URL); err != nil {
@@ -90,7 +90,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	target.Scheme, target.Host = cmp.Or(c.ForwardedProto, "https"), host
 	method := cmp.Or(c.Method, http.MethodGet)
 	request := web.Request{
-		Transport: &forwarded{next: app.RoundTripper(), keep: c.Headers},
+		Transport: &forwarded{app.RoundTripper()},
 		Method:    method,
 		URL:       target,
 		Headers:   c.Headers,
@@ -107,15 +107,13 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	return request.Ask(ctx)
 }
 
-// forwarded adds what a load balancer that ends TLS tells the app, for each
-// request anew, since a redirect may lead from http to https.
-type forwarded struct {
-	next http.RoundTripper
-	keep map[string]string // header fields that the configuration has set
-}
+// forwarded adds what a load balancer that ends TLS tells the app, unless the
+// configuration has set it; for each request anew, since a redirect may lead
+// from http to https.
+type forwarded struct{ next http.RoundTripper }
 
-func (f *forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context()) // a RoundTripper must not change its request
+func (f *forwarded) RoundTrip(asked *http.Request) (*http.Response, error) {
+	r := asked.Clone(asked.Context()) // a RoundTripper must not change its request
 	_, port, err := net.SplitHostPort(r.URL.Host)
 	if err != nil {
 		port = map[string]string{"https": "443", "http": "80"}[r.URL.Scheme]
@@ -131,5 +129,10 @@ func (f *forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	r.Header.Del("Referer") // the client's addition when it follows a redirect
-	return f.next.RoundTrip(r)
+	resp, err := f.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = asked // by whose URL a relative Location is read
+	return resp, nil
 }

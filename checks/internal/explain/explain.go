@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -95,11 +96,13 @@ func certificate(err error) string {
 	if name, ok := errors.AsType[x509.HostnameError](err); ok {
 		return fmt.Sprintf("certificate is not for %s but for %s", name.Host, names(name.Certificate))
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "the server does not speak TLS on this port"
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return strings.TrimPrefix(alert.Error(), "tls: ")
+	// Alerts, ours and the server's, and most other errors of crypto/tls have no
+	// type of their own, but all begin so.
+	if text, ok := strings.CutPrefix(Innermost(err), "tls: "); ok {
+		return text
 	}
 	return ""
 }
@@ -128,14 +131,20 @@ func IsTimeout(err error) bool {
 }
 
 // Innermost returns the text of the innermost error of a chain: the cause,
-// without what each layer put before it.
+// without what each layer put before it. Of joined errors it takes the first.
 func Innermost(err error) string {
 	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
+		switch e := err.(type) { //nolint:errorlint // walks the chain itself
+		case interface{ Unwrap() error }:
+			if e.Unwrap() == nil {
+				return err.Error()
+			}
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			err = e.Unwrap()[0]
+		default:
 			return err.Error()
 		}
-		err = inner
 	}
 }
 

@@ -20,8 +20,8 @@ func Line(text string) string {
 }
 
 func clean(line string) string {
-	line = strings.ToValidUTF8(line, "\uFFFD")
-	line = strings.Map(func(r rune) rune {
+	line = strings.ToValidUTF8(line[:min(len(line), 16*maxLine)], "\uFFFD")
+	line = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
@@ -30,13 +30,13 @@ func clean(line string) string {
 		default:
 			return r
 		}
-	}, line)
-	line = strings.TrimSpace(line)
-	for i, n := 0, 0; i < len(line); n++ {
+	}, line))
+	n := 0
+	for i := range line {
 		if n == maxLine {
 			return line[:i] + "..."
 		}
-		i += len(string([]rune(line[i:])[:1]))
+		n++
 	}
 	return line
 }

@@ -8,10 +8,14 @@ import (
 	"hale/checks"
 )
 
-// ValidateMethod refuses a method that is not a token (RFC 9110, 9.1).
-func ValidateMethod(method string) error {
-	if method != "" && !token(method) {
+// ValidateMethod refuses a method that is not a token (RFC 9110, 9.1), or has
+// no body in its answer to look into.
+func ValidateMethod(method, contains string, matches checks.Pattern) error {
+	switch {
+	case method != "" && !token(method):
 		return checks.Optionf("method", "%q is not an HTTP method: write GET or HEAD", method)
+	case method == http.MethodHead && (contains != "" || !matches.IsZero()):
+		return checks.Optionf("method", "the answer to HEAD has no body for contains or matches: write GET")
 	}
 	return nil
 }

@@ -165,14 +165,23 @@ func (r *Request) wrongBody(resp *http.Response, body []byte, truncated bool) st
 // failed explains an error of the exchange.
 func (r *Request) failed(ctx context.Context, start time.Time, waiting string, err error) error {
 	// A *url.Error prints the URL with its query; the cause is inside.
-	cause := err
+	cause, where := err, r.Where
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		cause = outer.Err
+		// A redirect may have led elsewhere.
+		if u, err := url.Parse(outer.URL); err == nil && u.Host != r.URL.Host {
+			where = u.Host
+		}
+	}
+	// net/http has no name for this error: the server hung up before the
+	// request was on its way.
+	if cause.Error() == "http: server closed idle connection" {
+		cause = io.EOF
 	}
 	if budget, ok := explain.Budget(ctx, start); ok && explain.IsTimeout(err) {
-		return &explain.Error{Text: fmt.Sprintf("%s: %s within %v: %s", r.Name, waiting, budget, r.Where), Err: err}
+		return &explain.Error{Text: fmt.Sprintf("%s: %s within %v: %s", r.Name, waiting, budget, where), Err: err}
 	}
-	return &explain.Error{Text: fmt.Sprintf("%s: %v", r.Name, explain.Network(cause, r.Where)), Err: err}
+	return &explain.Error{Text: fmt.Sprintf("%s: %v", r.Name, explain.Network(cause, where)), Err: err}
 }
 
 // Version is the version of Hale that this program was built with, "dev" if it
