@@ -14,7 +14,7 @@ const (
 	largeBuffer = 32 << 10 // lent for the time of a large body
 )
 
-// long ago is a deadline that makes what is blocked return.
+// longAgo is a deadline that makes what is blocked return.
 var longAgo = time.Unix(1, 0)
 
 // conn is a connection to an upstream, with its buffers. One goroutine reads

@@ -77,6 +77,7 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 }
 
 func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
+	x.conn = nil
 	if !fresh && !x.uwsgi {
 		// What can be sent again need not be looked at twice: a connection used
 		// a moment ago is alive, and if not, little is lost.
@@ -109,7 +110,9 @@ func (x *exchange) converse(h *answerHead) (reusable bool, err *Error) {
 		if !x.up.finish(x) {
 			reusable = false
 		}
-		x.out.BytesIn = x.up.read
+		if h.status != 101 {
+			x.out.BytesIn = x.up.read
+		}
 		if err != nil && x.up.err != nil {
 			err = x.up.err // the cause of it
 		}

@@ -115,8 +115,22 @@ func (f *front) done(err *Error) {
 
 func (f *front) fillHead() {
 	r, h := f.r, &f.head
-	h.Method, h.Host, h.Proto, h.Header, h.TLS = r.Method, r.Host, r.Proto, r.Header, r.TLS != nil
-	h.Path, h.RawQuery, _ = strings.Cut(originForm(r.RequestURI), "?")
+	h.Method, h.Host, h.Proto, h.Header, h.TLS = r.Method, r.Host, r.Proto, header(r.Header), r.TLS != nil
+	var query bool
+	h.Path, h.RawQuery, query = strings.Cut(originForm(r.RequestURI), "?")
+	h.ForceQuery = query && h.RawQuery == ""
+}
+
+// header is net/http's as a policy's.
+type header http.Header
+
+func (h header) Get(name string) string      { return http.Header(h).Get(name) }
+func (h header) Values(name string) []string { return http.Header(h).Values(name) }
+
+func (h header) Each(f func(name string, values []string)) {
+	for name, values := range h {
+		f(name, values)
+	}
 }
 
 // originForm returns the path and query of a target, which may be an absolute
@@ -159,12 +173,12 @@ func (f *front) plain(status int, reason string) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	switch status {
-	case http.StatusMethodNotAllowed:
+	if status == http.StatusMethodNotAllowed {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-	default:
+	}
+	if upstreams := status == http.StatusBadGateway || status == http.StatusGatewayTimeout; !upstreams || f.req.body != nil {
 		f.closeAfter()
+		f.abandonBody()
 	}
 	f.addResponse(h)
 	f.write(status, page(status, reason, f.action.RequestID))
@@ -206,6 +220,14 @@ func (f *front) closeAfter() {
 	}
 }
 
+// abandonBody keeps net/http from waiting for a body that nobody will read:
+// the connection is closed after this answer anyway.
+func (f *front) abandonBody() {
+	if f.r.ContentLength != 0 {
+		_ = http.NewResponseController(f.w).SetReadDeadline(longAgo)
+	}
+}
+
 // addResponse adds the action's fields that the answer does not have.
 func (f *front) addResponse(h http.Header) {
 	for _, field := range f.action.Response {
@@ -224,15 +246,16 @@ func (f *front) serveLocal() {
 	}
 	rec := &recorder{ResponseWriter: f.w, f: f}
 	err := f.callHandler(rec)
-	if err != nil && f.status == 0 {
+	cut := err != nil && f.status != 0 // part of the handler's answer may be out
+	switch {
+	case err != nil && !cut:
 		clear(f.w.Header())
 		f.plain(http.StatusInternalServerError, "")
-	}
-	if f.status == 0 {
+	case f.status == 0:
 		f.status = http.StatusOK
 	}
 	f.done(err)
-	if err != nil {
+	if cut {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 )
 
 // fillRequest makes the request for the upstream from what net/http read and
@@ -134,7 +133,7 @@ func (f *front) fillBody(s *Settings) *Error {
 	}
 	rc := http.NewResponseController(f.w)
 	_ = rc.EnableFullDuplex() // refused by none but HTTP/2
-	q.unblock = func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
+	q.unblock = func() { _ = rc.SetReadDeadline(longAgo) }
 	if len(r.Trailer) > 0 {
 		names := make([]string, 0, len(r.Trailer))
 		for name := range r.Trailer {

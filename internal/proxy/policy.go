@@ -30,8 +30,12 @@ type Head struct {
 	Host     string // the Host field, or the authority of an absolute target (they never differ); may have a port
 	Path     string // escaped, as sent; "*" for OPTIONS *
 	RawQuery string // without the question mark
-	Proto    string // "HTTP/1.0" or "HTTP/1.1"
-	Header   Header // without Host
+
+	// ForceQuery says that the target ends with a question mark and nothing after it.
+	ForceQuery bool
+
+	Proto  string // "HTTP/1.0" or "HTTP/1.1"
+	Header Header // without Host
 
 	Peer  netip.AddrPort // zero if it came over a unix socket
 	Local netip.AddrPort // the address it came in at; zero likewise
@@ -41,16 +45,19 @@ type Head struct {
 }
 
 // Header gives access to a request's header fields. Names in canonical form
-// ("X-Forwarded-For") are found fastest. An http.Header is one.
+// ("X-Forwarded-For") are found fastest.
 type Header interface {
 	Get(name string) string // the first value, or ""
 	Values(name string) []string
+
+	// Each calls f with each field's name and values. A name may come more
+	// than once.
+	Each(f func(name string, values []string))
 }
 
-// Field is one header field.
-type Field struct {
-	Name, Value string
-}
+// Field is one header field. It is no type of its own, so that a policy's rules
+// can make the same without knowing this package.
+type Field = struct{ Name, Value string }
 
 // Kind is what an Action does.
 type Kind uint8
