@@ -107,7 +107,7 @@ func TestTLSAndNetwork(t *testing.T) {
 	expired := serve(servers.ExpiredCertificate(t, "127.0.0.1"), nil)
 	otherName := serve(servers.NewCertificate(t, "api.example", "www.api.example"), nil)
 	old := serve(servers.NewCertificate(t, "127.0.0.1"), func(c *tls.Config) {
-		c.MaxVersion = tls.VersionTLS11 //nolint:gosec // a server that is too old is the point
+		c.MaxVersion = tls.VersionTLS11
 		c.MinVersion = tls.VersionTLS10
 	})
 	client := serve(servers.NewCertificate(t, "127.0.0.1"), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert })

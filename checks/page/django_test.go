@@ -54,11 +54,13 @@ func TestDjango(t *testing.T) {
 				{"following the redirect", page.Check{Host: "mysite.com", ForwardedProto: "http", Follow: 1}, ""},
 
 				{
-					"by a name that is not allowed", page.Check{Host: "evil.example"},
+					"by a name that is not allowed",
+					page.Check{Host: "evil.example"},
 					"GET / as evil.example: 400, expected 200 (is evil.example among the hosts that the app allows? ALLOWED_HOSTS in Django)",
 				},
 				{
-					"without https", page.Check{Host: "mysite.com", ForwardedProto: "http"},
+					"without https",
+					page.Check{Host: "mysite.com", ForwardedProto: "http"},
 					"GET / as mysite.com: 301 to https://mysite.com/, expected 200 (the app wants https: set forwarded_proto to https)",
 				},
 				{"a page that is not there", page.Check{Host: "mysite.com", Path: "/absent/"}, "GET /absent/ as mysite.com: 404, expected 200"},

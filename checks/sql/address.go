@@ -74,11 +74,12 @@ func parseAddress(raw string) (*address, error) {
 	return a, a.parseAuthority(authority)
 }
 
-func isScheme(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '+' || r == '-' || r == '.')
-	})
-}
+const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+// consists reports whether s is not empty and holds only characters of a set.
+func consists(s, set string) bool { return s != "" && strings.Trim(s, set) == "" }
+
+func isScheme(s string) bool { return consists(s, alphanumeric+"+-.") }
 
 // parseAuthority reads USER:PASSWORD@HOST:PORT.
 func (a *address) parseAuthority(authority string) error {
@@ -119,12 +120,16 @@ func (a *address) parseAuthority(authority string) error {
 // isHost reports whether s can be a host name, an IP address, or the path of a
 // socket.
 func isHost(s string) bool {
-	if strings.HasPrefix(s, "/") {
+	if s == "" || strings.HasPrefix(s, "/") {
 		return true
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._:%", r) || r > 0x7f)
-	})
+	ascii := strings.Map(func(r rune) rune {
+		if r > 0x7f {
+			return -1 // of a name in another script
+		}
+		return r
+	}, s)
+	return ascii == "" || consists(ascii, alphanumeric+"-._:%")
 }
 
 // unescape decodes percent-encoding, and leaves alone what is none.
@@ -193,8 +198,4 @@ var appOnly = []string{
 	"reconnect", "retries", "schema", "statement_limit", "timeout",
 }
 
-func isParameter(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
-	})
-}
+func isParameter(s string) bool { return consists(s, alphanumeric+"-_") }

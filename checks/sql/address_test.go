@@ -2,6 +2,7 @@ package sql
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,11 +25,14 @@ func FuzzParseAddress(f *testing.F) {
 		if strings.Contains(host, ":") {
 			u.Host = "[" + host + "]"
 		}
+		if port != 0 {
+			u.Host += ":" + strconv.Itoa(int(port))
+		}
 		a, err := parseAddress(u.String())
 		if err != nil {
 			t.Fatalf("%s: %v", u.String(), err)
 		}
-		if a.user != user || a.password != password || a.host != host || a.path != strings.ReplaceAll(database, "@", "-") {
+		if a.user != user || a.password != password || a.host != host || a.port != int(port) || a.path != strings.ReplaceAll(database, "@", "-") {
 			t.Errorf("%s is read as %+v", u.String(), a)
 		}
 	})

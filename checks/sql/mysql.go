@@ -96,7 +96,7 @@ func connectMySQL(ctx context.Context, connector driver.Connector) (driver.Conn,
 		return conn, nil
 	}
 	if _, err := execer.ExecContext(ctx, mysqlLimit(time.Until(deadline)+cancelTime), nil); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	return conn, nil
@@ -135,12 +135,12 @@ func mysqlTLS(config *mysql.Config, host string, params map[string]string) error
 	case "disabled", "disable":
 		return nil
 	case "preferred", "prefer":
-		settings.InsecureSkipVerify = true //nolint:gosec // what the mode means
+		settings.InsecureSkipVerify = true
 		config.AllowFallbackToPlaintext = true
 	case "required", "require":
-		settings.InsecureSkipVerify = true //nolint:gosec // what the mode means
+		settings.InsecureSkipVerify = true
 	case "verify_ca":
-		settings.InsecureSkipVerify = true //nolint:gosec // VerifyConnection does it, but for the name
+		settings.InsecureSkipVerify = true // VerifyConnection does it, but for the name
 		settings.VerifyConnection = func(state tls.ConnectionState) error { return verifyChain(state, settings.RootCAs) }
 	case "verify_identity", "verify_full":
 	default:

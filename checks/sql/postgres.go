@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -63,14 +64,12 @@ func postgresConfig(a *address, params map[string]string) (pq.Config, error) {
 	if a.port != 0 {
 		set["port"] = strconv.Itoa(a.port)
 	}
-	for key, value := range params {
-		set[key] = value
-	}
+	maps.Copy(set, params)
 	// The first socket directory is Debian's, the second PostgreSQL's own.
 	if set["host"] == "" && set["hostaddr"] == "" && set["service"] == "" && os.Getenv("PGHOST") == "" && os.Getenv("PGSERVICE") == "" {
 		socket := ".s.PGSQL." + cmp.Or(set["port"], os.Getenv("PGPORT"), "5432")
 		for _, dir := range []string{"/var/run/postgresql", "/tmp"} {
-			if _, err := os.Stat(filepath.Join(dir, socket)); err == nil {
+			if _, err := os.Stat(filepath.Join(dir, socket)); err == nil { //nolint:gosec // a port from the configuration
 				set["host"] = dir
 				break
 			}

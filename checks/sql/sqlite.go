@@ -91,7 +91,7 @@ func connectSQLite(ctx context.Context, file string, shared, quiet driver.Connec
 	}
 	// Opening alone does not look at the file, and neither does "select 1".
 	if _, err := first(ctx, conn, "pragma schema_version"); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	return conn, nil

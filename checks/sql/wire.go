@@ -59,7 +59,7 @@ func (w *wire) DialContext(ctx context.Context, network, address string) (net.Co
 	}
 	if !main {
 		if err := conn.SetDeadline(time.Now().Add(cancelTime)); err != nil {
-			conn.Close()
+			_ = conn.Close()
 			return nil, err
 		}
 	}
@@ -83,7 +83,7 @@ func (w *wire) add(conn net.Conn, main bool) (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended && main {
-		conn.Close()
+		_ = conn.Close()
 		return nil, context.DeadlineExceeded
 	}
 	if w.conns == nil {
@@ -101,7 +101,7 @@ func (w *wire) cut() {
 	defer w.mu.Unlock()
 	w.ended = true
 	for l := range w.conns {
-		_ = l.Conn.SetDeadline(time.Unix(1, 0))
+		_ = l.SetDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -112,7 +112,7 @@ func (w *wire) hangUp() {
 	defer w.mu.Unlock()
 	for l := range w.conns {
 		if l.main {
-			l.Conn.Close()
+			_ = l.Conn.Close()
 			delete(w.conns, l)
 		}
 	}

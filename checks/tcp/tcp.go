@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func (c *Check) Validate() error {
 	if err != nil || host == "" || port == "" {
 		return checks.Optionf("address", "%q is not host:port, such as 127.0.0.1:6379 or [::1]:6379", c.Address)
 	}
-	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return checks.Optionf("address", "%q has no port from 1 to 65535", c.Address)
 	}
 	return nil

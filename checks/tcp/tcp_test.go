@@ -107,16 +107,16 @@ func TestLeavesNothingOpen(t *testing.T) {
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
-		"127.0.0.1:80":   "",
-		"[::1]:80":       "",
-		"localhost:http": "",
-		"/run/app.sock":  "",
-		"":               "address: is missing: write host:port or the path of a unix socket",
-		"127.0.0.1":      `address: "127.0.0.1" is not host:port, such as 127.0.0.1:6379 or [::1]:6379`,
-		"::1:80":         `address: "::1:80" is not host:port, such as 127.0.0.1:6379 or [::1]:6379`,
-		":80":            `address: ":80" is not host:port, such as 127.0.0.1:6379 or [::1]:6379`,
-		"h:65536":        `address: "h:65536" has no port from 1 to 65535`,
-		"h:0":            `address: "h:0" has no port from 1 to 65535`,
+		"127.0.0.1:80":  "",
+		"[::1]:80":      "",
+		"/run/app.sock": "",
+		"":              "address: is missing: write host:port or the path of a unix socket",
+		"127.0.0.1":     `address: "127.0.0.1" is not host:port, such as 127.0.0.1:6379 or [::1]:6379`,
+		"::1:80":        `address: "::1:80" is not host:port, such as 127.0.0.1:6379 or [::1]:6379`,
+		":80":           `address: ":80" is not host:port, such as 127.0.0.1:6379 or [::1]:6379`,
+		"h:65536":       `address: "h:65536" has no port from 1 to 65535`,
+		"h:0":           `address: "h:0" has no port from 1 to 65535`,
+		"h:http":        `address: "h:http" has no port from 1 to 65535`,
 	} {
 		err := (&tcp.Check{Address: address}).Validate()
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -175,7 +176,7 @@ func (p *FaultProxy) pass(to, from *net.TCPConn) {
 				return
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			_ = to.CloseWrite()
 			return
 		}

@@ -95,7 +95,7 @@ func ids(t testing.TB, name string) (uid, gid int) {
 // of t.TempDir, whose parent only the test's own user may enter.
 func directoryOf(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hale-"+name+"-")
+	dir, err := os.MkdirTemp("", "hale-"+name+"-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
