@@ -84,6 +84,14 @@ func (a *app) connectsByURL(variable, file string, line int) {
 	a.found(file, line, "the database's URL is in the variable %s", variable)
 }
 
+// connectsBySecret takes a database whose URL stands in a file: it is likely to
+// hold a password.
+func (a *app) connectsBySecret(file string, line int) {
+	a.database = database{url: "${" + databaseURL + "}"}
+	a.need(databaseURL)
+	a.found(file, line, "the database's URL stands in a file and is not copied: set the variable %s to the same", databaseURL)
+}
+
 // connectsToFile takes an SQLite database; file is below the app's directory,
 // or absolute.
 func (a *app) connectsToFile(database, file string, line int) {

@@ -160,8 +160,7 @@ func (d *djangoSettings) https() {
 		d.redirect = true
 		d.found(at.file, at.line, "SECURE_SSL_REDIRECT sends plain HTTP to https; Hale does it first, and exempts the health answer")
 	case ok && v.env != "" && v.kind != truthValue:
-		d.redirect = true
-		d.assumed(at.file, at.line, "plain HTTP is sent to https: SECURE_SSL_REDIRECT comes from the variable %s", v.env)
+		d.assumed(at.file, at.line, "plain HTTP is let through to Django: SECURE_SSL_REDIRECT comes from the variable %s; if it is on, write https.redirect: 301", v.env)
 	}
 	_, proxied := d.module.values["SECURE_PROXY_SSL_HEADER"]
 	if d.redirect && !proxied {
@@ -250,6 +249,10 @@ func (d *djangoSettings) databaseByURL(at assigned, tokens []token) {
 	name := databaseURL
 	sure := false
 	for _, t := range tokens {
+		if t.kind == stringToken && strings.Contains(t.text, "://") && len(environmentRefs(tokens)) == 0 && !slices.ContainsFunc(tokens, func(t token) bool { return t.text == "config" }) {
+			d.connectsBySecret(at.file, t.line)
+			return
+		}
 		if t.kind == stringToken && variableName.MatchString(t.text) && strings.HasSuffix(t.text, "_URL") {
 			name, sure = t.text, true
 			break

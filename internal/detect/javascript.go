@@ -76,13 +76,13 @@ func (a *app) javascript(t *tree, p packageJSON, manifest source, port string) {
 		}
 		a.command = []string{"node", main}
 		a.assumed("package.json", 0, "the app is run by node %s: there is no start script", main)
-	case simple && words[0] == "node":
+	case simple && words[0] == "node" && !holdsSecret(start):
 		a.command = words
-		a.found(manifest.name, line, "the app is run by %s", start)
+		a.found(manifest.name, line, "the app is run by node")
 	default:
 		// npm passes signals on to what it runs, and finds node_modules/.bin.
 		a.command = []string{"npm", "start"}
-		a.found(manifest.name, line, "the app is run by npm start: %s", start)
+		a.found(manifest.name, line, "the app is run by npm start")
 	}
 	all := t.sources(t.javascriptFiles(p.Main, words))
 	switch s, m, at := inAny(all, nodePort, "//"); {

@@ -36,17 +36,34 @@ func procfile(t *tree, a *app) {
 // runs takes a command line as the way in which the app is run.
 func (a *app) runs(file string, line int, commandLine string) {
 	words, simple := shellWords(commandLine)
-	if !simple {
-		a.command = []string{"sh", "-c", "exec " + strings.ReplaceAll(commandLine, "${", "$${")}
-		a.found(file, line, "the app is run by a command line for a shell")
-	} else {
+	switch {
+	case holdsSecret(commandLine):
+		a.command = nil
+		a.found(file, line, "the command line that runs the app seems to hold a secret and is not copied: write it as app.command, with ${NAME} in the secret's place")
+	case simple:
 		a.command = words
 		a.found(file, line, "the app is run by %s", words[0])
+	default:
+		a.command = shell(commandLine)
+		a.found(file, line, "the app is run by a command line for a shell")
 	}
 	if u := addressIn(words); u != "" {
 		a.url = u
 		a.found(file, line, "the command line says where it listens: %s", strings.TrimPrefix(u, "http://"))
 	}
+}
+
+// secretWord matches an option or a variable that is given a secret, and a URL
+// with a password.
+var secretWord = regexp.MustCompile(`(?i)(?:pass|secret|token|credential|api[_-]?key|private[_-]?key)[\w-]*(?:=|[ \t]+)["']?[^\s"'$-]|://[^/\s:@]*:[^$\s/@][^\s/@]*@`)
+
+// holdsSecret says whether a command line may hold a secret itself, rather than
+// the name of a variable.
+func holdsSecret(commandLine string) bool { return secretWord.MatchString(commandLine) }
+
+// shell is a command for a line that needs one; ${NAME} is left to it.
+func shell(line string) []string {
+	return []string{"sh", "-c", strings.ReplaceAll(line, "${", "$${")}
 }
 
 // shellWords splits a command line that needs no shell: words, quotes, and
@@ -173,10 +190,14 @@ func dockerfile(t *tree, a *app) {
 		}
 		if m := cmdLine.FindStringSubmatch(line); m != nil {
 			var words []string
-			if json.Unmarshal([]byte(m[2]), &words) != nil {
+			if json.Unmarshal([]byte(m[2]), &words) == nil {
+				for i := range words { // no shell reads them
+					words[i] = strings.ReplaceAll(words[i], "${", "$${")
+				}
+			} else {
 				words, ok = shellWords(m[2])
 				if !ok {
-					words = []string{"sh", "-c", "exec " + strings.ReplaceAll(m[2], "${", "$${")}
+					words = shell(m[2])
 				}
 			}
 			if strings.EqualFold(m[1], "CMD") {
@@ -188,6 +209,10 @@ func dockerfile(t *tree, a *app) {
 		}
 	}
 	if words := slices.Concat(entry, cmd); len(words) > 0 && len(a.command) == 0 {
+		if holdsSecret(strings.Join(words, " ")) {
+			a.found(name, cmdAt, "the command line that runs the app seems to hold a secret and is not copied: write it as app.command, with ${NAME} in the secret's place")
+			return
+		}
 		a.command = words
 		a.found(name, cmdAt, "the app is run by %s", path.Base(words[0]))
 		if u := addressIn(words); u != "" {

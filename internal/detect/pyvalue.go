@@ -3,6 +3,7 @@ package detect
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -283,8 +284,11 @@ func (m *module) assign(tokens []token, file string) {
 		m.values[name] = assigned{tokens[2:], file, line}
 	case tokens[1].is("+") && tokens[2].is("="):
 		before := m.values[name]
-		joined := append(append([]token{}, before.tokens...), token{operatorToken, "+", line})
-		m.values[name] = assigned{append(joined, tokens[3:]...), file, line}
+		if len(before.tokens) == 0 {
+			before = assigned{file: file, line: line}
+		}
+		joined := append(slices.Clone(before.tokens), token{operatorToken, "+", line})
+		m.values[name] = assigned{append(joined, tokens[3:]...), before.file, before.line}
 	case tokens[1].is(":"):
 		if parts := split(tokens[2:], "="); len(parts) == 2 {
 			m.values[name] = assigned{parts[1], file, line}

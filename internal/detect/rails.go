@@ -107,7 +107,7 @@ func (a *app) railsDatabase(t *tree) {
 			a.connectsByURL(m[1], file.name, line)
 			return
 		}
-		a.connects(connection{engine: engine{"postgres", "", ""}, file: file.name, line: line, secretInFile: true})
+		a.connectsBySecret(file.name, line)
 		return
 	}
 	engine, ok := engineOf(get("adapter"))

@@ -51,7 +51,7 @@ func (a *app) addresses() (listen, admin string) {
 }
 
 // variableInText matches ${NAME} and ${NAME:-default}.
-var variableInText = regexp.MustCompile(`\$\{(\w+)(?::-([^}]*))?\}`)
+var variableInText = regexp.MustCompile(`\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}`)
 
 func (a *app) writeApp(w *writer) {
 	w.line("")
@@ -170,8 +170,9 @@ func (w *writer) line(format string, args ...any) {
 	w.b.WriteByte('\n')
 }
 
-// plain matches text that YAML reads as the string that it is.
-var plain = regexp.MustCompile(`^[A-Za-z/._-][A-Za-z0-9/._=+-]*$`)
+// plain matches text that YAML reads as the string that it is, also within
+// brackets: a colon in it is followed by no blank.
+var plain = regexp.MustCompile(`^(?:[A-Za-z/._-][A-Za-z0-9/._=+-]*|[A-Za-z][A-Za-z0-9/._=+:@-]*[A-Za-z0-9/])$`)
 
 // scalar writes a string so that YAML, also within brackets, reads it back.
 func scalar(s string) string {
