@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,13 +52,13 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	s := p.site.Load()
 	v.site = s
 	v.decision = s.gateway.Decide(&gateway.Request{
-		Method: h.Method, Host: h.Host, Path: h.Path, RawQuery: h.RawQuery, Proto: h.Proto,
-		Header: gateway.Map(h.Header.(http.Header)), Peer: h.Peer, TLS: h.TLS,
+		Method: h.Method, Host: h.Host, Path: h.Path, RawQuery: h.RawQuery, ForceQuery: h.ForceQuery,
+		Proto: h.Proto, Header: h.Header, Peer: h.Peer, TLS: h.TLS,
 	})
 	d := &v.decision
 	v.health = d.Kind == gateway.Health
 	a := proxy.Action{
-		Kind: proxy.Answer, Status: d.Status, Body: d.Body, Response: fields(d.Response),
+		Kind: proxy.Answer, Status: d.Status, Body: d.Body, Response: d.Response,
 		Client: d.Client, Scheme: d.Scheme, RequestID: d.RequestID, Data: v,
 	}
 	if !v.health {
@@ -70,14 +71,18 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 			Accept: strings.Join(h.Header.Values("Accept"), ","), Authorization: h.Header.Get("Authorization"),
 		})
 		a.Kind, a.Handler = proxy.Serve, v
+	case gateway.Answer:
+		if d.Close {
+			a.Response = with(d.Response, "Connection", "close")
+		}
 	case gateway.Redirect:
-		a.Response = append(a.Response, proxy.Field{Name: "Location", Value: d.Location})
+		a.Response = with(d.Response, "Location", d.Location)
 	case gateway.Forward:
 		if s.app.IsZero() {
 			a.Status, a.Body = 404, "404: this hale has no app behind it (no app.url in hale.yaml): it answers "+string(s.config.Health.Path)+" alone\n"
 			break
 		}
-		a.Kind, a.Upstream, a.Set, a.Remove = proxy.Forward, s.app, fields(d.Set), d.Remove
+		a.Kind, a.Upstream, a.Set, a.Remove = proxy.Forward, s.app, d.Set, d.Remove
 	}
 	return a
 }
@@ -109,13 +114,9 @@ func (p *policy) Done(h *proxy.Head, a *proxy.Action, o *proxy.Outcome) bool {
 	return false
 }
 
-// fields are the gateway's header fields as the engine's.
-func fields(from []gateway.Field) []proxy.Field {
-	to := make([]proxy.Field, len(from), len(from)+1)
-	for i, f := range from {
-		to[i] = proxy.Field(f)
-	}
-	return to
+// with returns a copy of fields, which decisions share, with one more.
+func with(fields []proxy.Field, name, value string) []proxy.Field {
+	return append(slices.Clone(fields), proxy.Field{Name: name, Value: value})
 }
 
 // refused logs what was no valid request.

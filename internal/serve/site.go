@@ -122,7 +122,7 @@ func gatewaySettings(c *config.Config, addresses func() []netip.Addr) gateway.Se
 		HSTS:           gateway.HSTS{MaxAge: c.HTTPS.HSTS},
 		NoSniff:        c.Headers.NoSniff,
 		FrameOptions:   c.Headers.FrameOptions,
-		ReferrerPolicy: c.Headers.ReferrerPolicy,
+		ReferrerPolicy: string(c.Headers.ReferrerPolicy),
 	}
 	for _, h := range c.Hosts.Allow {
 		s.Hosts = append(s.Hosts, string(h))
