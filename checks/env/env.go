@@ -14,8 +14,8 @@ import (
 // Check looks at environment variables.
 //
 // It proves that each is set, is not empty, and looks as it should. It sees the
-// environment of its own process. It costs nothing, needs no rights, and never
-// prints a value.
+// environment of its own process, unless Lookup shows it another, that of the
+// app for one. It costs nothing, needs no rights, and never prints a value.
 //
 //	&env.Check{Names: []string{"SECRET_KEY", "DATABASE_URL"}}
 type Check struct {
