@@ -51,7 +51,7 @@ func listTypes(w io.Writer) error {
 }
 
 func runChecks(ctx context.Context, s Streams, file string, names []string, asJSON bool) (err error) {
-	cfg, err := loadConfig(s, file)
+	cfg, err := loadConfig(file)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func addConfigFlag(cmd *cobra.Command, file *string) {
 }
 
 // loadConfig reads file; its errors tell all that is wrong with it.
-func loadConfig(s Streams, file string) (*config.Config, error) {
+func loadConfig(file string) (*config.Config, error) {
 	cfg, err := serve.LoadConfig(file, os.Environ())
 	if err != nil {
 		return nil, notAsked(explain(err, file))
@@ -40,7 +40,7 @@ func newConfig(s Streams) *cobra.Command {
 		Short: "Validate hale.yaml; every fault is told with its line and the way out",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := loadConfig(s, file)
+			cfg, err := loadConfig(file)
 			if err != nil {
 				return err
 			}

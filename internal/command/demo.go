@@ -25,7 +25,7 @@ func newDemo(s Streams) *cobra.Command {
 			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			defer signal.Stop(signals)
 			o.Signals = signals
-			o.Logger = slog.New(tint.NewHandler(s.Err, &tint.Options{TimeFormat: "15:04:05", NoColor: !s.colour(s.Err)}))
+			o.Logger = slog.New(tint.NewTextHandler(s.Err, &tint.Options{TimeFormat: "15:04:05", NoColor: !s.colour(s.Err)}))
 			if err := demo.Run(cmd.Context(), o); err != nil {
 				return notAsked(err)
 			}

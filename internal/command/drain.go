@@ -22,7 +22,7 @@ func newDrain(s Streams) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if admin == "" {
-				cfg, err := loadConfig(s, file)
+				cfg, err := loadConfig(file)
 				if err != nil {
 					return err
 				}
@@ -58,7 +58,7 @@ func drain(ctx context.Context, out io.Writer, admin string) error {
 		}
 		return notAsked(fmt.Errorf("ask %s to drain: %w; is hale serve running with this admin address?", address, err))
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	if err != nil {
 		return notAsked(fmt.Errorf("ask %s to drain: %w", address, err))

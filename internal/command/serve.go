@@ -61,7 +61,7 @@ func explain(err error, file string) error {
 // logger writes for people on a terminal, and JSON lines elsewhere, to stderr.
 func (s Streams) logger() *slog.Logger {
 	if isTerminal(s.Err) {
-		return slog.New(tint.NewHandler(s.Err, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !s.colour(s.Err)}))
+		return slog.New(tint.NewTextHandler(s.Err, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !s.colour(s.Err)}))
 	}
 	return slog.New(slog.NewJSONHandler(s.Err, nil))
 }

@@ -83,6 +83,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 			break
 		}
 		a.Kind, a.Upstream, a.Set, a.Remove = proxy.Forward, s.app, d.Set, d.Remove
+	case gateway.Undecided: // never comes from Decide
 	}
 	return a
 }
