@@ -244,10 +244,16 @@ func TestDiscoverOnECS(t *testing.T) {
 		kind string
 	}{
 		{"Fargate", ecsHandler("awsvpc", "10.0.2.61"), false, []string{"10.0.2.61 ecs", "10.0.1.23 interfaces"}, "158d1c8083dd49d6b527399fd6414f5c", "fargate"},
-		{"awsvpc on EC2: the task's own address is the target", ecsHandler("awsvpc", "10.0.2.61"), true,
-			[]string{"10.0.2.61 ecs", "10.0.1.23 ec2-metadata v2", "10.0.1.24 ec2-metadata v2", "10.0.2.50 ec2-metadata v2", "2001:db8::5 ec2-metadata v2", "203.0.113.7 public ec2-metadata v2"}, "i-0123456789abcdef0", "fargate"},
-		{"bridge on EC2: the host's address is the target", ecsHandler("bridge", "172.17.0.2"), true,
-			[]string{"10.0.1.23 ec2-metadata v2", "10.0.1.24 ec2-metadata v2", "10.0.2.50 ec2-metadata v2", "2001:db8::5 ec2-metadata v2", "203.0.113.7 public ec2-metadata v2", "172.17.0.2 ecs"}, "i-0123456789abcdef0", "t3.small"},
+		{
+			"awsvpc on EC2: the task's own address is the target", ecsHandler("awsvpc", "10.0.2.61"), true,
+			[]string{"10.0.2.61 ecs", "10.0.1.23 ec2-metadata v2", "10.0.1.24 ec2-metadata v2", "10.0.2.50 ec2-metadata v2", "2001:db8::5 ec2-metadata v2", "203.0.113.7 public ec2-metadata v2"},
+			"i-0123456789abcdef0", "fargate",
+		},
+		{
+			"bridge on EC2: the host's address is the target", ecsHandler("bridge", "172.17.0.2"), true,
+			[]string{"10.0.1.23 ec2-metadata v2", "10.0.1.24 ec2-metadata v2", "10.0.2.50 ec2-metadata v2", "2001:db8::5 ec2-metadata v2", "203.0.113.7 public ec2-metadata v2", "172.17.0.2 ecs"},
+			"i-0123456789abcdef0", "t3.small",
+		},
 		{"garbage", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }), false, []string{"10.0.1.23 interfaces"}, "", ""},
 		{"absent", http.NotFoundHandler(), false, []string{"10.0.1.23 interfaces"}, "", ""},
 	} {

@@ -87,6 +87,7 @@ func (t *task) get(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("no ECS task metadata at %s%s: %w", t.endpoint, path, shorten(err))
 	}
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("ECS task metadata: %s%s answers %d %s", t.endpoint, path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	}

@@ -42,12 +42,6 @@ func (f *fakeEC2) asked() []string {
 	return append([]string(nil), f.requests...)
 }
 
-func (f *fakeEC2) forgetTokens() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.tokens)
-}
-
 func (f *fakeEC2) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.Path)
@@ -169,7 +163,7 @@ func (m *memory) Accept() (net.Conn, error) {
 func (m *memory) Close() error   { return nil }
 func (m *memory) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
-func (m *memory) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (m *memory) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
 	case m.conns <- server:

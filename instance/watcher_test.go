@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -200,9 +201,7 @@ func TestWatcherTellsOfTermination(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			items := machine()
-			for path, value := range tt.before {
-				items[path] = value
-			}
+			maps.Copy(items, tt.before)
 			fake := &fakeEC2{items: items, tokenRequired: true}
 			var got []instance.Termination
 			watch(t, fake, func(w *instance.Watcher) {

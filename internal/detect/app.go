@@ -30,8 +30,7 @@ type app struct {
 	frames     string
 	database   database
 	page       page
-	management string   // base URL of a health page on a port of its own
-	writable   []string // directories that must not be full
+	management string // base URL of a health page on a port of its own
 }
 
 // database is the app's main database.

@@ -116,7 +116,7 @@ func frameworks() []framework {
 // Write writes a hale.yaml to path. It never overwrites: a file that is there
 // already is an error that says what to do.
 func Write(path string, yaml []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it holds no secret, and others than the owner may read it
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists already and is left as it is: move it away first, or have the new one printed instead: %w", path, fs.ErrExist)
 	}

@@ -28,21 +28,21 @@ func readPackage(t *tree) (packageJSON, source, bool) {
 }
 
 // withPackage makes a row of a package that the app depends on.
-func withPackage(t *tree, a *app, name, title, port string) bool {
+func withPackage(t *tree, a *app, name, title string) bool {
 	p, s, ok := readPackage(t)
 	if !ok || p.Dependencies[name] == "" {
 		return false
 	}
 	_, line := s.match(regexp.MustCompile(`"`+regexp.QuoteMeta(name)+`"\s*:`), "")
 	a.found(s.name, line, "%s", title)
-	a.javascript(t, p, s, port)
+	a.javascript(t, p, s)
 	return true
 }
 
-func nextJS(t *tree, a *app) bool  { return withPackage(t, a, "next", "Next.js", "3000") }
-func nestJS(t *tree, a *app) bool  { return withPackage(t, a, "@nestjs/core", "NestJS", "3000") }
-func express(t *tree, a *app) bool { return withPackage(t, a, "express", "Express", "3000") }
-func fastify(t *tree, a *app) bool { return withPackage(t, a, "fastify", "Fastify", "3000") }
+func nextJS(t *tree, a *app) bool  { return withPackage(t, a, "next", "Next.js") }
+func nestJS(t *tree, a *app) bool  { return withPackage(t, a, "@nestjs/core", "NestJS") }
+func express(t *tree, a *app) bool { return withPackage(t, a, "express", "Express") }
+func fastify(t *tree, a *app) bool { return withPackage(t, a, "fastify", "Fastify") }
 
 func node(t *tree, a *app) bool {
 	p, s, ok := readPackage(t)
@@ -50,7 +50,7 @@ func node(t *tree, a *app) bool {
 		return false
 	}
 	a.found(s.name, 0, "Node.js")
-	a.javascript(t, p, s, "3000")
+	a.javascript(t, p, s)
 	return true
 }
 
@@ -64,7 +64,7 @@ var (
 )
 
 // javascript finds the port, the command and the database of a Node.js app.
-func (a *app) javascript(t *tree, p packageJSON, manifest source, port string) {
+func (a *app) javascript(t *tree, p packageJSON, manifest source) {
 	start := p.Scripts["start"]
 	words, simple := shellWords(start)
 	_, line := manifest.match(regexp.MustCompile(`"start"\s*:`), "")
@@ -93,7 +93,7 @@ func (a *app) javascript(t *tree, p packageJSON, manifest source, port string) {
 		a.url = "http://127.0.0.1:${PORT:-" + m[1] + "}"
 		a.found(s.name, at, "the app listens on port $PORT, else %s", m[1])
 	default:
-		a.javascriptPort(all, port)
+		a.javascriptPort(all)
 	}
 	a.javascriptDatabase(t, all)
 	if s, m, at := inAny(all, nodeProto, "//"); m != nil {
@@ -102,20 +102,20 @@ func (a *app) javascript(t *tree, p packageJSON, manifest source, port string) {
 	a.assumed("", 0, "NODE_ENV=production is set in the environment")
 }
 
-func (a *app) javascriptPort(all []source, port string) {
+func (a *app) javascriptPort(all []source) {
 	if s, m, at := inAny(all, nodePortFlat, "//"); m != nil {
 		a.url = "http://127.0.0.1:" + m[1] + m[2]
 		a.found(s.name, at, "the app listens on port %s", m[1]+m[2])
 		return
 	}
-	a.url = "http://127.0.0.1:${PORT:-" + port + "}"
+	a.url = "http://127.0.0.1:${PORT:-3000}"
 	if s, m, at := inAny(all, nodeEnvPort, "//"); m != nil {
 		a.url = "http://127.0.0.1:${PORT}"
 		a.need("PORT")
 		a.found(s.name, at, "the app listens on port $PORT; without it on none that could be known ahead")
 		return
 	}
-	a.assumed("", 0, "the app listens on port $PORT, else %s", port)
+	a.assumed("", 0, "the app listens on port $PORT, else 3000, as is the custom")
 }
 
 // javascriptFiles are the files in which a server is likely to be made, the

@@ -40,7 +40,8 @@ func (e *StepError) Error() string {
 func (e *StepError) Unwrap() error { return e.Err }
 
 // Before runs commands one after the other, each to its end, and logs every
-// line of their output. The first that does not exit with 0 ends it with a
+// line of their output. What a command leaves behind in its process group is
+// ended with it. The first that does not exit with 0 ends it all with a
 // *StepError. When ctx is done, the command that runs is stopped as a Child
 // would be, within DefaultStopTimeout, and the error is ctx's cause.
 func Before(ctx context.Context, log *slog.Logger, steps ...Step) error {
@@ -80,9 +81,12 @@ func (s Step) run(ctx context.Context, log *slog.Logger, number int) error {
 		return failure
 	}
 	log.Info("before command started", "pid", p.pid)
-	p.end(ctx, syscall.SIGTERM, DefaultStopTimeout, func() {
+	left := p.end(ctx, syscall.SIGTERM, DefaultStopTimeout, func() {
 		log.Warn("before command did not stop in time and is killed", "pid", p.pid, "after", DefaultStopTimeout)
 	})
+	if left > 0 {
+		log.Warn("before command left processes behind, which were ended", "pid", p.pid, "processes", left)
+	}
 	out.flush()
 	errOut.flush()
 	failure.Exit, failure.Lines = p.exit(), last.lines

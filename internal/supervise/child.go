@@ -143,6 +143,9 @@ func (c *Child) Run(ctx context.Context) (exitCode int, err error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	defer c.forward()()
+	if ctx.Err() != nil {
+		return 0, nil
+	}
 	delay := minDelay
 	for starts := 0; ; starts++ {
 		exit, err := c.once(ctx, log)

@@ -163,8 +163,10 @@ func TestParseEnvRefusesWhatNeedsAShell(t *testing.T) {
 		{"command after assignments", "A=1 B=2 run " + secret + "\n", []string{"1: a command follows the assignments: put each NAME=value on a line of its own"}},
 		{"single quote never closed", "A=1\nB='x\nC=" + secret + "\n", []string{"2: the single quote that opens here is never closed"}},
 		{"double quote never closed", "A=1\nB=\"x\nC=" + secret + "\n", []string{"2: the double quote that opens here is never closed"}},
-		{"a key without quotes", "A=-----BEGIN KEY-----\n" + secret + "/+x==\n" + secret + "+=\n-----END KEY-----\n",
-			[]string{"2: what stands before the equals sign", "3: += needs bash", "4: neither NAME=value"}},
+		{
+			"a key without quotes", "A=-----BEGIN KEY-----\n" + secret + "/+x==\n" + secret + "+=\n-----END KEY-----\n",
+			[]string{"2: what stands before the equals sign", "3: += needs bash", "4: neither NAME=value"},
+		},
 		{"NUL", "A=1\nB=\x00" + secret + "\n", []string{"2: holds a NUL byte: save it as plain text (UTF-8)"}},
 		{"each line that is wrong", "A=$(x)\nB=1\nC=`x`\n", []string{"1: $(...)", "3: command substitution"}},
 		{"lines count within quotes", "A='\n\n'\nB=$(x)\n", []string{"4: $(...)"}},

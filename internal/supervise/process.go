@@ -212,7 +212,7 @@ func lookPath(name, dir, path string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, nil // relative to dir, which the kernel sees to
 	}
-	var found error = exec.ErrNotFound
+	found := exec.ErrNotFound
 	for _, d := range filepath.SplitList(path) {
 		if !filepath.IsAbs(d) { // "" is the working directory
 			d = filepath.Join(dir, d)

@@ -72,6 +72,7 @@ func (r Reaper) Run(ctx context.Context) error {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)
 	defer signal.Stop(died)
+	log.Debug("waiting for orphans")
 	again := time.NewTimer(0) // those that died before
 	defer again.Stop()
 	for {

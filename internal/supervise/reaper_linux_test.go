@@ -72,6 +72,9 @@ func reapProgram(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- reaper.Run(ctx) }()
+	for !strings.Contains(log.String(), "waiting for orphans") { // those of before are init's
+		time.Sleep(time.Millisecond)
+	}
 
 	const workers, rounds = 4, 5
 	errs := make(chan error, workers*rounds+2)
@@ -116,7 +119,7 @@ func reapProgram(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(deadline) {
-			err = fmt.Errorf("%d orphans reaped, want %d; %w", n, workers*rounds, left)
+			err = fmt.Errorf("%d orphans reaped, want %d; left: %v", n, workers*rounds, left)
 			break
 		}
 	}
