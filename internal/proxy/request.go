@@ -95,13 +95,7 @@ func (r *request) appendUWSGI(b []byte) ([]byte, error) {
 		Method: r.method, Target: r.target, Proto: r.proto, Host: r.host, Scheme: r.scheme,
 		Client: r.client, Local: r.local,
 		ContentLength: -1,
-		Header: func(yield func(string, string) bool) {
-			for i := range r.fields {
-				if !yield(r.fields[i].Name, r.fields[i].Value) {
-					return
-				}
-			}
-		},
+		Header:        r.fields,
 	}
 	if r.length > 0 || r.given {
 		u.ContentLength = r.length

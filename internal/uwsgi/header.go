@@ -1,24 +1,18 @@
 package uwsgi
 
-import (
-	"iter"
-	"strings"
-)
+import "strings"
 
 // addHeader adds the header fields as variables. Fields of one name become
 // one variable, in the place of the first: PEP 3333's environ is a mapping,
 // and uWSGI would keep the last one only.
-func (p *packet) addHeader(header iter.Seq2[string, string]) {
-	i := 0
-	for name, value := range header {
-		at := i
-		i++
-		if skipped(name) || seen(header, at, name) {
+func (p *packet) addHeader(header []Field) {
+	for i, f := range header {
+		if skipped(f.Name) || seen(header[:i], f.Name) {
 			continue
 		}
-		mark := p.openField(name)
-		p.b = append(p.b, value...)
-		p.joinRest(header, at, name)
+		mark := p.openField(f.Name)
+		p.b = append(p.b, f.Value...)
+		p.joinRest(header[i+1:], f.Name)
 		p.close(mark)
 	}
 }
@@ -53,51 +47,33 @@ func (p *packet) openName() (mark int) {
 }
 
 // joinRest appends the values of the later fields of that name.
-func (p *packet) joinRest(header iter.Seq2[string, string], at int, name string) {
+func (p *packet) joinRest(later []Field, name string) {
 	separator := ", "
 	if strings.EqualFold(name, "Cookie") {
 		separator = "; " // RFC 6265, 4.2.1
 	}
-	i := 0
-	for n, value := range header {
-		if i > at && len(n) == len(name) && strings.EqualFold(n, name) {
+	for _, f := range later {
+		if same(f.Name, name) {
 			p.b = append(p.b, separator...)
-			p.b = append(p.b, value...)
+			p.b = append(p.b, f.Value...)
 		}
-		i++
 	}
 }
 
-// seen reports whether one of the first n fields has that name.
-func seen(header iter.Seq2[string, string], n int, name string) bool {
-	i := 0
-	for other := range header {
-		if i == n {
-			return false
-		}
-		if len(other) == len(name) && strings.EqualFold(other, name) {
+// seen reports whether one of the fields has that name.
+func seen(fields []Field, name string) bool {
+	for _, f := range fields {
+		if same(f.Name, name) {
 			return true
 		}
-		i++
 	}
 	return false
 }
 
+func same(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
+
 // skipped reports whether the field has no variable of its own.
 func skipped(name string) bool {
-	switch len(name) {
-	case len("Host"):
-		if strings.EqualFold(name, "Host") {
-			return true
-		}
-	case len("Proxy"):
-		if strings.EqualFold(name, "Proxy") {
-			return true
-		}
-	case len("Content-Length"):
-		if strings.EqualFold(name, "Content-Length") {
-			return true
-		}
-	}
-	return name == "" || strings.IndexByte(name, '_') >= 0
+	return name == "" || same(name, "Host") || same(name, "Proxy") || same(name, "Content-Length") ||
+		strings.IndexByte(name, '_') >= 0
 }

@@ -90,16 +90,17 @@ func newRequest(r *http.Request) *Request {
 		Host:          host,
 		Scheme:        r.URL.Scheme,
 		ContentLength: length,
-		Header: func(yield func(string, string) bool) {
-			for name, values := range r.Header {
-				for _, v := range values {
-					if !yield(name, v) {
-						return
-					}
-				}
-			}
-		},
+		Header:        listOf(r.Header),
 	}
+}
+
+func listOf(header http.Header) (list []Field) {
+	for name, values := range header {
+		for _, v := range values {
+			list = append(list, Field{Name: name, Value: v})
+		}
+	}
+	return list
 }
 
 func orGet(method string) string {

@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"net/netip"
 	"strconv"
@@ -41,14 +40,17 @@ type Request struct {
 	// first. Negative means that there is no body.
 	ContentLength int64
 
-	// Header yields the other header fields. Of the names, letters' case does
-	// not matter. Fields of one name are joined by ", " (cookies by "; "),
+	// Header has the other header fields. Of the names, letters' case does not
+	// matter. Fields of one name are joined by ", " (cookies by "; "),
 	// since an environment holds a name once. Left out are Content-Length (see
 	// above), Proxy (it would be taken for the HTTP_PROXY that programs obey,
 	// CVE-2016-1000110), and names with an underscore, which an app could not
 	// tell from the name with a hyphen.
-	Header iter.Seq2[string, string]
+	Header []Field
 }
+
+// Field is a header field.
+type Field = struct{ Name, Value string }
 
 // ErrBadPath is the error for a path whose escapes cannot be decoded.
 var ErrBadPath = errors.New("uwsgi: the path has an invalid or forbidden escape")
@@ -121,9 +123,7 @@ func (r *Request) Append(dst []byte) ([]byte, error) {
 	if r.Host != "" {
 		p.add("HTTP_HOST", r.Host)
 	}
-	if r.Header != nil {
-		p.addHeader(r.Header)
-	}
+	p.addHeader(r.Header)
 
 	size := len(p.b) - p.start - 4
 	if size > MaxSize || p.tooLong {
