@@ -1,9 +1,11 @@
 package instance_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -220,6 +222,38 @@ func TestDiscoverAsksOnlyWhomItMay(t *testing.T) {
 			t.Errorf("%+v, %v", in, err)
 		}
 	})
+}
+
+func TestDiscoverAsksWhereTheEnvironmentSays(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		o    instance.Options
+		want string
+	}{
+		{"by default", nil, instance.Options{}, "169.254.169.254:80"},
+		{"endpoint", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://10.9.9.9:1338"}, instance.Options{}, "10.9.9.9:1338"},
+		{"IPv6", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}, instance.Options{}, "[fd00:ec2::254]:80"},
+		{"options come first", map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://10.9.9.9:1338"}, instance.Options{Endpoint: "http://10.8.8.8:80"}, "10.8.8.8:80"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			forgetAWS(t)
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			asked := make(chan string, 10)
+			dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+				asked <- address
+				return refuse(ctx, network, address)
+			}
+			if _, err := instance.Discover(t.Context(), tt.o.Through(dial, ethernet)); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-asked; got != tt.want || len(asked) > 0 {
+				t.Errorf("asked %s, and %d more; want %s once", got, len(asked), tt.want)
+			}
+		})
+	}
 }
 
 func ecsHandler(mode string, addrs ...string) http.Handler {

@@ -3,13 +3,14 @@ package supervise_test
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -368,8 +369,12 @@ func TestChildDoesNotOutliveItsSupervisor(t *testing.T) {
 		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 		return err == nil
 	})
+	await(t, "threads have come and gone", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "threads"))
+		return err == nil
+	})
 	if !alive(pid) {
-		t.Fatal("the app does not run")
+		t.Fatal("the app took the end of a thread for the end of its supervisor")
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -385,10 +390,22 @@ func TestChildDoesNotOutliveItsSupervisor(t *testing.T) {
 // many threads meanwhile: the app must not take the end of one for ours.
 func superviseProgram(ctx context.Context) error {
 	dir := os.Getenv("DIR")
+	go func() {
+		for {
+			if _, err := os.Stat(dir + "/pid"); err == nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(runtime.LockOSThread) // never unlocked, so the thread ends with it
+		}
+		wg.Wait()
+		time.Sleep(50 * time.Millisecond)
+		_ = os.WriteFile(dir+"/threads", nil, 0o600)
+	}()
 	c := &supervise.Child{Command: script(`trap 'echo asked >` + dir + `/end; exit 0' TERM; echo $$ >` + dir + `/pid.new; mv ` + dir + `/pid.new ` + dir + `/pid; while :; do sleep 0.05; done`)}
 	_, err := c.Run(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	return err
 }

@@ -119,7 +119,7 @@ func reapProgram(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(deadline) {
-			err = fmt.Errorf("%d orphans reaped, want %d; left: %v", n, workers*rounds, left)
+			err = errors.Join(fmt.Errorf("%d orphans reaped, want %d", n, workers*rounds), left)
 			break
 		}
 	}
