@@ -34,9 +34,8 @@ var floors = []struct {
 type listed struct {
 	ImportPath, Name, Doc string
 	Standard              bool
-	Imports               []string
-	GoFiles               []string
-	TestGoFiles           []string
+	Imports, GoFiles      []string
+	Module                *struct{ Path string }
 }
 
 func TestImportsRunDownwards(t *testing.T) {
