@@ -118,7 +118,7 @@ func frameworks() []framework {
 func Write(path string, yaml []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it holds no secret, and others than the owner may read it
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already and is left as it is: move it away first, or have the new one printed instead: %w", path, fs.ErrExist)
+		return fmt.Errorf("%s: %w and is left as it is: move it away first, or print the new one instead (hale init --print)", path, fs.ErrExist)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

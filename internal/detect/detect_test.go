@@ -191,7 +191,7 @@ func TestWriteNeverOverwrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Write(path, []byte("two\n"))
-	if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path+" exists already and is left as it is") {
+	if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path+": file already exists and is left as it is: move it away first") {
 		t.Errorf("a second time: %v", err)
 	}
 	if text, _ := os.ReadFile(path); string(text) != "one\n" {

@@ -281,6 +281,6 @@ func environmentFile(t *tree, a *app) {
 	}
 	if name, ok := t.first(".env.example", "env.example", ".env.sample", ".env.dist", "env.sample"); ok {
 		a.envSample = name
-		a.found(name, 0, "shows which variables the app takes: copy it, fill it in, and name the copy as env_file")
+		a.found(name, 0, "a sample shows which variables the app takes: copy it, fill it in, and name the copy as env_file")
 	}
 }

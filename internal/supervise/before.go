@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 	"unicode/utf8"
 )
 
@@ -82,7 +83,7 @@ func (s Step) run(ctx context.Context, log *slog.Logger, number int) error {
 	}
 	log.Info("before command started", "pid", p.pid)
 	left := p.end(ctx, syscall.SIGTERM, DefaultStopTimeout, func() {
-		log.Warn("before command did not stop in time and is killed", "pid", p.pid, "after", DefaultStopTimeout)
+		log.Warn("before command did not stop in time and is killed", "pid", p.pid, "stop_timeout", DefaultStopTimeout.String())
 	})
 	if left > 0 {
 		log.Warn("before command left processes behind, which were ended", "pid", p.pid, "processes", left)
@@ -96,7 +97,7 @@ func (s Step) run(ctx context.Context, log *slog.Logger, number int) error {
 	if failure.Exit.Code != 0 {
 		return failure
 	}
-	log.Info("before command done", "took", failure.Exit.Uptime)
+	log.Info("before command done", "took", failure.Exit.Uptime.Round(time.Millisecond).String())
 	return nil
 }
 

@@ -163,7 +163,7 @@ func (c *Child) Run(ctx context.Context) (exitCode int, err error) {
 			exit.Restart, exit.Delay = true, delay
 		}
 		if err == nil {
-			log.Info("app ended", "pid", exit.PID, "how", exit.String(), "after", exit.Uptime, "restart", exit.Restart)
+			log.Info("app ended", "pid", exit.PID, "how", exit.String(), "uptime", exit.Uptime.Round(time.Millisecond).String(), "restart", exit.Restart)
 			if c.OnExit != nil {
 				c.OnExit(exit)
 			}
@@ -195,7 +195,7 @@ func (c *Child) once(ctx context.Context, log *slog.Logger) (Exit, error) {
 		c.OnStart(p.pid)
 	}
 	left := p.end(ctx, stopSignal, cmp.Or(c.StopTimeout, DefaultStopTimeout), func() {
-		log.Warn("app did not stop in time and is killed", "pid", p.pid, "after", cmp.Or(c.StopTimeout, DefaultStopTimeout))
+		log.Warn("app did not stop in time and is killed", "pid", p.pid, "stop_timeout", cmp.Or(c.StopTimeout, DefaultStopTimeout).String())
 	})
 	c.set(nil)
 	if left > 0 {
