@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -92,6 +93,8 @@ func parseAddress(scheme, rest string) (string, error) {
 		return "", fmt.Errorf("for a unix socket write unix:///PATH.sock or uwsgi+unix:///PATH.sock")
 	case u.Hostname() == "":
 		return "", fmt.Errorf("no host: write %s://HOST:PORT", scheme)
+	case !validHost(u.Hostname(), strings.HasPrefix(u.Host, "[")):
+		return "", fmt.Errorf("the host is neither a name nor an address: write %s://HOST:PORT, with an IPv6 address in brackets", scheme)
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
 		return "", fmt.Errorf("requests keep their own path, so the URL ends after the port: write %s://%s", scheme, u.Host)
 	}
@@ -108,13 +111,25 @@ func parseAddress(scheme, rest string) (string, error) {
 	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
+// validHost reports whether a host is a name, an IPv4 address or, where there
+// are brackets, an IPv6 address.
+func validHost(host string, brackets bool) bool {
+	if brackets {
+		a, err := netip.ParseAddr(host)
+		return err == nil && a.Is6() && a.Zone() == ""
+	}
+	return !strings.ContainsFunc(host, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '-' || r == '_')
+	})
+}
+
 func parseSocket(scheme, file string) (string, error) {
 	switch {
 	case !strings.HasPrefix(file, "/"):
 		return "", fmt.Errorf("a socket's path is absolute: write %s:///PATH.sock, with three slashes", scheme)
 	case strings.ContainsAny(file, "\x00\n\r?#"):
 		return "", fmt.Errorf("a socket's path holds no line break, ? or #: write %s:///PATH.sock", scheme)
-	case strings.HasSuffix(file, "/"):
+	case strings.HasSuffix(file, "/"), path.Clean(file) == "/":
 		return "", fmt.Errorf("the path names a directory, not a socket: write %s:///PATH.sock", scheme)
 	}
 	file = path.Clean(file)

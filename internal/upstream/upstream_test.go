@@ -64,6 +64,9 @@ func TestParseErrors(t *testing.T) {
 		{"http://a:99999", "port 99999 is not between 1 and 65535"},
 		{"http://a:b", "not a valid URL: write http://HOST:PORT, with an IPv6 address in brackets"},
 		{"http://::1:8000", "not a valid URL: write http://HOST:PORT, with an IPv6 address in brackets"},
+		{"uwsgi://::1:8000", "the host is neither a name nor an address: write uwsgi://HOST:PORT, with an IPv6 address in brackets"},
+		{"http://[127.0.0.1]:80", "not a valid URL: write http://HOST:PORT, with an IPv6 address in brackets"},
+		{"http://a,b:80", "the host is neither a name nor an address: write http://HOST:PORT, with an IPv6 address in brackets"},
 		{"http://a:8000/base", "requests keep their own path, so the URL ends after the port: write http://a:8000"},
 		{"http://a:8000?x", "requests keep their own path, so the URL ends after the port: write http://a:8000"},
 		{"http://joe:secret@a:8000", "a user and password have no place in an upstream's URL: write http://HOST:PORT"},
@@ -87,7 +90,7 @@ func TestParseErrors(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"http://a:1", "unix:///x", "uwsgi://[::1]:3031", "uwsgi+unix:///a/b", "http://u:p@a"} {
+	for _, s := range []string{"http://a:1", "unix:///x", "unix:///.", "uwsgi://::1", "uwsgi://[::1]:3031", "uwsgi+unix:///a/b", "http://u:p@a"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
