@@ -1,5 +1,7 @@
 // Package checks holds what all checks share. Each family of checks is a
 // package of its own below this one, so that a program links only what it uses.
+// It is named as its type is in hale.yaml; where that is also the name of a
+// package of the standard library, import one of the two under another name.
 package checks
 
 import (

@@ -41,7 +41,7 @@ type session struct {
 // of the two.
 const (
 	cancelTime  = 250 * time.Millisecond
-	cancelShare = 10 // one part of so many of the time there is
+	cancelShare = 4 // one part of so many of the time there is
 )
 
 // retryPause is the time between attempts while a database is locked.
@@ -53,7 +53,8 @@ type answer struct {
 	row  bool // whether there was a row at all
 }
 
-// ask asks a query. When it returns, nothing of it is under way any more.
+// ask asks a query. When it returns, nothing of it is under way any more, but
+// for the request to cancel it.
 func (s *session) ask(ctx context.Context, query string) (answer, error) {
 	if s.db.wire != nil {
 		s.db.wire.begin()

@@ -10,8 +10,9 @@ import (
 )
 
 // wire makes the network connections of a driver, and can cut them: whatever
-// the driver does, no more than one connection is open between the runs, and
-// none that was cut off.
+// the driver does, no more than one connection is open between the runs. Only
+// the request to cancel a query that was cut off may outlive its run, by twice
+// cancelTime at most.
 type wire struct {
 	mu    sync.Mutex // guards everything that follows
 	conns map[*line]struct{}
@@ -34,7 +35,10 @@ func connecting(ctx context.Context) context.Context {
 func (w *wire) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended, w.made, w.err = false, len(w.conns) > 0, nil
+	w.ended, w.made, w.err = false, false, nil
+	for l := range w.conns {
+		w.made = w.made || l.main
+	}
 }
 
 // DialContext connects. There is one connection: one that is still open from an
@@ -94,14 +98,17 @@ func (w *wire) add(conn net.Conn, main bool) (net.Conn, error) {
 	return l, nil
 }
 
-// cut ends every read and write that is under way, and all that come. The
-// driver closes the connections then.
+// cut ends every read and write that is under way on the connection, and all
+// that come; the driver closes it then. A connection that is there to have the
+// query cancelled goes on, for the short time that it has.
 func (w *wire) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = true
 	for l := range w.conns {
-		_ = l.SetDeadline(time.Unix(1, 0))
+		if l.main {
+			_ = l.SetDeadline(time.Unix(1, 0))
+		}
 	}
 }
 
