@@ -92,7 +92,8 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	}
 }
 
-// Close closes the connection. A run after that opens a new one.
+// Close closes the connection. It waits for a run that is under way; a run after
+// it opens a new connection.
 func (c *Check) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
