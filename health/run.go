@@ -122,8 +122,11 @@ func (r *run) judge(output string, err error) reply {
 // missed explains a missed deadline, with what the check itself says of it.
 func (r *run) missed(output string) string {
 	missed := fmt.Sprintf("no answer within %v", r.check.Timeout)
-	if output == "" {
+	switch {
+	case output == "":
 		return missed
+	case strings.Contains(output, missed): // the check knows its deadline too
+		return output
 	}
 	return output + " (" + missed + ")"
 }
