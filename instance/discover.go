@@ -132,19 +132,19 @@ func (o Options) sources() []source {
 
 // answer is what one source knows. Empty strings are "not known".
 type answer struct {
-	source                                   Source
-	id, zone, region, kind, hostname, taskID string
-	task                                     string
-	private, public                          []netip.Addr
-	behind                                   bool // the addresses are translated once more: others' come first
+	source Source
+	time   time.Time
+	took   time.Duration
 
-	time  time.Time
-	took  time.Duration
-	found bool
-	err   error // why nothing was found; with found, what is odd
+	found   bool
+	err     error // why nothing was found; with found, what is odd
+	partial bool  // some of what the source knows was not learnt this time
+	fatal   bool  // err is Discover's, not only a report's
 
-	partial bool // some of what the source knows was not learnt this time
-	fatal   bool // err is Discover's, not only a report's
+	id, zone, region, kind, hostname string
+	task, taskID                     string // an ECS task's ARN, and the id at its end
+	private, public                  []netip.Addr
+	behind                           bool // the addresses are behind the host's, which come first
 }
 
 // ask asks all sources at the same time and returns when all have answered;
@@ -175,7 +175,6 @@ func merge(answers []answer) (Instance, error) {
 	// A bridged container's own address is nothing that a load balancer knows:
 	// the host's, which EC2's metadata gives, comes before it.
 	slices.SortStableFunc(ordered, func(a, b answer) int { return rank(a) - rank(b) })
-	seen := make(map[netip.Addr]bool)
 	for _, a := range ordered {
 		if a.fatal {
 			errs = append(errs, a.err)
@@ -197,18 +196,8 @@ func merge(answers []answer) (Instance, error) {
 		learn(&in.Type, a.kind)
 		learn(&in.Hostname, a.hostname)
 		learn(&in.Task, a.task)
-		for _, addr := range a.private {
-			if !seen[addr] {
-				seen[addr] = true
-				in.Addresses = append(in.Addresses, Address{addr, false, a.source, a.time})
-			}
-		}
-		for _, addr := range a.public {
-			if !seen[addr] {
-				seen[addr] = true
-				in.Addresses = append(in.Addresses, Address{addr, true, a.source, a.time})
-			}
-		}
+		in.add(a.private, false, a)
+		in.add(a.public, true, a)
 	}
 	for _, a := range ordered { // a task's id names the machine only where nothing else does (Fargate)
 		if a.found && in.ID.Value == "" && a.taskID != "" {
@@ -221,6 +210,17 @@ func merge(answers []answer) (Instance, error) {
 	return in, errors.Join(errs...)
 }
 
+// add appends the addresses that are not known yet.
+func (i *Instance) add(addrs []netip.Addr, public bool, a answer) {
+	for _, addr := range addrs {
+		if !slices.ContainsFunc(i.Addresses, func(known Address) bool { return known.Addr == addr }) {
+			i.Addresses = append(i.Addresses, Address{addr, public, a.source, a.time})
+		}
+	}
+}
+
+// rank orders sources by how likely a load balancer knows this machine by their
+// addresses; those of one rank stay as they are.
 func rank(a answer) int {
 	switch {
 	case a.source == Kernel:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"hale/checks/sql"
 	"hale/internal/config"
@@ -45,13 +46,25 @@ type page struct {
 	why  string // a comment
 }
 
-// found records a fact, assumed a guess.
+// found records a fact.
 func (a *app) found(file string, line int, format string, args ...any) {
-	a.findings = append(a.findings, Finding{Text: fmt.Sprintf(format, args...), File: file, Line: line})
+	a.findings = append(a.findings, Finding{Text: printable(fmt.Sprintf(format, args...)), File: file, Line: line})
 }
 
+// assumed records a guess.
 func (a *app) assumed(file string, line int, format string, args ...any) {
-	a.findings = append(a.findings, Finding{Text: fmt.Sprintf(format, args...), File: file, Line: line, Assumed: true})
+	a.findings = append(a.findings, Finding{Text: printable(fmt.Sprintf(format, args...)), File: file, Line: line, Assumed: true})
+}
+
+// printable takes out what would break a line or move a terminal's cursor:
+// parts of files stand in findings.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return ' '
+	}, s)
 }
 
 // need adds variables that must be set.

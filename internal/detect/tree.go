@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -69,7 +70,7 @@ func (t *tree) find(match func(name string) bool) []string {
 			return nil
 		case d.IsDir() && name != "." && (foreign(path.Base(name)) || strings.Count(name, "/") >= maxDepth):
 			return fs.SkipDir
-		case !d.IsDir() && match(name):
+		case !d.IsDir() && match(name) && !strings.ContainsFunc(name, unicode.IsControl):
 			found = append(found, name)
 		}
 		return nil
