@@ -187,7 +187,8 @@ const (
 
 // alive looks, without waiting, whether an idle connection can carry another
 // request. Servers close idle connections as they see fit, and a request that
-// crosses the closing is lost.
+// crosses the closing is lost. Worse is one that has sent more than it
+// announced: that would be taken for the answer to the next request.
 func (c *conn) alive() bool {
 	if c.raw == nil {
 		return true // cannot be looked at: an in-memory connection of a test

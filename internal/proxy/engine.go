@@ -146,11 +146,15 @@ func (e *Engine) forward(ctx context.Context, x *exchange, head *Head, action *A
 		out.Total = time.Since(head.Start)
 		if err != nil {
 			out.Err = err
+			left := err.Kind == ErrClientGone
 			if !x.started {
 				out.Status = err.Status()
 			}
+			if !x.started && !left {
+				out.BytesOut = int64(len(page(out.Status, "", action.RequestID)))
+			}
 			consumed := x.up.done != nil && x.req.body != nil
-			out.CanRetry = !x.started && !consumed && ctx.Err() == nil && !isClientsFault(err.Kind)
+			out.CanRetry = !x.started && !consumed && !left && !isClientsFault(err.Kind)
 		}
 		if again := e.policy.Done(head, action, out); !again || !out.CanRetry {
 			return err, x.started

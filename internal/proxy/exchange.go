@@ -79,9 +79,7 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
 	x.conn = nil
 	if !fresh && !x.uwsgi {
-		// What can be sent again need not be looked at twice: a connection used
-		// a moment ago is alive, and if not, little is lost.
-		x.conn = p.get(!x.req.safe() || !x.req.canRepeat())
+		x.conn = p.get()
 	}
 	if x.out.Reused = x.conn != nil; x.out.Reused {
 		return nil

@@ -52,11 +52,26 @@ var fronts = sync.Pool{New: func() any { return new(front) }}
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := fronts.Get().(*front)
 	f.engine, f.w, f.r = e, w, r
-	defer f.release() // a cut answer panics, with http.ErrAbortHandler
+	defer f.release()
 	f.serve()
 }
 
+// release ends the use of f. An answer that is cut panics, which is net/http's
+// way to have the connection closed; so does what should not, but without the
+// trace that net/http would log.
 func (f *front) release() {
+	v := recover()
+	if v != nil && v != http.ErrAbortHandler {
+		f.engine.log.Error("request not handled", "error", fmt.Sprint(v), "path", f.head.Path)
+		v = http.ErrAbortHandler
+	}
+	f.recycle()
+	if v != nil {
+		panic(v)
+	}
+}
+
+func (f *front) recycle() {
 	clear(f.fields)
 	if f.hijacked && f.peer.ended != nil {
 		f.peer.ended()

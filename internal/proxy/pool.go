@@ -21,12 +21,11 @@ type pool struct {
 	timer  *time.Timer // closes the old; nil when none is idle
 }
 
-// get returns an idle connection, or nil. With look, it is sure to have been
-// alive a moment ago.
-func (p *pool) get(look bool) *conn {
+// get returns an idle connection that was alive a moment ago, or nil.
+func (p *pool) get() *conn {
 	for {
 		c := p.pop()
-		if c == nil || !look || c.alive() {
+		if c == nil || c.alive() {
 			return c
 		}
 		c.Close()

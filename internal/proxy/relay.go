@@ -173,15 +173,20 @@ func (r *relayer) trailer() *Error {
 	return nil
 }
 
+var errBareLF = errors.New("a line between chunks does not end with CRLF")
+
 // line returns the next line without its end. It is valid until the next call.
 func (r *relayer) line() ([]byte, error) {
 	c := r.x.conn
 	for searched := 0; ; {
 		b := c.buffered()
 		if i := bytes.IndexByte(b[searched:], '\n'); i >= 0 {
-			line := b[:searched+i]
-			c.skip(len(line) + 1)
-			return bytes.TrimSuffix(line, []byte("\r")), nil
+			line, ended := bytes.CutSuffix(b[:searched+i], []byte("\r"))
+			if !ended || bytes.IndexByte(line, '\r') >= 0 {
+				return nil, errBareLF
+			}
+			c.skip(searched + i + 1)
+			return line, nil
 		}
 		if searched = len(b); searched >= smallBuffer {
 			return nil, errors.New("a line between chunks is too long")

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"sort"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -517,39 +518,45 @@ func TestStaleConnections(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		request string
-		// after is what the upstream does on its first connection after its
-		// first answer.
-		after  func(c net.Conn, br *bufio.Reader)
+		// after is what the upstream does on its first connection, which it then
+		// closes, after its first answer; the second request waits for done.
+		after  func(c net.Conn, br *bufio.Reader, done func())
 		status string
 		asked  int32 // requests that the upstream has read
 	}{
-		{"closed, GET", closing, func(net.Conn, *bufio.Reader) {}, "200 OK", 2},
-		{"closed, POST", post, func(net.Conn, *bufio.Reader) {}, "200 OK", 2},
-		{"unasked answer, POST", post, func(c net.Conn, br *bufio.Reader) {
+		{"closed, GET", closing, func(net.Conn, *bufio.Reader, func()) {}, "200 OK", 2},
+		{"closed, POST", post, func(net.Conn, *bufio.Reader, func()) {}, "200 OK", 2},
+		{"unasked answer, POST", post, func(c net.Conn, br *bufio.Reader, done func()) {
 			_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\n\r\n")
+			done()
 			_, _ = io.Copy(io.Discard, br)
 		}, "200 OK", 2},
-		{"closed upon the request, GET", closing, func(_ net.Conn, br *bufio.Reader) { readHead(br) }, "200 OK", 2},
-		{"closed upon the request, POST", post, func(_ net.Conn, br *bufio.Reader) { readHead(br) }, "502 Bad Gateway", 1},
-		{"closed within the answer, GET", closing, func(c net.Conn, br *bufio.Reader) {
+		{"closed upon the request, GET", closing, func(_ net.Conn, br *bufio.Reader, done func()) { done(); readHead(br) }, "200 OK", 2},
+		{"closed upon the request, POST", post, func(_ net.Conn, br *bufio.Reader, done func()) { done(); readHead(br) }, "502 Bad Gateway", 1},
+		{"closed within the answer, GET", closing, func(c net.Conn, br *bufio.Reader, done func()) {
+			done()
 			readHead(br)
 			_, _ = io.WriteString(c, "HTTP/1.1 2")
 		}, "502 Bad Gateway", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked atomic.Int32
+			ready := make(chan bool)
 			u := rawApp(t, func(n int, c net.Conn, br *bufio.Reader) {
 				readHead(br)
 				asked.Add(1)
 				_, _ = io.WriteString(c, okAnswer)
 				if n == 0 {
-					tt.after(c, br)
+					done := sync.OnceFunc(func() { close(ready) })
+					tt.after(c, br, done)
+					c.Close()
+					done()
 				}
 			})
 			p := forwardTo(u)
 			s := serve(t, p, proxy.Settings{})
 			s.say(t, closing)
-			time.Sleep(20 * time.Millisecond) // for the closing to arrive
+			<-ready
 			if got := s.say(t, tt.request); !strings.HasPrefix(got, "HTTP/1.1 "+tt.status+"\r\n") {
 				t.Errorf("got %s", got)
 			}
@@ -614,9 +621,13 @@ func TestShutdown(t *testing.T) {
 		<-arrived
 		down := make(chan error)
 		go func() { down <- s.server.Shutdown(t.Context()) }()
-		time.Sleep(50 * time.Millisecond)
-		if _, err := net.Dial("tcp", s.addr); err == nil {
-			t.Error("still accepts")
+		for {
+			c, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				break // it accepts no more
+			}
+			c.Close()
+			time.Sleep(time.Millisecond)
 		}
 		release <- true
 		got, _ := io.ReadAll(busy)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -25,9 +26,9 @@ type Server struct {
 	open  atomic.Int64   // their number
 }
 
-// NewServer returns a server for the engine, with its settings; those for
-// IdleTimeout and HeaderSize are the ones the engine has now. A nil logger
-// discards.
+// NewServer returns a server for the engine, with its settings: IdleTimeout as
+// it is now, the others as they are when a connection or a request begins. A
+// nil logger discards.
 func NewServer(e *Engine, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -41,7 +42,7 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 		IdleTimeout: settings.IdleTimeout,
 		// The guard bounds heads and bodies in size and in time; net/http must
 		// only not be in its way.
-		MaxHeaderBytes:               settings.HeaderSize + guard.MaxFields,
+		MaxHeaderBytes:               math.MaxInt32,
 		DisableGeneralOptionsHandler: true,
 		Protocols:                    protocols,
 		ConnContext:                  s.connContext,
