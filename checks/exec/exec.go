@@ -20,6 +20,7 @@ import (
 	"hale/checks"
 	"hale/checks/internal/explain"
 	"hale/health"
+	"hale/internal/account"
 )
 
 // Exit codes after the Monitoring Plugins Development Guidelines,
@@ -119,12 +120,12 @@ func (c *Check) command() (*exec.Cmd, error) {
 	if c.User == "" {
 		return cmd, nil
 	}
-	credential, home, err := credentialOf(c.User)
+	user, err := account.Lookup(c.User)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("user %s: %w", c.User, err)
 	}
-	cmd.SysProcAttr.Credential = credential
-	cmd.Env = append(cmd.Env, "USER="+c.User, "LOGNAME="+c.User, "HOME="+home)
+	cmd.SysProcAttr.Credential = user.Credential()
+	cmd.Env = append(cmd.Env, user.Environment()...)
 	return cmd, nil
 }
 

@@ -60,7 +60,7 @@ func TestResults(t *testing.T) {
 		{name: "no program", check: exec.Check{Command: []string{"./not-a-program"}, Dir: dir}, status: health.Fail, want: "not a program, or a script without #! line: ./not-a-program"},
 		{name: "not executable", check: exec.Check{Command: []string{"./not-executable"}, Dir: dir}, status: health.Fail, want: "permission denied: ./not-executable"},
 		{name: "no such directory", check: exec.Check{Command: []string{"true"}, WorkDir: "absent", Dir: dir}, status: health.Fail, want: "no such directory: " + filepath.Join(dir, "absent")},
-		{name: "no such user", check: exec.Check{Command: []string{"true"}, User: "surely-nobody"}, status: health.Fail, want: "no such user: surely-nobody"},
+		{name: "no such user", check: exec.Check{Command: []string{"true"}, User: "surely-nobody"}, status: health.Fail, want: "user surely-nobody: there is no such user on this machine: make it (useradd --system surely-nobody), or name another"},
 		{name: "too slow", check: sh("sleep 600"), timeout: 200 * time.Millisecond, status: health.Fail, want: "sh did not end within 200ms and was killed"},
 		{name: "too slow and deaf", check: sh("trap '' TERM INT HUP; while :; do sleep 1; done"), timeout: 200 * time.Millisecond, status: health.Fail, want: "sh did not end within 200ms and was killed"},
 		{name: "leaves a child with its output open", check: sh("sleep 600 & echo done"), status: health.Pass, want: "done"},

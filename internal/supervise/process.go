@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hale/internal/account"
 )
 
 // Step is one command.
@@ -161,12 +163,12 @@ func (s Step) prepare() (*exec.Cmd, error) {
 	env = withoutManager(env)
 	attr := new(syscall.SysProcAttr)
 	if s.User != "" {
-		account, err := lookUp(s.User)
+		user, err := account.Lookup(s.User)
 		if err != nil {
 			return nil, fmt.Errorf("run %s as user %s: %w", s.Command[0], s.User, err)
 		}
-		attr.Credential = account.credential()
-		env = append(env, account.environment()...)
+		attr.Credential = user.Credential()
+		env = append(env, user.Environment()...)
 	}
 	path, err := lookPath(s.Command[0], s.Dir, valueOf(env, "PATH"))
 	if err != nil {
