@@ -32,7 +32,7 @@ type answerHead struct {
 }
 
 var (
-	errNotHTTP    = errors.New("it does not start with HTTP/1.")
+	errNotHTTP    = errors.New("it is not HTTP/1.1")
 	errHeadTooBig = errors.New("its header is larger than the limit")
 	errEmpty      = errors.New("the connection was closed")
 )

@@ -141,8 +141,8 @@ func TestBadAnswers(t *testing.T) {
 	}{
 		{"nothing", "", proxy.ErrNoAnswer, "no answer: the connection was closed"},
 		{"half a head", "HTTP/1.1 200 OK\r\nContent-", proxy.ErrNoAnswer, "no answer: the connection was closed"},
-		{"another protocol", "SSH-2.0-OpenSSH_9.2\r\n", proxy.ErrBadAnswer, "it does not start with HTTP/1."},
-		{"HTTP/2", "HTTP/2 200\r\n\r\n", proxy.ErrBadAnswer, "it does not start with HTTP/1."},
+		{"another protocol", "SSH-2.0-OpenSSH_9.2\r\n", proxy.ErrBadAnswer, "it is not HTTP/1.1"},
+		{"HTTP/2", "HTTP/2 200\r\n\r\n", proxy.ErrBadAnswer, "it is not HTTP/1.1"},
 		{"status of two digits", "HTTP/1.1 20 OK\r\n\r\n", proxy.ErrBadAnswer, "status"},
 		{"status of letters", "HTTP/1.1 2x0 OK\r\n\r\n", proxy.ErrBadAnswer, "its status is not a number"},
 		{"status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", proxy.ErrBadAnswer, "its status line is not valid"},

@@ -47,7 +47,7 @@ func BenchmarkProxy(b *testing.B) {
 // forwarder is a policy as cheap as one can be.
 type forwarder struct{ upstream.Upstream }
 
-func (f forwarder) Decide(h *proxy.Head) proxy.Action {
+func (f forwarder) Decide(*proxy.Head) proxy.Action {
 	return proxy.Action{Kind: proxy.Forward, Upstream: f.Upstream}
 }
 

@@ -59,7 +59,7 @@ func (c *conn) interrupt() {
 
 func (c *conn) spoil() {
 	c.spoilt = true
-	_ = c.Conn.SetDeadline(longAgo)
+	_ = c.SetDeadline(longAgo)
 }
 
 // ClientGone interrupts what is under way for a client that has left.
@@ -84,7 +84,7 @@ func (c *conn) setDeadline(t time.Time) {
 	defer c.mu.Unlock()
 	if !c.spoilt {
 		c.readBy = t
-		_ = c.Conn.SetDeadline(t)
+		_ = c.SetDeadline(t)
 	}
 }
 
@@ -93,7 +93,7 @@ func (c *conn) setReadDeadline(t time.Time) {
 	defer c.mu.Unlock()
 	if !c.spoilt && !t.Equal(c.readBy) {
 		c.readBy = t
-		_ = c.Conn.SetReadDeadline(t)
+		_ = c.SetReadDeadline(t)
 	}
 }
 
@@ -101,7 +101,7 @@ func (c *conn) setWriteDeadline(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.spoilt {
-		_ = c.Conn.SetWriteDeadline(t)
+		_ = c.SetWriteDeadline(t)
 	}
 }
 
@@ -125,7 +125,7 @@ func (c *conn) fill() error {
 	if c.w == len(c.in) {
 		return errBufferFull
 	}
-	n, err := c.Conn.Read(c.in[c.w:])
+	n, err := c.Read(c.in[c.w:])
 	c.w += n
 	if n > 0 {
 		return nil // an error shows again with the next Read

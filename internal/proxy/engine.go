@@ -29,7 +29,9 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -90,12 +92,8 @@ func (e *Engine) Forget(u upstream.Upstream) {
 	if p == nil {
 		return
 	}
-	pools := make(map[upstream.Upstream]*pool, len(old))
-	for k, v := range old {
-		if k != u {
-			pools[k] = v
-		}
-	}
+	pools := maps.Clone(old)
+	delete(pools, u)
 	e.pools.Store(&pools)
 	p.closeIdle(true)
 }
@@ -125,10 +123,7 @@ func (e *Engine) pool(u upstream.Upstream) *pool {
 		return p
 	}
 	p := &pool{upstream: u, dial: e.dial, closed: e.closed}
-	pools := make(map[upstream.Upstream]*pool, len(old)+1)
-	for k, v := range old {
-		pools[k] = v
-	}
+	pools := maps.Clone(old)
 	pools[u] = p
 	e.pools.Store(&pools)
 	return p
@@ -146,7 +141,7 @@ func (e *Engine) forward(ctx context.Context, x *exchange, head *Head, action *A
 		out.Total = time.Since(head.Start)
 		if err != nil {
 			out.Err = err
-			left := err.Kind == ErrClientGone
+			left := errors.Is(err, ErrClientGone)
 			if !x.started {
 				out.Status = err.Status()
 			}
@@ -154,7 +149,7 @@ func (e *Engine) forward(ctx context.Context, x *exchange, head *Head, action *A
 				out.BytesOut = int64(len(page(out.Status, "", action.RequestID)))
 			}
 			consumed := x.up.done != nil && x.req.body != nil
-			out.CanRetry = !x.started && !consumed && !left && !isClientsFault(err.Kind)
+			out.CanRetry = !x.started && !consumed && !left && !err.clientsFault()
 		}
 		if again := e.policy.Done(head, action, out); !again || !out.CanRetry {
 			return err, x.started

@@ -15,20 +15,28 @@ import (
 
 // What can go wrong, for errors.Is.
 var (
-	ErrConnect      = errors.New("cannot connect")           // 502, or 504 after ConnectTimeout
-	ErrTimeout      = errors.New("timed out")                // 504
-	ErrNoAnswer     = errors.New("no answer")                // 502: the connection ended before the answer's head did
-	ErrBadAnswer    = errors.New("invalid answer")           // 502: what came back is no HTTP/1.x
-	ErrCutOff       = errors.New("answer cut off")           // the answer's body ended early; the client's connection is cut
-	ErrClientGone   = errors.New("client gone")              // 499: nobody is left to answer
-	ErrBadRequest   = errors.New("bad request")              // 400: the body breaks its framing
-	ErrBodyTooLarge = errors.New("request body too large")   // 413
-	ErrBodyTimeout  = errors.New("request body timed out")   // 408
-	ErrHeadTooLarge = errors.New("request header too large") // 431: more than the upstream's protocol can carry
-	ErrSpool        = errors.New("cannot keep the request")  // 500: no room for a body of unknown length
-	ErrHandler      = errors.New("handler panicked")         // 500: in a Serve
-	ErrClosing      = errors.New("shutting down")            // an upgraded connection was cut at the shutdown's deadline
+	ErrConnect      error = &kind{"cannot connect", http.StatusBadGateway} // but 504 after ConnectTimeout
+	ErrTimeout      error = &kind{"timed out", http.StatusGatewayTimeout}  // the upstream took too long
+	ErrNoAnswer     error = &kind{"no answer", http.StatusBadGateway}      // the connection ended before the answer's head did
+	ErrBadAnswer    error = &kind{"invalid answer", http.StatusBadGateway} // what came back is no HTTP/1.x
+	ErrCutOff       error = &kind{"answer cut off", http.StatusBadGateway} // the answer's body ended early; the client's connection is cut
+	ErrClosing      error = &kind{"shutting down", http.StatusBadGateway}  // an upgraded connection was cut at the shutdown's deadline
+	ErrClientGone   error = &kind{"client gone", StatusClientGone}         // nobody is left to answer
+	ErrBadRequest   error = &kind{"bad request", http.StatusBadRequest}    // it, or its body, is not valid
+	ErrBodyTimeout  error = &kind{"request timed out", http.StatusRequestTimeout}
+	ErrBodyTooLarge error = &kind{"request body too large", http.StatusRequestEntityTooLarge}
+	ErrHeadTooLarge error = &kind{"request header too large", http.StatusRequestHeaderFieldsTooLarge} // for us, or for the upstream's protocol
+	ErrSpool        error = &kind{"cannot keep the request", http.StatusInternalServerError}          // no room for a body of unknown length
+	ErrHandler      error = &kind{"handler panicked", http.StatusInternalServerError}                 // in a Serve
 )
+
+// kind is what the Err variables are.
+type kind struct {
+	text   string
+	status int // that a client is answered with
+}
+
+func (k *kind) Error() string { return k.text }
 
 // StatusClientGone is the Outcome's status when the client left before it was
 // answered, as nginx logs it. It never goes over the wire.
@@ -91,28 +99,14 @@ func (e *Error) hint() string {
 // Status is the status a client is answered with when err is why there is no
 // answer.
 func (e *Error) Status() int {
-	switch e.Kind {
-	case ErrTimeout:
+	k, ok := errors.AsType[*kind](e.Kind)
+	switch {
+	case !ok:
+		return http.StatusBadGateway
+	case errors.Is(k, ErrConnect) && isTimeout(e.Err):
 		return http.StatusGatewayTimeout
-	case ErrConnect:
-		if isTimeout(e.Err) {
-			return http.StatusGatewayTimeout
-		}
-		return http.StatusBadGateway
-	case ErrClientGone:
-		return StatusClientGone
-	case ErrBadRequest:
-		return http.StatusBadRequest
-	case ErrBodyTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case ErrBodyTimeout:
-		return http.StatusRequestTimeout
-	case ErrHeadTooLarge:
-		return http.StatusRequestHeaderFieldsTooLarge
-	case ErrSpool, ErrHandler:
-		return http.StatusInternalServerError
 	default:
-		return http.StatusBadGateway
+		return k.status
 	}
 }
 

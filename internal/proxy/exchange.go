@@ -65,14 +65,14 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 	again, err := x.converse(&x.head)
 	x.answer.leave()
 	spoilt, clientGone := x.conn.state()
-	if err != nil && clientGone && !isClientsFault(err.Kind) {
+	if err != nil && clientGone && !err.clientsFault() {
 		err = x.fail(ErrClientGone, err.Op, nil)
 	}
 	if err == nil && again && !spoilt {
 		p.put(x.conn, x.settings.IdleConns, x.settings.IdleConnTimeout)
 		return nil
 	}
-	x.conn.Close()
+	_ = x.conn.Close()
 	return err
 }
 
@@ -237,9 +237,9 @@ func (x *exchange) fail(kind error, op string, cause error) *Error {
 	return &Error{Kind: kind, Op: op, Upstream: x.out.Upstream, Err: cause}
 }
 
-// isClientsFault reports whether the client's own doing ended the exchange.
-func isClientsFault(kind error) bool {
-	return kind == ErrBadRequest || kind == ErrBodyTooLarge || kind == ErrBodyTimeout
+// clientsFault reports whether the client's own doing ended the exchange.
+func (e *Error) clientsFault() bool {
+	return errors.Is(e.Kind, ErrBadRequest) || errors.Is(e.Kind, ErrBodyTooLarge) || errors.Is(e.Kind, ErrBodyTimeout)
 }
 
 // upload sends a request's body while the answer is read. The zero value sends
@@ -265,7 +265,7 @@ func (u *upload) start(x *exchange) {
 func (u *upload) run(x *exchange) {
 	defer close(u.done)
 	if u.err = u.copy(x); u.err != nil {
-		if u.err.Kind != ErrNoAnswer {
+		if !errors.Is(u.err, ErrNoAnswer) {
 			x.conn.interrupt() // nothing good can come any more
 			return
 		}
@@ -335,7 +335,7 @@ func (u *upload) copy(x *exchange) *Error {
 		if limit := x.settings.BodySize; limit >= 0 && u.read > limit {
 			return x.fail(ErrBodyTooLarge, "read the request's body", nil)
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return bodyError(err)
 		}
 		piece := room[:n]
@@ -351,7 +351,7 @@ func (u *upload) copy(x *exchange) *Error {
 				return werr
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return u.end(x, chunks)
 		}
 	}

@@ -61,7 +61,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // trace that net/http would log.
 func (f *front) release() {
 	v := recover()
-	if v != nil && v != http.ErrAbortHandler {
+	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // recovered, so never wrapped
 		f.engine.log.Error("request not handled", "error", fmt.Sprint(v), "path", f.head.Path)
 		v = http.ErrAbortHandler
 	}
@@ -281,7 +281,7 @@ func (f *front) callHandler(w http.ResponseWriter) (err *Error) {
 		if v == nil {
 			return
 		}
-		if v != http.ErrAbortHandler {
+		if v != http.ErrAbortHandler { //nolint:errorlint // recovered, so never wrapped
 			f.engine.log.Error("handler panicked", "error", fmt.Sprint(v), "path", f.head.Path)
 		}
 		err = &Error{Kind: ErrHandler, Op: "serve", Err: errors.New("the handler panicked")}
@@ -327,7 +327,7 @@ func (f *front) forward() {
 	err, started := f.engine.forward(f.r.Context(), &f.exchange, &f.head, &f.action)
 	switch {
 	case err == nil:
-	case started || err.Kind == ErrClientGone:
+	case started || errors.Is(err, ErrClientGone):
 		// Cut the connection: what the client has must not look complete.
 		panic(http.ErrAbortHandler)
 	default:

@@ -169,9 +169,11 @@ func TestIdleConnections(t *testing.T) {
 				_, _ = io.WriteString(c, ask)
 			}
 			for _, c := range clients {
-				if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
 					t.Fatal(err)
 				}
+				resp.Body.Close()
 			}
 			synctest.Wait()
 		}
@@ -257,7 +259,7 @@ func FuzzAnswer(f *testing.F) {
 		if err := x.run(t.Context(), e.pool(u), false); err != nil {
 			return
 		}
-		resp, body, err := readResponse(answer, method)
+		resp, body, err := readResponse(answer, method) //nolint:bodyclose // read to its end
 		if err != nil {
 			t.Fatalf("net/http does not read what was relayed: %v", err)
 		}

@@ -88,12 +88,12 @@ func (f *netAnswer) upgrade(a *answerHead) (clientConn, error) {
 		return clientConn{}, err
 	}
 	f.hijacked = true
-	read, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	read, _ := rw.Peek(rw.Reader.Buffered())
 	client := clientConn{Conn: nc, rest: bytes.Clone(read)}
 	if c := f.peer.conn; c != nil {
 		inner, rest, err := c.Release()
 		if err != nil {
-			nc.Close()
+			_ = nc.Close()
 			return clientConn{}, err
 		}
 		client.Conn, client.rest = inner, append(client.rest, rest...)
@@ -110,7 +110,7 @@ func (f *netAnswer) upgrade(a *answerHead) (clientConn, error) {
 		}
 	}
 	if _, err := client.Write(append(head, '\r', '\n')); err != nil {
-		client.Close()
+		_ = client.Close()
 		return clientConn{}, err
 	}
 	return client, nil

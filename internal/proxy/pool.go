@@ -28,7 +28,7 @@ func (p *pool) get() *conn {
 		if c == nil || c.alive() {
 			return c
 		}
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -63,7 +63,7 @@ func (p *pool) put(c *conn, most int, timeout time.Duration) {
 	c.reused = true
 	c.since = time.Now()
 	if !p.keep(c, most, timeout) {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -99,7 +99,7 @@ func (p *pool) closeOld(timeout time.Duration) {
 	}
 	p.mu.Unlock()
 	for _, c := range old {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -116,6 +116,6 @@ func (p *pool) closeIdle(forever bool) {
 	}
 	p.mu.Unlock()
 	for _, c := range idle {
-		c.Close()
+		_ = c.Close()
 	}
 }

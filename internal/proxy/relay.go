@@ -86,7 +86,7 @@ func (r *relayer) copyAll() *Error {
 			c.skip(len(b))
 		}
 		switch err := r.fill(); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return r.cutOff(err)
@@ -248,7 +248,7 @@ func (r *relayer) cutOff(err error) *Error {
 	switch {
 	case errors.As(err, &ce):
 		return r.x.fail(ErrClientGone, "write the answer", ce.err)
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
 	return r.x.fail(ErrCutOff, "read the answer's body", err)

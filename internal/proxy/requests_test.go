@@ -43,7 +43,8 @@ func TestRequests(t *testing.T) {
 		{
 			"hop by hop",
 			"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTE: gzip\r\n\r\n",
-			action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+			action{},
+			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
 		},
 		{"TE: trailers", "GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers, deflate\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n"},
 		{"underscore", "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
@@ -130,7 +131,7 @@ func TestHead(t *testing.T) {
 }
 
 func TestServeLocally(t *testing.T) {
-	p := &policy{action: func(h *proxy.Head) proxy.Action {
+	p := &policy{action: func(*proxy.Head) proxy.Action {
 		return proxy.Action{Kind: proxy.Serve, Response: []proxy.Field{{"X-Frame-Options", "DENY"}}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/panic" {
 				panic("at the disco")
@@ -337,7 +338,7 @@ func TestExpectContinue(t *testing.T) {
 }
 
 func TestBodyTooLarge(t *testing.T) {
-	u := appServer(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	u := appServer(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	p := forwardTo(u)
 	s := serve(t, p, proxy.Settings{BodySize: 10_000})
 	for i, tt := range []struct {
@@ -362,7 +363,7 @@ func TestBodyTooLarge(t *testing.T) {
 // the upstream.
 func TestBadBody(t *testing.T) {
 	complete := make(chan error, 1)
-	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
+	u := appServer(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		complete <- err
 	})
@@ -412,7 +413,7 @@ func TestClientGone(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			arrived, gone := make(chan bool, 1), make(chan bool, 1)
-			u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+			u := rawApp(t, func(_ int, _ net.Conn, br *bufio.Reader) {
 				readHead(br)
 				arrived <- true
 				_, _ = io.Copy(io.Discard, br)
@@ -434,7 +435,7 @@ func TestClientGone(t *testing.T) {
 
 func TestEventStream(t *testing.T) {
 	next := make(chan bool)
-	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
+	u := appServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for i := range 3 {
 			fmt.Fprintf(w, "data: %d\n\n", i)
@@ -575,7 +576,7 @@ func TestAgain(t *testing.T) {
 	bad := answering(t, "")
 	good := answering(t, okAnswer)
 	p := forwardTo(bad)
-	p.again = func(h *proxy.Head, a *proxy.Action, o *proxy.Outcome) bool {
+	p.again = func(_ *proxy.Head, a *proxy.Action, o *proxy.Outcome) bool {
 		a.Upstream = good
 		return o.Err != nil
 	}
@@ -736,7 +737,7 @@ func leftover(before, after []string) string {
 
 // BenchmarkUpload is a body of 64 KB to an app that takes it.
 func BenchmarkUpload(b *testing.B) {
-	u := appServer(b, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	u := appServer(b, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	addr := serve(b, forwarder{u}, proxy.Settings{}).addr
 	body := strings.Repeat("x", 64<<10)
 	c, err := net.Dial("tcp", addr)

@@ -37,7 +37,7 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 	settings := e.settings.Load()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	s.http = &http.Server{
+	s.http = &http.Server{ //nolint:gosec // the guard has a time-out for heads
 		Handler:     e,
 		IdleTimeout: settings.IdleTimeout,
 		// The guard bounds heads and bodies in size and in time; net/http must
@@ -74,6 +74,7 @@ func (s *Server) connState(_ net.Conn, state http.ConnState) {
 		s.open.Add(1)
 	case http.StateClosed:
 		s.connEnded()
+	default: // one that is upgraded ends with its tunnel
 	}
 }
 
@@ -104,7 +105,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	left := s.Conns()
 	s.engine.tunnels.cut()
-	s.http.Close()
+	_ = s.http.Close()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMoment)
 	defer cancel()
 	if !s.wait(last) {

@@ -69,7 +69,7 @@ func (s *spool) reader() io.Reader {
 
 func (s *spool) close() {
 	if s.file != nil {
-		s.file.Close()
+		_ = s.file.Close()
 	}
 }
 

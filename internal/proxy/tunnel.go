@@ -65,8 +65,8 @@ func (t *tunnel) cut() {
 }
 
 func (t *tunnel) close() {
-	t.client.Close()
-	t.upstream.Close()
+	_ = t.client.Close()
+	_ = t.upstream.Close()
 }
 
 // run moves bytes until both directions have ended, and returns how many.
@@ -125,13 +125,6 @@ func (s *tunnels) remove(t *tunnel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.active, t)
-}
-
-// count returns how many there are.
-func (s *tunnels) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.active)
 }
 
 // cut ends all of them, and those to come.

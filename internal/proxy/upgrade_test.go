@@ -38,7 +38,7 @@ func TestWebSocket(t *testing.T) {
 	s := serve(t, p, proxy.Settings{StreamTimeout: 20 * time.Millisecond, ResponseTimeout: time.Second})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	c, resp, err := websocket.Dial(ctx, "ws://"+s.addr+"/chat", &websocket.DialOptions{Subprotocols: []string{"echo"}})
+	c, resp, err := websocket.Dial(ctx, "ws://"+s.addr+"/chat", &websocket.DialOptions{Subprotocols: []string{"echo"}}) //nolint:bodyclose // c has it
 	if err != nil {
 		t.Fatal(err)
 	}

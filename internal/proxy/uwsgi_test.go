@@ -95,7 +95,11 @@ func testUWSGI(t *testing.T, u upstream.Upstream) {
 	})
 	t.Run("HEAD", func(t *testing.T) {
 		resp, err := http.Head(url + "/show/")
-		if err != nil || resp.StatusCode != 200 || resp.ContentLength <= 0 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 || resp.ContentLength <= 0 {
 			t.Errorf("%v, %v", resp, err)
 		}
 	})

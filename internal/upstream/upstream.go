@@ -119,7 +119,7 @@ func validHost(host string, brackets bool) bool {
 		return err == nil && a.Is6() && a.Zone() == ""
 	}
 	return !strings.ContainsFunc(host, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '-' || r == '_')
+		return !strings.ContainsRune("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_", r)
 	})
 }
 

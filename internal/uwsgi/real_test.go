@@ -76,7 +76,7 @@ func TestBufferSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Cookie", strings.Repeat("x", 5000))
-	_, err = upstream.MustParse(address).RoundTripper().RoundTrip(r)
+	_, err = upstream.MustParse(address).RoundTripper().RoundTrip(r) //nolint:bodyclose // there is none
 	if na, ok := errors.AsType[*uwsgi.NoAnswerError](err); !ok || na.Size < 5000 || !strings.Contains(err.Error(), "buffer-size (default 4096)") {
 		t.Errorf("error %v", err)
 	}
@@ -96,7 +96,8 @@ func TestTransportIsBoundedByContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := upstream.MustParse(address).RoundTripper().RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) {
+	_, err = upstream.MustParse(address).RoundTripper().RoundTrip(r) //nolint:bodyclose // there is none
+	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 }

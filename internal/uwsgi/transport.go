@@ -38,7 +38,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := roundTrip(conn, r)
 	if err != nil {
 		stop()
-		conn.Close()
+		_ = conn.Close()
 		if r.Context().Err() != nil {
 			err = context.Cause(r.Context())
 		}
@@ -128,6 +128,5 @@ type body struct {
 
 func (b *body) Close() error {
 	b.stop()
-	b.ReadCloser.Close()
-	return b.conn.Close()
+	return errors.Join(b.ReadCloser.Close(), b.conn.Close())
 }

@@ -129,7 +129,7 @@ func (r *Request) Append(dst []byte) ([]byte, error) {
 	if size > MaxSize || p.tooLong {
 		return dst, &SizeError{Size: size}
 	}
-	binary.LittleEndian.PutUint16(p.b[p.start+1:], uint16(size))
+	binary.LittleEndian.PutUint16(p.b[p.start+1:], uint16(size)) //nolint:gosec // it fits, see above
 	return p.b, nil
 }
 
@@ -147,7 +147,7 @@ func (p *packet) add(name, value string) {
 
 func (p *packet) string(s string) {
 	p.tooLong = p.tooLong || len(s) > MaxSize
-	p.b = binary.LittleEndian.AppendUint16(p.b, uint16(len(s)))
+	p.b = binary.LittleEndian.AppendUint16(p.b, uint16(len(s))) //nolint:gosec // or Append fails
 	p.b = append(p.b, s...)
 }
 
@@ -161,7 +161,7 @@ func (p *packet) open(name string) (mark int) {
 func (p *packet) close(mark int) {
 	n := len(p.b) - mark
 	p.tooLong = p.tooLong || n > MaxSize
-	binary.LittleEndian.PutUint16(p.b[mark-2:], uint16(n))
+	binary.LittleEndian.PutUint16(p.b[mark-2:], uint16(n)) //nolint:gosec // or Append fails
 }
 
 func (p *packet) addInt(name string, n int64) {
@@ -190,7 +190,7 @@ func (p *packet) addPath(path string) error {
 			if hi < 0 || lo < 0 || hi+lo == 0 {
 				return ErrBadPath
 			}
-			c = byte(hi<<4 | lo)
+			c = byte(hi<<4 | lo) //nolint:gosec // two digits of four bits
 			i += 2
 		}
 		p.b = append(p.b, c)

@@ -62,7 +62,8 @@ func TestAppend(t *testing.T) {
 		want map[string]string
 	}{
 		{
-			"least", uwsgi.Request{Method: "GET", Target: "/", ContentLength: -1},
+			"least",
+			uwsgi.Request{Method: "GET", Target: "/", ContentLength: -1},
 			map[string]string{
 				"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "",
 				"SERVER_PROTOCOL": "HTTP/1.1", "REQUEST_SCHEME": "http", "UWSGI_SCHEME": "http",
@@ -70,7 +71,8 @@ func TestAppend(t *testing.T) {
 			},
 		},
 		{
-			"most", uwsgi.Request{
+			"most",
+			uwsgi.Request{
 				Method: "POST", Target: "/caf%C3%A9%2fx//y?a=%20&b", Proto: "HTTP/1.0", Host: "mysite.example:8080", Scheme: "https",
 				Client: netip.MustParseAddrPort("[::ffff:203.0.113.9]:4711"), Local: netip.MustParseAddrPort("10.0.0.5:8080"), ContentLength: 12,
 				Header: fields("content-type", "text/plain", "X-Forwarded-For", "1", "Content-Length", "999", "Accept", "a", "Host", "forged"),
@@ -83,7 +85,8 @@ func TestAppend(t *testing.T) {
 			},
 		},
 		{
-			"fields of one name, and those left out", uwsgi.Request{
+			"fields of one name, and those left out",
+			uwsgi.Request{
 				Method: "GET", Target: "/", Host: "[2001:db8::1]:80", ContentLength: -1, Client: netip.MustParseAddrPort("[2001:db8::2]:0"), Scheme: "https",
 				Header: fields("Accept", "a", "Cookie", "x=1", "accept", "b", "cookie", "y=2", "Proxy", "evil", "X_Forwarded_Proto", "http", "X-Empty", ""),
 			},
@@ -95,7 +98,8 @@ func TestAppend(t *testing.T) {
 			},
 		},
 		{
-			"empty body, asterisk", uwsgi.Request{Method: "OPTIONS", Target: "*", ContentLength: 0, Local: netip.MustParseAddrPort("127.0.0.1:81")},
+			"empty body, asterisk",
+			uwsgi.Request{Method: "OPTIONS", Target: "*", ContentLength: 0, Local: netip.MustParseAddrPort("127.0.0.1:81")},
 			map[string]string{
 				"REQUEST_METHOD": "OPTIONS", "REQUEST_URI": "*", "SCRIPT_NAME": "", "PATH_INFO": "*", "QUERY_STRING": "",
 				"SERVER_PROTOCOL": "HTTP/1.1", "REQUEST_SCHEME": "http", "UWSGI_SCHEME": "http",

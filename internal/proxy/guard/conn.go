@@ -268,6 +268,7 @@ func (c *Conn) setDeadline() {
 		if c.begun && len(c.buf) == 0 && !c.inner.IsZero() {
 			c.setInner(time.Time{}) // between requests the server's deadline counts
 		}
+	default: // within a head its deadline holds
 	}
 }
 

@@ -33,6 +33,7 @@ func lines(all ...string) string               { return strings.Join(all, "\r\n"
 func get(fields ...string) string {
 	return lines(append([]string{"GET / HTTP/1.1", "Host: a"}, fields...)...)
 }
+
 func post(fields ...string) string {
 	return lines(append([]string{"POST / HTTP/1.1", "Host: a"}, fields...)...)
 }
@@ -208,7 +209,7 @@ func TestRefuses(t *testing.T) {
 				if isHead && (err != nil || good != get()) {
 					t.Errorf("read %s: handed on %q before the stand-in, error %v", name, good, err)
 				}
-				if !isHead && err != refusal {
+				if !isHead && err != error(refusal) { //nolint:errorlint // itself
 					t.Errorf("read %s: error %v", name, err)
 				}
 			}

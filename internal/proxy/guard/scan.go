@@ -170,6 +170,7 @@ func (s *scanner) checkSize(n int) *Refusal {
 		if n > maxChunkLine {
 			return refuse("the line before a chunk is too long")
 		}
+	default: // not in a line
 	}
 	return nil
 }
@@ -212,6 +213,7 @@ func (s *scanner) line(line []byte) {
 		} else {
 			s.at = atStart
 		}
+	default: // not in a line
 	}
 	s.size += size
 	if r != nil {
