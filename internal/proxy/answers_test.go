@@ -2,10 +2,12 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -115,6 +117,54 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that speaks HTTP/1.0 gets neither interim answers nor chunks.
+func TestOldClient(t *testing.T) {
+	for _, from := range []string{"103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"} {
+		s := serve(t, forwardTo(answering(t, "HTTP/1.1 "+from)), proxy.Settings{})
+		got := s.say(t, "GET / HTTP/1.0\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.0 200 OK\r\n") || !strings.HasSuffix(got, "\r\n\r\nok") {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// An engine may also be a handler of another server than Server, without the
+// guard.
+func TestWithoutServer(t *testing.T) {
+	gone := make(chan bool, 1)
+	u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		if h := readHead(br); strings.HasPrefix(h, "GET /slow ") {
+			_, _ = io.Copy(io.Discard, br)
+			gone <- true
+			return
+		}
+		_, _ = io.WriteString(c, okAnswer)
+	})
+	e := proxy.New(forwardTo(u), proxy.Settings{}, nil)
+	defer e.Close()
+	front := httptest.NewServer(e)
+	defer front.Close()
+	resp, err := http.Get(front.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, _ := io.ReadAll(resp.Body); string(b) != "ok" {
+		t.Errorf("got %q", b)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, front.URL+"/slow", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.DefaultClient.Do(r); err == nil {
+		resp.Body.Close()
+		t.Error("answered")
+	}
+	<-gone
 }
 
 // sortHead makes heads comparable: the order of fields is not kept.

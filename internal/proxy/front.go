@@ -38,7 +38,7 @@ type front struct {
 	peer     *peer
 	hijacked bool
 	spooled  *spool // nil for all but chunked bodies to uwsgi
-	stop     func() bool
+	stop     func() // ends attend, without a guard
 	out      Outcome
 	exchange exchange
 
@@ -207,6 +207,10 @@ func (f *front) answer() {
 	status := f.action.Status
 	if status == 0 {
 		status = http.StatusOK
+	}
+	if f.r.ContentLength != 0 {
+		// Or net/http would wait for the body first, which nobody needs.
+		_ = http.NewResponseController(f.w).EnableFullDuplex()
 	}
 	f.write(status, f.action.Body)
 }

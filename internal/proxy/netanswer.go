@@ -17,7 +17,12 @@ func (f *netAnswer) attend(c *conn) {
 		f.peer.conn.Watch(c)
 		return
 	}
-	f.stop = context.AfterFunc(f.r.Context(), c.ClientGone)
+	stop := context.AfterFunc(f.r.Context(), c.ClientGone)
+	f.stop = func() {
+		if !stop() {
+			c.ClientGone() // it may be under way, and must not hit c's next user
+		}
+	}
 }
 
 func (f *netAnswer) leave() {
@@ -29,6 +34,9 @@ func (f *netAnswer) leave() {
 }
 
 func (f *netAnswer) inform(status int, fields []Field) {
+	if !f.r.ProtoAtLeast(1, 1) {
+		return // HTTP/1.0 knows none (RFC 9110, 15.2)
+	}
 	h := f.w.Header()
 	for _, field := range fields {
 		h.Add(field.Name, field.Value)

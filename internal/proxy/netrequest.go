@@ -115,7 +115,7 @@ func (f *front) fillBody(s *Settings) *Error {
 	if q.length == 0 {
 		return nil
 	}
-	q.expect = r.Header["Expect"] != nil // nothing but 100-continue gets here
+	q.expect = r.Header["Expect"] != nil && r.ProtoAtLeast(1, 1) // net/http lets nothing but 100-continue pass
 	if q.length > 0 && q.length <= smallBody && !q.expect {
 		if cap(f.small) < smallBody {
 			f.small = make([]byte, smallBody)

@@ -130,6 +130,22 @@ func TestHead(t *testing.T) {
 	}
 }
 
+// An answer of our own does not wait for a body that nobody needs.
+func TestAnswerBeforeBody(t *testing.T) {
+	p := &policy{action: func(*proxy.Head) proxy.Action { return proxy.Action{Kind: proxy.Answer, Body: "no\n"} }}
+	s := serve(t, p, proxy.Settings{})
+	c := s.dial(t)
+	br := bufio.NewReader(c)
+	for range 2 { // the connection is kept
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+		if h := readHead(br); !strings.HasPrefix(h, "HTTP/1.1 200 OK\r\n") {
+			t.Fatalf("got %q", h)
+		}
+		_, _ = br.Discard(3)
+		_, _ = io.WriteString(c, "body")
+	}
+}
+
 func TestServeLocally(t *testing.T) {
 	p := &policy{action: func(*proxy.Head) proxy.Action {
 		return proxy.Action{Kind: proxy.Serve, Response: []proxy.Field{{"X-Frame-Options", "DENY"}}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

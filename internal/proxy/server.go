@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"hale/internal/proxy/guard"
@@ -22,8 +21,9 @@ type Server struct {
 	engine *Engine
 	http   *http.Server
 
-	conns sync.WaitGroup // connections, upgraded ones too
-	open  atomic.Int64   // their number
+	mu    sync.Mutex    // guards what follows
+	conns int           // open connections, upgraded ones too
+	none  chan struct{} // closed when there are none; nil if nobody waits
 }
 
 // NewServer returns a server for the engine, with its settings: IdleTimeout as
@@ -70,8 +70,9 @@ func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
 func (s *Server) connState(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		s.conns.Add(1)
-		s.open.Add(1)
+		s.mu.Lock()
+		s.conns++
+		s.mu.Unlock()
 	case http.StateClosed:
 		s.connEnded()
 	default: // one that is upgraded ends with its tunnel
@@ -79,12 +80,20 @@ func (s *Server) connState(_ net.Conn, state http.ConnState) {
 }
 
 func (s *Server) connEnded() {
-	s.open.Add(-1)
-	s.conns.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns--; s.conns == 0 && s.none != nil {
+		close(s.none)
+		s.none = nil
+	}
 }
 
 // Conns returns the number of open connections.
-func (s *Server) Conns() int { return int(s.open.Load()) }
+func (s *Server) Conns() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns
+}
 
 // lastMoment is how long what was cut may take to notice.
 const lastMoment = 5 * time.Second
@@ -126,15 +135,20 @@ func (s *Server) Close() error {
 
 // wait waits until no connection is left.
 func (s *Server) wait(ctx context.Context) bool {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.conns.Wait()
-	}()
+	s.mu.Lock()
+	if s.conns == 0 {
+		s.mu.Unlock()
+		return true
+	}
+	if s.none == nil {
+		s.none = make(chan struct{})
+	}
+	none := s.none
+	s.mu.Unlock()
 	select {
-	case <-done:
+	case <-none:
 		return true
 	case <-ctx.Done():
-		return s.open.Load() == 0
+		return false
 	}
 }
