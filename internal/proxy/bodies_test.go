@@ -1,0 +1,296 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"hale/internal/proxy"
+)
+
+func TestAnswerBeforeBody(t *testing.T) {
+	p := &policy{action: func(*proxy.Head) proxy.Action { return proxy.Action{Kind: proxy.Answer, Body: "no\n"} }}
+	s := serve(t, p, proxy.Settings{})
+	c := s.dial(t)
+	br := bufio.NewReader(c)
+	for range 2 { // the connection is kept
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+		if h := readHead(br); !strings.HasPrefix(h, "HTTP/1.1 200 OK\r\n") {
+			t.Fatalf("got %q", h)
+		}
+		_, _ = br.Discard(3)
+		_, _ = io.WriteString(c, "body")
+	}
+}
+
+func TestBodies(t *testing.T) {
+	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		if r.ContentLength >= 0 {
+			w.Header().Set("Content-Length", fmt.Sprint(r.ContentLength))
+		}
+		_, _ = io.Copy(w, r.Body)
+	})
+	p := forwardTo(u)
+	s := serve(t, p, proxy.Settings{})
+	for _, size := range []int{1, 100, 4 << 10, 8 << 10, 8<<10 + 1, 100_000, 3 << 20} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d bytes, chunked %v", size, chunked), func(t *testing.T) {
+				body := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
+				var r io.Reader = bytes.NewReader(body)
+				if chunked {
+					r = struct{ io.Reader }{r}
+				}
+				resp, err := http.Post("http://"+s.addr+"/", "text/plain", r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				got, err := io.ReadAll(resp.Body)
+				if err != nil || !bytes.Equal(got, body) {
+					t.Errorf("got %d bytes back, error %v", len(got), err)
+				}
+			})
+		}
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves 64 MB twice")
+	}
+	const size = 64 << 20
+	sum := make(chan [32]byte, 1)
+	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
+		h := sha256.New()
+		_, _ = io.Copy(h, r.Body)
+		sum <- [32]byte(h.Sum(nil))
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		_, _ = io.CopyN(w, &pattern{}, size)
+	})
+	s := serve(t, forwardTo(u), proxy.Settings{})
+	h := sha256.New()
+	_, _ = io.CopyN(h, &pattern{}, size)
+	want := [32]byte(h.Sum(nil))
+
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	resp, err := http.Post("http://"+s.addr+"/", "", io.LimitReader(&pattern{}, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	h = sha256.New()
+	n, err := io.Copy(h, resp.Body)
+	runtime.ReadMemStats(&after)
+	if n != size || err != nil || [32]byte(h.Sum(nil)) != want || <-sum != want {
+		t.Errorf("%d bytes came back, error %v", n, err)
+	}
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
+		t.Errorf("%d MB were allocated on the way", grown>>20)
+	}
+}
+
+type pattern struct{ n int }
+
+func (p *pattern) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(p.n % 251)
+		p.n++
+	}
+	return len(b), nil
+}
+
+func TestBothWaysAtOnce(t *testing.T) {
+	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		_ = rc.EnableFullDuplex()
+		br := bufio.NewReader(r.Body)
+		for {
+			line, err := br.ReadString('\n')
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(w, "echo "+line)
+			_ = rc.Flush()
+		}
+	})
+	s := serve(t, forwardTo(u), proxy.Settings{})
+	c := s.dial(t)
+	br := bufio.NewReader(c)
+	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	for i, word := range []string{"one\n", "two\n", "three\n"} {
+		fmt.Fprintf(c, "%x\r\n%s\r\n", len(word), word)
+		if i == 0 {
+			readHead(br)
+		}
+		_, _ = br.ReadString('\n') // the chunk's size
+		if line, err := br.ReadString('\n'); line != "echo "+word {
+			t.Fatalf("got %q, error %v", line, err)
+		}
+		_, _ = br.ReadString('\n')
+	}
+}
+
+func TestTrailersOfRequests(t *testing.T) {
+	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %v", b, r.Trailer)
+	})
+	s := serve(t, forwardTo(u), proxy.Settings{})
+	got := s.say(t, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 7\r\n\r\n")
+	if !strings.HasSuffix(got, "body map[X-Sum:[7]]") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestExpectContinue(t *testing.T) {
+	const ask = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+	t.Run("wanted", func(t *testing.T) {
+		asked := make(chan string, 1)
+		u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+			asked <- readHead(br)
+			_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n")
+			body := make([]byte, 4)
+			_, _ = io.ReadFull(br, body)
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%s", body)
+		})
+		s := serve(t, forwardTo(u), proxy.Settings{ContinueTimeout: time.Hour})
+		c := s.dial(t)
+		br := bufio.NewReader(c)
+		_, _ = io.WriteString(c, ask)
+		if h := <-asked; !strings.Contains(h, "Expect: 100-continue\r\n") {
+			t.Errorf("upstream got %s", h)
+		}
+		if h := readHead(br); h != "HTTP/1.1 100 Continue\r\n\r\n" {
+			t.Errorf("client got %q", h)
+		}
+		_, _ = io.WriteString(c, "body")
+		if rest, _ := io.ReadAll(br); !strings.HasSuffix(string(rest), "\r\n\r\nbody") || strings.Contains(string(rest), " 100 ") {
+			t.Errorf("client got %q", rest)
+		}
+	})
+	t.Run("not wanted", func(t *testing.T) {
+		p := forwardTo(answering(t, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"))
+		s := serve(t, p, proxy.Settings{ContinueTimeout: time.Hour})
+		if got := s.say(t, ask); !strings.HasPrefix(got, "HTTP/1.1 401 Unauthorized\r\n") || !strings.Contains(got, "Connection: close\r\n") {
+			t.Errorf("got %s", got)
+		}
+		if o := p.outcome(t, 0); o.BytesIn != 0 || o.Err != nil {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+	t.Run("ignored by the app", func(t *testing.T) {
+		u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+			readHead(br)
+			body := make([]byte, 4)
+			_, _ = io.ReadFull(br, body)
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n%s", body)
+		})
+		s := serve(t, forwardTo(u), proxy.Settings{ContinueTimeout: 20 * time.Millisecond})
+		c := s.dial(t)
+		br := bufio.NewReader(c)
+		_, _ = io.WriteString(c, ask)
+		if h := readHead(br); h != "HTTP/1.1 100 Continue\r\n\r\n" {
+			t.Errorf("client got %q", h)
+		}
+		_, _ = io.WriteString(c, "body")
+		if rest, _ := io.ReadAll(br); !strings.HasSuffix(string(rest), "\r\n\r\nbody") {
+			t.Errorf("client got %q", rest)
+		}
+	})
+}
+
+func TestBodyTooLarge(t *testing.T) {
+	u := appServer(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	p := forwardTo(u)
+	s := serve(t, p, proxy.Settings{BodySize: 10_000})
+	for i, tt := range []struct {
+		name, raw string
+		bytesIn   bool
+	}{
+		{"announced", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n", false},
+		{"found out", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2711\r\n" + strings.Repeat("x", 0x2711) + "\r\n", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := s.say(t, tt.raw); !strings.HasPrefix(got, "HTTP/1.1 413 ") || !strings.Contains(got, "Connection: close\r\n") {
+				t.Errorf("got %s", got)
+			}
+			if o := p.outcome(t, i); o.Status != 413 || !errors.Is(o.Err, proxy.ErrBodyTooLarge) || o.CanRetry || (o.BytesIn > 0) != tt.bytesIn {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+func TestBadBody(t *testing.T) {
+	complete := make(chan error, 1)
+	u := appServer(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		complete <- err
+	})
+	p := forwardTo(u)
+	s := serve(t, p, proxy.Settings{BodyTimeout: 300 * time.Millisecond})
+	const start = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+	for i, tt := range []struct{ name, rest, status string }{
+		{"bad chunk", "x\r\n", "400 Bad Request"},
+		{"chunk too long", "1\r\nxy\r\n", "400 Bad Request"},
+		{"stops", "5\r\nhe", "408 Request Timeout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := s.say(t, start+tt.rest); !strings.HasPrefix(got, "HTTP/1.1 "+tt.status+"\r\n") {
+				t.Errorf("got %s", got)
+			}
+			if err := <-complete; err == nil {
+				t.Error("the app took the body for complete")
+			}
+			if o := p.outcome(t, i); o.Err == nil || fmt.Sprint(o.Status) != tt.status[:3] {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+func TestEarlyAnswer(t *testing.T) {
+	u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		readHead(br)
+		_, _ = io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+		time.Sleep(50 * time.Millisecond)
+	})
+	s := serve(t, forwardTo(u), proxy.Settings{})
+	c := s.dial(t)
+	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n"+strings.Repeat("x", 100_000))
+	got, err := io.ReadAll(c)
+	if !strings.HasPrefix(string(got), "HTTP/1.1 403 Forbidden\r\n") || !strings.HasSuffix(string(got), "\r\n\r\nno") || !strings.Contains(string(got), "Connection: close\r\n") {
+		t.Errorf("got %q, error %v", got, err)
+	}
+}
+
+func BenchmarkUpload(b *testing.B) {
+	u := appServer(b, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
+	addr := serve(b, forwarder{u}, proxy.Settings{}).addr
+	body := strings.Repeat("x", 64<<10)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	br := bufio.NewReader(c)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n"+body)
+		if err := skipAnswer(br); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
