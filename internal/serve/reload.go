@@ -25,11 +25,17 @@ func (r *reload) settled() <-chan struct{} {
 	return r.ready
 }
 
+// giveUp ends a new generation that will not take over. A nil reload has none.
+func (r *reload) giveUp(s *server) {
+	if r != nil {
+		s.retire(r.site)
+	}
+}
+
 // beginReload reopens the logs and reads the configuration again. A broken one
 // changes nothing. A reload that is still under way is given up for the new one.
 func (s *server) beginReload(before *reload) *reload {
 	notifyReloading(s.logger)
-	defer notify(s.logger, daemon.SdNotifyReady)
 	s.reopenLogs()
 	next, err := s.nextSite()
 	if err != nil {
@@ -37,11 +43,12 @@ func (s *server) beginReload(before *reload) *reload {
 		for line := range strings.Lines(err.Error()) {
 			s.logger.Error("configuration not taken over, the old one stays", "error", strings.TrimSpace(line))
 		}
+		if before == nil {
+			notify(s.logger, daemon.SdNotifyReady)
+		}
 		return before
 	}
-	if before != nil {
-		s.retire(before.site)
-	}
+	before.giveUp(s)
 	next.start(s.logger)
 	r := &reload{site: next, ready: make(chan struct{})}
 	go func() {
@@ -75,6 +82,7 @@ func (s *server) finishReload(r *reload) {
 	s.retire(old)
 	s.policy.metrics.reloadBad.Store(false)
 	s.policy.metrics.reloads.Add(1)
+	notify(s.logger, daemon.SdNotifyReady)
 	s.logger.Info("configuration taken over", "file", r.site.config.File, "checks", len(r.site.config.Health.Checks))
 }
 

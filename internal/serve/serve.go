@@ -215,6 +215,7 @@ func (s *server) run(ctx context.Context) (code int, err error) {
 // steer waits for what happens, and acts on it, until it is time to end.
 func (s *server) steer(ctx context.Context, app *app, served <-chan error) (code int, err error) {
 	var next *reload // under way
+	defer func() { next.giveUp(s) }()
 	for {
 		select {
 		case sig := <-s.options.Signals:
