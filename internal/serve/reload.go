@@ -86,11 +86,14 @@ func (s *server) finishReload(r *reload) {
 	s.logger.Info("configuration taken over", "file", r.site.config.File, "checks", len(r.site.config.Health.Checks))
 }
 
-// retire ends a generation that nobody asks any more.
+// retire ends a generation that nobody asks any more, in the background: signals
+// do not wait for its checks.
 func (s *server) retire(t *site) {
-	if err := t.stop(); err != nil {
-		s.logger.Warn("checks of the old configuration did not end well", "error", err)
-	}
+	s.retiring.Go(func() {
+		if err := t.stop(); err != nil {
+			s.logger.Warn("checks of the old configuration did not end well", "error", err)
+		}
+	})
 }
 
 func (s *server) reopenLogs() {

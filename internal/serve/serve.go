@@ -75,7 +75,8 @@ type server struct {
 	watcher *instance.Watcher
 	logs    map[config.LogTarget]*logfile.File
 
-	drains chan string // reasons to drain, from everywhere
+	drains   chan string    // reasons to drain, from everywhere
+	retiring sync.WaitGroup // generations of the configuration that are ending
 }
 
 // open does all that can fail before anything runs.
@@ -332,6 +333,7 @@ func (s *server) adminAddr() net.Addr {
 // close lets go of what open took. It works on a server that is half open.
 func (s *server) close() error {
 	var errs []error
+	s.retiring.Wait()
 	if t := s.policy.site.Load(); t != nil {
 		errs = append(errs, t.stop())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"hale/gateway"
 	"hale/health"
@@ -103,14 +104,28 @@ func (t *site) start(logger *slog.Logger) {
 	}()
 }
 
+// stopPatience is how long checks may take to let go of what they hold: one
+// that hangs in the kernel, on a dead network file system for one, never does.
+const stopPatience = 3 * time.Second
+
 // stop ends the checks and lets go of what they hold. The logs stay open: the
 // next generation may share them.
 func (t *site) stop() error {
-	if t.cancel != nil {
-		t.cancel()
-		<-t.ended
+	if t.cancel == nil {
+		return t.closeChecks()
 	}
-	return t.closeChecks()
+	t.cancel()
+	closed := make(chan error, 1)
+	go func() {
+		<-t.ended
+		closed <- t.closeChecks()
+	}()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(stopPatience):
+		return fmt.Errorf("a check did not end within %v and is left behind", stopPatience)
+	}
 }
 
 func gatewaySettings(c *config.Config, addresses func() []netip.Addr) gateway.Settings {
