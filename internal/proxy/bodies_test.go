@@ -22,13 +22,19 @@ func TestAnswerBeforeBody(t *testing.T) {
 	s := serve(t, p, proxy.Settings{})
 	c := s.dial(t)
 	br := bufio.NewReader(c)
-	for range 2 { // the connection is kept
+	for range 20 { // the connection is kept
 		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
 		if h := readHead(br); !strings.HasPrefix(h, "HTTP/1.1 200 OK\r\n") {
 			t.Fatalf("got %q", h)
 		}
 		_, _ = br.Discard(3)
 		_, _ = io.WriteString(c, "body")
+	}
+	for _, framing := range []string{"Content-Length: 300000", "Transfer-Encoding: chunked", "Expect: 100-continue\r\nContent-Length: 4"} {
+		got := s.say(t, "POST / HTTP/1.1\r\nHost: a\r\n"+framing+"\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.Contains(got, "Connection: close\r\n") || !strings.HasSuffix(got, "\r\n\r\nno\n") {
+			t.Errorf("%s: got %q", framing, got)
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func (e *Error) Status() int {
 	switch {
 	case !ok:
 		return http.StatusBadGateway
-	case errors.Is(k, ErrConnect) && isTimeout(e.Err):
+	case errors.Is(k, ErrConnect) && isTimeout(e.Err) && !errors.Is(e.Err, syscall.EAGAIN):
 		return http.StatusGatewayTimeout
 	default:
 		return k.status

@@ -106,8 +106,11 @@ func (f *front) serve() {
 	f.action = e.policy.Decide(&f.head)
 	switch f.action.Kind {
 	case Answer:
-		f.answer()
+		drain := f.answer()
 		f.done(nil)
+		if drain {
+			f.drainBody()
+		}
 	case Serve:
 		f.serveLocal()
 	case Forward:
@@ -199,7 +202,13 @@ func (f *front) plain(status int, reason string) {
 	f.write(status, page(status, reason, f.action.RequestID))
 }
 
-func (f *front) answer() {
+// drainable is up to what length the body of a request is read that has been
+// answered already, so that its connection can be kept.
+const drainable = 256 << 10
+
+// answer gives the action's answer, without waiting for a body. It reports
+// whether there is one that should be read now.
+func (f *front) answer() (drain bool) {
 	h := f.w.Header()
 	for _, field := range f.action.Response {
 		h.Add(field.Name, field.Value)
@@ -208,11 +217,16 @@ func (f *front) answer() {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	if f.r.ContentLength != 0 {
-		// Or net/http would wait for the body first, which nobody needs.
-		_ = http.NewResponseController(f.w).EnableFullDuplex()
+	switch n := f.r.ContentLength; {
+	case n == 0:
+	case n < 0, n > drainable, f.r.Header["Expect"] != nil:
+		f.closeAfter()
+		f.abandonBody()
+	default:
+		drain = http.NewResponseController(f.w).EnableFullDuplex() == nil
 	}
 	f.write(status, f.action.Body)
+	return drain
 }
 
 func (f *front) write(status int, body string) {
@@ -236,6 +250,18 @@ func (f *front) closeAfter() {
 	f.w.Header()["Connection"] = []string{"close"}
 	if f.peer.conn != nil {
 		f.peer.conn.LingerOnClose()
+	}
+}
+
+// drainBody reads the body after the answer. It must not be left to net/http:
+// with full duplex, reading that late collides with its look for the next
+// request.
+func (f *front) drainBody() {
+	if http.NewResponseController(f.w).Flush() != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if _, err := io.Copy(io.Discard, f.r.Body); err != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 
