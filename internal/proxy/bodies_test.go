@@ -188,7 +188,10 @@ func TestExpectContinue(t *testing.T) {
 	t.Run("not wanted", func(t *testing.T) {
 		p := forwardTo(answering(t, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"))
 		s := serve(t, p, proxy.Settings{ContinueTimeout: time.Hour})
-		if got := s.say(t, ask); !strings.HasPrefix(got, "HTTP/1.1 401 Unauthorized\r\n") || !strings.Contains(got, "Connection: close\r\n") {
+		start := time.Now()
+		if got := s.say(t, ask); time.Since(start) > 10*time.Second {
+			t.Error("the connection was held for a body that nobody wants")
+		} else if !strings.HasPrefix(got, "HTTP/1.1 401 Unauthorized\r\n") || !strings.Contains(got, "Connection: close\r\n") {
 			t.Errorf("got %s", got)
 		}
 		if o := p.outcome(t, 0); o.BytesIn != 0 || o.Err != nil {

@@ -52,34 +52,45 @@ func (u *upload) answered() {
 	u.over = true
 }
 
-// idle reports whether no upload is under way.
-func (u *upload) idle() bool {
-	if u.done == nil {
-		return true
-	}
+// ended reports whether the goroutine, if there is one, has ended.
+func (u *upload) ended() bool {
 	select {
 	case <-u.done:
 		return true
 	default:
-		return false
+		return u.done == nil
 	}
 }
 
+// complete reports whether all of the body was sent.
+func (u *upload) complete() bool { return u.done != nil && u.ended() && u.err == nil }
+
 // finish stops the upload and waits for its goroutine. It reports whether the
-// whole body was sent.
+// whole body was sent. If not, the rest of it is still to come from the client,
+// whose connection is of no use then.
 func (u *upload) finish(x *exchange) (complete bool) {
-	if u.done == nil {
-		u.read = int64(len(x.req.small))
-		return x.req.body == nil
-	}
-	if !u.idle() {
+	if !u.ended() {
 		x.conn.interrupt()
-		if x.req.unblock != nil {
-			x.req.unblock()
-		}
+		x.unblock()
 	}
-	<-u.done
-	return u.err == nil
+	if u.done != nil {
+		<-u.done
+		complete = u.err == nil
+	} else {
+		u.read = int64(len(x.req.small))
+		complete = x.req.body == nil
+	}
+	if !complete {
+		x.unblock()
+	}
+	return complete
+}
+
+// unblock ends the reading of the body from the client.
+func (x *exchange) unblock() {
+	if x.req.unblock != nil {
+		x.req.unblock()
+	}
 }
 
 const chunkRoom = 18 // for a chunk's size and its CRLF
