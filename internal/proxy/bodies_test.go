@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,5 +302,31 @@ func BenchmarkUpload(b *testing.B) {
 		if err := skipAnswer(br); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A body that was sent whole costs neither side its connection, however soon
+// the answer comes.
+func TestUploadsKeepConnections(t *testing.T) {
+	var conns atomic.Int32
+	u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+		conns.Add(1)
+		for strings.HasSuffix(readHead(br), "\r\n\r\n") {
+			_, _ = br.Discard(20_000)
+			_, _ = io.WriteString(c, okAnswer)
+		}
+	})
+	s := serve(t, forwardTo(u), proxy.Settings{})
+	c := s.dial(t)
+	br := bufio.NewReader(c)
+	for i := range 50 {
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"+strings.Repeat("x", 20_000))
+		if h := readHead(br); !strings.HasPrefix(h, "HTTP/1.1 200 OK\r\n") || strings.Contains(h, "Connection:") {
+			t.Fatalf("request %d: got %q", i, h)
+		}
+		_, _ = br.Discard(2)
+	}
+	if n := conns.Load(); n != 1 {
+		t.Errorf("%d connections to the upstream", n)
 	}
 }

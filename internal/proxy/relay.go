@@ -26,7 +26,7 @@ type relayer struct {
 func (x *exchange) relay(h *answerHead) *Error {
 	x.started = true
 	x.out.Status = h.status
-	x.answer.begin(h, x.req.body != nil && !x.up.complete())
+	x.answer.begin(h, x.req.body != nil && !x.up.gone.Load())
 	r := relayer{x: x, timeout: x.settings.StreamTimeout, pending: true}
 	if h.eventStream {
 		r.timeout = 0

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hale/internal/proxy/guard"
@@ -15,6 +16,8 @@ type upload struct {
 	done chan struct{} // closed when the goroutine has ended; nil if none was started
 	err  *Error        // why it ended early; to be read after done
 	read int64         // bytes of the body, likewise
+
+	gone atomic.Bool // all of the body was read from the client
 
 	mu   sync.Mutex // guards what follows
 	over bool       // the answer's head came, so no deadline for it is set
@@ -52,38 +55,33 @@ func (u *upload) answered() {
 	u.over = true
 }
 
-// ended reports whether the goroutine, if there is one, has ended.
-func (u *upload) ended() bool {
-	select {
-	case <-u.done:
-		return true
-	default:
-		return u.done == nil
-	}
-}
-
-// complete reports whether all of the body was sent.
-func (u *upload) complete() bool { return u.done != nil && u.ended() && u.err == nil }
+// lastWrite is how long finish waits for a body's last bytes to be sent: an
+// answer often comes before their sender has noticed that they are.
+const lastWrite = 50 * time.Millisecond
 
 // finish stops the upload and waits for its goroutine. It reports whether the
-// whole body was sent. If not, the rest of it is still to come from the client,
-// whose connection is of no use then.
+// whole body was sent. If part of it is still to come from the client, that
+// connection is of no use any more.
 func (u *upload) finish(x *exchange) (complete bool) {
-	if !u.ended() {
+	if u.done == nil {
+		u.read = int64(len(x.req.small))
+		if x.req.body != nil {
+			x.unblock()
+		}
+		return x.req.body == nil
+	}
+	if u.gone.Load() {
+		select {
+		case <-u.done:
+		case <-time.After(lastWrite):
+			x.conn.interrupt()
+		}
+	} else {
 		x.conn.interrupt()
 		x.unblock()
 	}
-	if u.done != nil {
-		<-u.done
-		complete = u.err == nil
-	} else {
-		u.read = int64(len(x.req.small))
-		complete = x.req.body == nil
-	}
-	if !complete {
-		x.unblock()
-	}
-	return complete
+	<-u.done
+	return u.err == nil
 }
 
 // unblock ends the reading of the body from the client.
@@ -115,6 +113,9 @@ func (u *upload) copy(x *exchange) *Error {
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			return bodyError(err)
+		}
+		if errors.Is(err, io.EOF) || u.read == x.req.length {
+			u.gone.Store(true)
 		}
 		piece := room[:n]
 		if chunks && n > 0 {
