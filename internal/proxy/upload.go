@@ -19,8 +19,9 @@ type upload struct {
 
 	gone atomic.Bool // all of the body was read from the client
 
-	mu   sync.Mutex // guards what follows
-	over bool       // the answer's head came, so no deadline for it is set
+	mu      sync.Mutex // guards what follows
+	over    bool       // the answer's head came, so no deadline for it is set
+	stopped bool       // by finish, so that a failure is its doing
 }
 
 func (u *upload) start(x *exchange) {
@@ -34,18 +35,30 @@ func (u *upload) start(x *exchange) {
 // run is the goroutine that sends the body.
 func (u *upload) run(x *exchange) {
 	defer close(u.done)
-	if u.err = u.copy(x); u.err != nil {
-		if !errors.Is(u.err, ErrNoAnswer) {
-			x.conn.interrupt() // nothing good can come any more
-			return
-		}
-		// The upstream reads no more. It may have said why.
-	}
+	err := u.copy(x)
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	switch {
+	case u.stopped:
+		return
+	case err != nil && !errors.Is(err, ErrNoAnswer):
+		u.err = err
+		x.conn.interrupt() // nothing good can come any more
+		return
+	case err != nil:
+		u.err = err // the upstream reads no more; it may have said why
+	}
 	if !u.over {
 		x.conn.setReadDeadline(time.Now().Add(x.settings.ResponseTimeout))
 	}
+}
+
+// stop has a failure of the goroutine counted as that of who stops it, unless
+// it has failed before.
+func (u *upload) stop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
 }
 
 // answered is called when the answer's head is there.
@@ -74,14 +87,16 @@ func (u *upload) finish(x *exchange) (complete bool) {
 		select {
 		case <-u.done:
 		case <-time.After(lastWrite):
+			u.stop()
 			x.conn.interrupt()
 		}
 	} else {
+		u.stop()
 		x.conn.interrupt()
 		x.unblock()
 	}
 	<-u.done
-	return u.err == nil
+	return u.err == nil && !u.stopped
 }
 
 // unblock ends the reading of the body from the client.
