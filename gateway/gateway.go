@@ -43,9 +43,9 @@ const DefaultHealthPath = "/health"
 // for /health, allows any host, believes proxies on private networks, and
 // neither redirects nor adds response headers.
 type Settings struct {
-	// HealthPath is the path of the health answer: it, the same with a slash
-	// at its end, and below it /live, /ready, /startup and /checks/NAME.
-	// "" means DefaultHealthPath. It is compared with the path as sent,
+	// HealthPath is the path of the health answer: it, and below it /live,
+	// /ready, /startup, all with or without a slash at their ends, and
+	// /checks/NAME, without one. "" means DefaultHealthPath. It is compared with the path as sent,
 	// byte for byte.
 	HealthPath string
 

@@ -175,10 +175,13 @@ func TestHealthPaths(t *testing.T) {
 	}{
 		{
 			"", // /health
-			[]string{"/health", "/health/", "/health/live", "/health/ready", "/health/startup", "/health/checks/database", "/health/checks/home%20page"},
 			[]string{
-				"/", "", "/healthz", "/health.php", "/Health", "/%68ealth", "//health", "/health//", "/health/live/", "/health/other",
-				"/health/checks", "/health/checks/", "/health/checks/a/b", "/health/../admin", "/a/health", "*",
+				"/health", "/health/", "/health/live", "/health/live/", "/health/ready", "/health/ready/", "/health/startup", "/health/startup/",
+				"/health/checks/database", "/health/checks/home%20page",
+			},
+			[]string{
+				"/", "", "/healthz", "/health.php", "/Health", "/%68ealth", "//health", "/health//", "/health/live//", "/health/other", "/health/other/",
+				"/health/checks", "/health/checks/", "/health/checks/a/", "/health/checks/a/b", "/health/../admin", "/a/health", "*",
 			},
 		},
 		{"/health_check", []string{"/health_check", "/health_check/", "/health_check/live"}, []string{"/health", "/health_checks"}},

@@ -28,7 +28,7 @@ func (h healthPaths) own(path string) bool {
 	switch rest {
 	case "":
 		return path != ""
-	case "/", "/live", "/ready", "/startup":
+	case "/", "/live", "/live/", "/ready", "/ready/", "/startup", "/startup/":
 		return true
 	}
 	name, ok := strings.CutPrefix(rest, "/checks/")
