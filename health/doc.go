@@ -42,6 +42,9 @@
 //     when the verdict is read, and so holds even where Run is not running.
 //   - Once drained, the verdict is fail for good; liveness is not concerned.
 //
+// A program that reads its configuration again makes a new Monitor, which takes
+// over what is known of the checks that stay: see [Monitor.Adopt].
+//
 // # What it does not do
 //
 // Nothing is asked when a health request comes in, so a thousand probes a second

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -92,6 +93,12 @@ func sortOut(results []Result, shared SharedFailure) *findings {
 		}
 	}
 	return &f
+}
+
+// unasked reports whether a critical check was never asked, so that the verdict
+// may yet turn out to be what it was before Adopt.
+func (f *findings) unasked() bool {
+	return slices.ContainsFunc(f.unproven, func(r *Result) bool { return r.Status == Unknown })
 }
 
 // judge makes the verdict, save its Since.

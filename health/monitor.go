@@ -49,14 +49,22 @@ type Monitor struct {
 	made    time.Time
 	state   atomic.Pointer[state]
 	settled chan struct{}
-	ran     atomic.Bool
 	wake    chan struct{} // has an element if transitions may be pending
 
 	mu        sync.Mutex // guards everything that follows
-	results   []Result   // of checks, by index
-	unsettled int        // checks without any result
+	ran       bool
+	results   []Result // of checks, by index
+	unsettled int      // checks without an answer to this Monitor
+	started   bool     // each critical check has passed once, here or before Adopt
 	drain     drain
+	told      turn         // the verdict's last change that was announced, or its beginning
 	pending   []Transition // not announced yet
+}
+
+// turn is a change of the verdict's status.
+type turn struct {
+	status Status
+	at     time.Time
 }
 
 // NewMonitor makes a Monitor, which asks nothing before Run is called. It
@@ -85,6 +93,7 @@ func NewMonitor(options Options, checks ...Check) (*Monitor, error) {
 		close(m.settled)
 	}
 	m.publishLocked(m.made)
+	m.told = turn{m.state.Load().verdict.Status, m.made}
 	m.pending = nil // the first verdict is no transition
 	return m, nil
 }
@@ -113,7 +122,7 @@ func validate(options Options, checks []Check) error {
 // nil when all runs have ended, or one second after ctx is done an error that
 // names the checks that ignore their context. Run can be called once.
 func (m *Monitor) Run(ctx context.Context) error {
-	if !m.ran.CompareAndSwap(false, true) {
+	if !m.begin() {
 		return errors.New("health: run monitor: it was started before; make a new one")
 	}
 	stop := make(chan struct{})
@@ -139,6 +148,15 @@ func (m *Monitor) Run(ctx context.Context) error {
 		return fmt.Errorf("health: stop checks: still running, since they ignore their context: %s", strings.Join(ignoring, ", "))
 	}
 	return nil
+}
+
+// begin reports whether this is Run's first call.
+func (m *Monitor) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := !m.ran
+	m.ran = true
+	return first
 }
 
 // watch asks one check again and again until ctx is done. It reports whether it
@@ -210,7 +228,8 @@ func (m *Monitor) record(i int, a reply, stuck bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, c := &m.results[i], &m.checks[i]
-	if r.Runs == 0 {
+	if !r.answered {
+		r.answered = true
 		m.unsettled--
 	}
 	if stuck && !r.Stuck {
@@ -276,14 +295,19 @@ func (m *Monitor) publishLocked(now time.Time) {
 	verdict := judge(found, m.drain, results)
 	verdict.Since = now
 	last := m.state.Load()
-	if last != nil && last.verdict.Status == verdict.Status {
+	switch {
+	case verdict.Status == m.told.status:
+		verdict.Since = m.told.at
+	case last != nil && last.verdict.Status == verdict.Status:
 		verdict.Since = last.verdict.Since
 	}
-	m.state.Store(newState(&m.options, verdict, found, expires))
-	if last != nil && last.verdict.Status != verdict.Status {
+	m.started = m.started || !verdict.Starting
+	m.state.Store(newState(&m.options, verdict, found, m.started, expires))
+	if verdict.Status != m.told.status && (verdict.Draining || !found.unasked()) {
 		m.announceLocked(Transition{
-			From: last.verdict.Status, To: verdict.Status, Explanation: verdict.Reason, Time: now,
+			From: m.told.status, To: verdict.Status, Explanation: verdict.Reason, Time: now,
 		})
+		m.told = turn{verdict.Status, verdict.Since}
 	}
 }
 

@@ -25,8 +25,9 @@ type Result struct {
 	Failures uint64 // those of them that failed
 	Overruns uint64 // runs that became stuck
 
-	against int  // answers in a row that speak against Status
-	passed  bool // has passed or warned once
+	against  int  // answers in a row that speak against Status
+	passed   bool // has passed or warned once
+	answered bool // has answered its Monitor, and not only one before (Adopt)
 }
 
 // newResult is the result of a check that was never asked.

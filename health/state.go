@@ -34,10 +34,10 @@ type views struct{ brief, full *document }
 // lazyViews are rendered when somebody first asks for them.
 type lazyViews struct{ brief, full func() *document }
 
-func newState(service *Options, v Verdict, f *findings, expires time.Duration) *state {
-	startup := Verdict{Status: Pass}
-	if v.Starting {
-		startup = Verdict{Status: Fail, Starting: true, Reason: waiting(f)}
+func newState(service *Options, v Verdict, f *findings, started bool, expires time.Duration) *state {
+	startup, startupLine := Verdict{Status: Pass}, "ok"
+	if !started {
+		startup, startupLine = Verdict{Status: Fail, Starting: true, Reason: waiting(f)}, plainStartup(f)
 	}
 	return &state{
 		service: service,
@@ -45,7 +45,7 @@ func newState(service *Options, v Verdict, f *findings, expires time.Duration) *
 		expires: expires,
 		ready:   newAspect(service, v, plainReady(&v, f)),
 		live:    newAspect(service, Verdict{Status: Pass}, "ok"),
-		startup: newAspect(service, startup, plainStartup(f)),
+		startup: newAspect(service, startup, startupLine),
 		metrics: lazyViews{
 			brief: sync.OnceValue(func() *document { return newDocument(typeMetrics, metricsBrief(&v)) }),
 			full:  sync.OnceValue(func() *document { return newDocument(typeMetrics, metricsFull(service, &v)) }),
