@@ -91,9 +91,18 @@ type Decision struct {
 	// what follows on it may not be what it seems.
 	Close bool
 
-	// Client is the address of who asks: the right-most address in
-	// X-Forwarded-For that is not a trusted proxy's if the peer is one, else
-	// the peer's. It is invalid if the peer has none.
+	// Client is the address of who asks. If the peer is a trusted proxy and
+	// sent X-Forwarded-For (or, without it, Forwarded), it is the right-most
+	// address there that is not a trusted proxy's, or the left-most if all
+	// are; else it is the peer's.
+	//
+	// It is the zero Addr, invalid, if it is unknown: the peer has no address,
+	// or what stands next to the trusted proxies is no address ("unknown",
+	// bytes that nobody writes, an empty list, a Forwarded that does not
+	// parse). An unknown client is to be trusted with nothing: it is surely
+	// not the proxy that the request came through. The app then gets no
+	// X-Real-Ip, and the word unknown in X-Forwarded-For before the proxies
+	// that are known.
 	Client netip.Addr
 
 	// Scheme is "https" or "http": how the client asked.

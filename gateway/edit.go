@@ -94,8 +94,8 @@ func (h *head) removed(known uint32) []string {
 	return append(names, h.strange...)
 }
 
-// forwardedForOf is the X-Forwarded-For for the app: what a trusted peer sent,
-// and the peer.
+// forwardedForOf is the X-Forwarded-For for the app: what is known from a
+// trusted peer, and the peer.
 func forwardedForOf(o *origin) string {
 	if len(o.chain) == 0 {
 		if !o.peer.IsValid() {

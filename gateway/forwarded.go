@@ -9,8 +9,11 @@ type forwardedHeader struct {
 	proto, host string
 }
 
-// parseForwarded parses the lines of a Forwarded header. What is malformed
-// says nothing, as if it had not been sent.
+// parseForwarded parses the lines of a Forwarded header, of which there is at
+// least one. Of a malformed line nothing is believed: it cannot be told where
+// an element of it begins, nor so who wrote it. Nor is anything before it.
+// Elements that name no address are unknown nodes, so that the chain is never
+// empty.
 func parseForwarded(lines []string) forwardedHeader {
 	var f forwardedHeader
 	for _, line := range lines {
@@ -19,18 +22,22 @@ func parseForwarded(lines []string) forwardedHeader {
 			var ok bool
 			e, line, more, ok = cutElement(line)
 			if !ok {
-				return forwardedHeader{}
+				f = forwardedHeader{chain: append(f.chain[:0], unknownNode)}
+				break
 			}
 			if e.pairs == 0 {
 				continue // lists may have empty elements (RFC 9110, 5.6.1)
 			}
 			node := e.node
-			if node == "" {
-				node = "unknown"
+			if a, _ := parseNode(node); !a.IsValid() {
+				node = unknownNode // a quoted one may hold commas, too
 			}
 			f.chain = append(f.chain, node)
 			f.proto, f.host = e.proto, e.host
 		}
+	}
+	if len(f.chain) == 0 {
+		f.chain = []string{unknownNode}
 	}
 	return f
 }

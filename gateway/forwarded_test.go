@@ -11,10 +11,13 @@ import (
 
 // Who asks, and what the app is told about the way.
 func TestClient(t *testing.T) {
-	g := mustNew(t, gateway.Settings{NewRequestID: func() string { return "new-id" }})
+	s := gateway.Settings{NewRequestID: func() string { return "new-id" }}
+	g := mustNew(t, s)
+	s.TrustUnix = true
+	unix := mustNew(t, s)
 	for _, test := range []struct {
 		name, peer, header string
-		client, chain      string // chain is the app's X-Forwarded-For
+		client, chain      string // client "" is an unknown one; chain is the app's X-Forwarded-For
 	}{
 		{"nobody said anything", stranger, "", stranger, stranger},
 		{"a stranger lies", stranger, "X-Forwarded-For: 1.2.3.4", stranger, stranger},
@@ -34,15 +37,26 @@ func TestClient(t *testing.T) {
 		{"IPv6 with a port", balancer, "X-Forwarded-For: [2001:db8::7]:80", "2001:db8::7", "[2001:db8::7]:80, 10.0.1.5"},
 		{"IPv4 in IPv6", balancer, "X-Forwarded-For: ::ffff:203.0.113.7", "203.0.113.7", "::ffff:203.0.113.7, 10.0.1.5"},
 		{"a trusted hop in IPv6 form", balancer, "X-Forwarded-For: 203.0.113.7, ::ffff:10.0.9.9", "203.0.113.7", "203.0.113.7, ::ffff:10.0.9.9, 10.0.1.5"},
-		{"no address at all", balancer, "X-Forwarded-For: unknown", balancer, "unknown, 10.0.1.5"},
-		{"no address behind a trusted one", balancer, "X-Forwarded-For: 203.0.113.7, unknown, 10.0.9.9", "10.0.9.9", "203.0.113.7, unknown, 10.0.9.9, 10.0.1.5"},
-		{"a bad port", balancer, "X-Forwarded-For: 203.0.113.7:x", balancer, "203.0.113.7:x, 10.0.1.5"},
-		{"an obfuscated port that is no token", balancer, `Forwarded: for="203.0.113.7:_p 1"`, balancer, "203.0.113.7:_p 1, 10.0.1.5"},
-		{"an escape that does not end", balancer, `Forwarded: for="\`, balancer, balancer},
-		{"an element that goes on", balancer, `Forwarded: for=203.0.113.7 x`, balancer, balancer},
-		{"a bracket that does not close", balancer, "X-Forwarded-For: [2001:db8::7", balancer, "[2001:db8::7, 10.0.1.5"},
-		{"an address of octal numbers", balancer, "X-Forwarded-For: 010.0.0.1", balancer, "010.0.0.1, 10.0.1.5"},
-		{"bytes that nobody writes", balancer, "X-Forwarded-For: 203.0.113.7\x01", balancer, balancer},
+		{"garbage before what the balancer appended", balancer, "X-Forwarded-For: \x80\x01, 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+		{"garbage in a line before", balancer, "X-Forwarded-For: 1.2.3.4\xff\nX-Forwarded-For: 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+		{"garbage in the midst", balancer, "X-Forwarded-For: 5.6.7.8, x\nX-Forwarded-For: bücher ,, 1.2.3.4\nX-Forwarded-For: 203.0.113.7 , 10.0.9.9,", "203.0.113.7", "1.2.3.4, 203.0.113.7 , 10.0.9.9,, 10.0.1.5"},
+		{"no address before the client", balancer, "X-Forwarded-For: unknown, 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
+		{"no address at all", balancer, "X-Forwarded-For: unknown", "", "unknown, 10.0.1.5"},
+		{"no address next to the balancer", balancer, "X-Forwarded-For: 203.0.113.9, unknown", "", "unknown, 10.0.1.5"},
+		{"no address next to the balancer, in a line of its own", balancer, "X-Forwarded-For: 203.0.113.9\nX-Forwarded-For: unknown", "", "unknown, 10.0.1.5"},
+		{"garbage next to the balancer", balancer, "X-Forwarded-For: 203.0.113.9\x80", "", "unknown, 10.0.1.5"},
+		{"garbage next to the balancer, in a line of its own", balancer, "X-Forwarded-For: 203.0.113.9\nX-Forwarded-For: \x80", "", "unknown, 10.0.1.5"},
+		{"no address behind a trusted one", balancer, "X-Forwarded-For: 203.0.113.7, unknown, 10.0.9.9", "", "unknown, 10.0.9.9, 10.0.1.5"},
+		{"garbage behind a trusted one", balancer, "X-Forwarded-For: 1.2.3.4\x80, 10.0.8.8,10.0.9.9", "", "unknown, 10.0.8.8,10.0.9.9, 10.0.1.5"},
+		{"nobody is named", balancer, "X-Forwarded-For:", "", "unknown, 10.0.1.5"},
+		{"nobody is named, in a list", balancer, "X-Forwarded-For: ,, ,\nX-Forwarded-For: ,", "", "unknown, 10.0.1.5"},
+		{"an unknown client of a peer without an address", "unix", "X-Forwarded-For: unknown", "", "unknown"},
+		{"a bad port", balancer, "X-Forwarded-For: 203.0.113.7:x", "", "unknown, 10.0.1.5"},
+		{"a bracket that does not close", balancer, "X-Forwarded-For: [2001:db8::7", "", "unknown, 10.0.1.5"},
+		{"an address of octal numbers", balancer, "X-Forwarded-For: 010.0.0.1", "", "unknown, 10.0.1.5"},
+		{"two addresses without a comma", balancer, "X-Forwarded-For: 203.0.113.7 10.0.9.9", "", "unknown, 10.0.1.5"},
+		{"a zone", balancer, "X-Forwarded-For: fe80::7%eth0", "fe80::7", "fe80::7%eth0, 10.0.1.5"},
+		{"a zone of bytes that nobody writes", balancer, "X-Forwarded-For: fe80::7%\x80", "", "unknown, 10.0.1.5"},
 		{"a peer without an address", "", "X-Forwarded-For: 203.0.113.7", "", ""},
 
 		{"Forwarded", balancer, "Forwarded: for=203.0.113.7;proto=https", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
@@ -50,12 +64,27 @@ func TestClient(t *testing.T) {
 		{"Forwarded, an obfuscated port", balancer, `Forwarded: for="203.0.113.7:_p1"`, "203.0.113.7", "203.0.113.7:_p1, 10.0.1.5"},
 		{"Forwarded, IPv6 without quotes", balancer, `Forwarded: for=[2001:db8::7]`, "2001:db8::7", "[2001:db8::7], 10.0.1.5"},
 		{"Forwarded, a chain", balancer, "Forwarded: for=1.2.3.4, for=203.0.113.7;by=10.0.9.9, for=10.0.9.9", "203.0.113.7", "1.2.3.4, 203.0.113.7, 10.0.9.9, 10.0.1.5"},
-		{"Forwarded, an obfuscated client", balancer, "Forwarded: for=_hidden, for=10.0.9.9", "10.0.9.9", "_hidden, 10.0.9.9, 10.0.1.5"},
-		{"Forwarded, no client", balancer, "Forwarded: proto=https", balancer, "unknown, 10.0.1.5"},
+		{"Forwarded, an obfuscated client", balancer, "Forwarded: for=_hidden, for=10.0.9.9", "", "unknown, 10.0.9.9, 10.0.1.5"},
+		{"Forwarded, no client", balancer, "Forwarded: proto=https", "", "unknown, 10.0.1.5"},
+		{"Forwarded, a blank client", balancer, `Forwarded: for=1.2.3.4, for=" "`, "", "unknown, 10.0.1.5"},
+		{"Forwarded, nobody is named", balancer, "Forwarded: ,", "", "unknown, 10.0.1.5"},
+		{"Forwarded, two clients in one", balancer, `Forwarded: for="1.2.3.4, 203.0.113.7"`, "", "unknown, 10.0.1.5"},
+		{"Forwarded, a malformed element before", balancer, "Forwarded: for==1.2.3.4, for=203.0.113.7", "", "unknown, 10.0.1.5"},
+		{"Forwarded, a quote that swallows what the proxy appended", balancer, `Forwarded: for="x, for=203.0.113.9`, "", "unknown, 10.0.1.5"},
+		{"Forwarded, malformed in a line before", balancer, "Forwarded: for=5.6.7.8\nForwarded: for=\"x\nForwarded: for=1.2.3.4, for=203.0.113.7", "203.0.113.7", "1.2.3.4, 203.0.113.7, 10.0.1.5"},
+		{"Forwarded, malformed in the last line", balancer, "Forwarded: for=203.0.113.7\nForwarded: \x80", "", "unknown, 10.0.1.5"},
+		{"Forwarded, an obfuscated port that is no token", balancer, `Forwarded: for="203.0.113.7:_p 1"`, "", "unknown, 10.0.1.5"},
+		{"Forwarded, an escape that does not end", balancer, `Forwarded: for="\`, "", "unknown, 10.0.1.5"},
+		{"Forwarded, an element that goes on", balancer, `Forwarded: for=203.0.113.7 x`, "", "unknown, 10.0.1.5"},
+		{"Forwarded does not mend X-Forwarded-For", balancer, "Forwarded: for=203.0.113.7\nX-Forwarded-For: unknown", "", "unknown, 10.0.1.5"},
 		{"X-Forwarded-For wins", balancer, "Forwarded: for=1.2.3.4\nX-Forwarded-For: 203.0.113.7", "203.0.113.7", "203.0.113.7, 10.0.1.5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			d := decide(t, g, parse(t, test.peer, "GET / HTTP/1.1\nHost: mysite.com\n"+test.header))
+			g, peer := g, test.peer
+			if peer == "unix" {
+				g, peer = unix, ""
+			}
+			d := decide(t, g, parse(t, peer, "GET / HTTP/1.1\nHost: mysite.com\n"+test.header))
 			client := ""
 			if d.Client.IsValid() {
 				client = d.Client.String()
@@ -67,7 +96,7 @@ func TestClient(t *testing.T) {
 			if got := app["X-Forwarded-For"]; got != test.chain {
 				t.Errorf("the app's X-Forwarded-For is %q, want %q", got, test.chain)
 			}
-			if got := app["X-Real-Ip"]; got != test.client {
+			if got, found := app["X-Real-Ip"]; got != test.client || found != d.Client.IsValid() {
 				t.Errorf("the app's X-Real-Ip is %q, want %q", got, test.client)
 			}
 			if got, found := app["Forwarded"]; found {
@@ -173,6 +202,7 @@ func TestEdits(t *testing.T) {
 		{"a stranger's trace", stranger, "X-Amzn-Trace-Id: Root=1-6-a", "X-Amzn-Trace-Id: -"},
 
 		{"other words for the scheme, from anybody", balancer, "X-Forwarded-Ssl: on\nFront-End-Https: on\nX-Forwarded-Protocol: ssl\nX-Forwarded-Scheme: https\nX-Url-Scheme: https\nX-Scheme: https", "X-Forwarded-Ssl: -\nFront-End-Https: -\nX-Forwarded-Protocol: -\nX-Forwarded-Scheme: -\nX-Url-Scheme: -\nX-Scheme: -"},
+		{"a false X-Real-IP of an unknown client", balancer, "X-Real-IP: 10.0.1.5\nX-Forwarded-For: unknown", "X-Real-Ip: -"},
 		{"a false X-Real-IP, from anybody", balancer, "X-Real-IP: 1.2.3.4", "X-Real-Ip: 10.0.1.5"},
 		{"what only proxies may say, from a stranger", stranger, "X-Forwarded-Prefix: /x\nx-forwarded-anything: x\nX-Original-URL: /admin\nX-Rewrite-Url: /admin\nTrue-Client-IP: 1.2.3.4\nCF-Connecting-IP: 1.2.3.4\nClient-IP: 1.2.3.4\nX-Client-IP: 1.2.3.4", "X-Forwarded-Prefix: -\nX-Forwarded-Anything: -\nX-Original-Url: -\nX-Rewrite-Url: -\nTrue-Client-Ip: -\nCf-Connecting-Ip: -\nClient-Ip: -\nX-Client-Ip: -"},
 		{"and from a proxy", balancer, "X-Forwarded-Prefix: /x\nCF-Connecting-IP: 1.2.3.4", "X-Forwarded-Prefix: /x\nCf-Connecting-Ip: 1.2.3.4"},
@@ -233,10 +263,51 @@ func TestNoEditThatChangesNothing(t *testing.T) {
 }
 
 func TestHealthHasAnOrigin(t *testing.T) {
-	d := mustNew(t, gateway.Settings{}).Decide(parse(t, balancer, "GET /health HTTP/1.1\nX-Forwarded-For: 203.0.113.7\nX-Forwarded-Proto: https\nX-Request-Id: r"))
-	if d.Client != netip.MustParseAddr("203.0.113.7") || d.Scheme != "https" || d.RequestID != "r" {
-		t.Errorf("got client %v, scheme %s, id %q", d.Client, d.Scheme, d.RequestID)
+	g := mustNew(t, gateway.Settings{})
+	for chain, client := range map[string]netip.Addr{"203.0.113.7": netip.MustParseAddr("203.0.113.7"), "\x80": {}, "10.0.9.9, unknown": {}} {
+		d := g.Decide(parse(t, balancer, "GET /health HTTP/1.1\nX-Forwarded-For: "+chain+"\nX-Forwarded-Proto: https\nX-Request-Id: r"))
+		if d.Kind != gateway.Health || d.Client != client || d.Scheme != "https" || d.RequestID != "r" {
+			t.Errorf("%q: got %v, client %v, scheme %s, id %q", chain, d.Kind, d.Client, d.Scheme, d.RequestID)
+		}
 	}
+}
+
+// The lines of a request are its own: a chain is not cut in place.
+func TestChainsAreNotCutInPlace(t *testing.T) {
+	lines := []string{"1.2.3.4, x, 203.0.113.7", "10.0.9.9"}
+	r := &gateway.Request{Method: "GET", Host: "a", Path: "/", Peer: netip.MustParseAddrPort("10.0.1.5:1"), Header: gateway.Map{"X-Forwarded-For": lines}}
+	mustNew(t, gateway.Settings{}).Decide(r)
+	if !slices.Equal(lines, []string{"1.2.3.4, x, 203.0.113.7", "10.0.9.9"}) {
+		t.Errorf("the request's header became %q", lines)
+	}
+}
+
+// Whatever a user sends, the address that the load balancer appends is the
+// client. Where the user can spoil it, it is unknown, never another.
+func FuzzClient(f *testing.F) {
+	g := mustNew(f, gateway.Settings{})
+	for _, seed := range []string{"", "10.0.9.9", "unknown", "1.2.3.4, \x80", ",", "[::1", "fe80::1%a b", `for="x`, `for="\`, `for=10.0.9.9;x="`, `for="10.0.9.9, 10.0.8.8"`} {
+		f.Add(seed, seed)
+	}
+	const appended = "203.0.113.9"
+	f.Fuzz(func(t *testing.T, first, second string) {
+		for _, test := range []struct {
+			name    string
+			lines   []string
+			unknown bool // is possible
+		}{
+			{"X-Forwarded-For", []string{first, second + ", " + appended}, false},
+			{"X-Forwarded-For", []string{first, second, appended}, false},
+			{"Forwarded", []string{first, second, "proto=https;for=" + appended}, false},
+			{"Forwarded", []string{first, second + ", for=" + appended}, true},
+			{"Forwarded", []string{first, second + `, for="` + appended + `:80";proto=https`}, true},
+		} {
+			d := g.Decide(&gateway.Request{Method: "GET", Host: "a", Path: "/", Peer: netip.MustParseAddrPort("10.0.1.5:1"), Header: gateway.Map{test.name: test.lines}})
+			if d.Client.IsValid() && d.Client.String() != appended || !d.Client.IsValid() && !test.unknown {
+				t.Errorf("%s %q: client %v", test.name, test.lines, d.Client)
+			}
+		}
+	})
 }
 
 func TestRequestIDs(t *testing.T) {

@@ -29,6 +29,11 @@
 // written by the peer that we trust, those before it may have been sent by
 // anybody. X-Forwarded-* win over Forwarded, since AWS's load balancers and
 // most proxies write the former and pass on the latter as the user wrote it.
+//
+// The app's X-Forwarded-For holds addresses only: it is cut off at the first
+// element from the right that is none. If that is next to a trusted proxy, the
+// client is unknown (see [Decision]) and never taken for the proxy, whose
+// private address may open doors.
 package gateway
 
 import (

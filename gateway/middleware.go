@@ -12,7 +12,7 @@ import (
 // Origin is where a request came from, as far as trusted proxies and the
 // connection tell.
 type Origin struct {
-	Client    netip.Addr // see Decision.Client
+	Client    netip.Addr // the zero Addr if unknown; see Decision.Client
 	Scheme    string     // "http" or "https"
 	RequestID string     // the request's X-Request-Id
 }
@@ -33,7 +33,9 @@ func FromContext(ctx context.Context) (Origin, bool) {
 //
 // The app's requests have the headers that an app behind a proxy would see.
 // RemoteAddr is the client's address; its port is 0 if the client is not the
-// peer, since no header tells it. FromContext tells the rest.
+// peer, since no header tells it. It is "" if the client is unknown behind a
+// trusted proxy, and as the server has it if the peer has no address either.
+// FromContext tells the rest.
 //
 // The response headers of the settings are there before the app runs: what it
 // sets or deletes itself stays so. An app that uses Header.Add on one of them
@@ -53,8 +55,11 @@ func (g *Gateway) Middleware(health, next http.Handler) http.Handler {
 			r = withOrigin(r, &d)
 			r.Header = maps.Clone(r.Header)
 			d.Edit(r.Header)
-			if d.Client.IsValid() && d.Client != plainAddr(req.Peer.Addr()) {
-				r.RemoteAddr = netip.AddrPortFrom(d.Client, 0).String()
+			if peer := plainAddr(req.Peer.Addr()); d.Client != peer {
+				r.RemoteAddr = ""
+				if d.Client.IsValid() {
+					r.RemoteAddr = netip.AddrPortFrom(d.Client, 0).String()
+				}
 			}
 			next.ServeHTTP(w, r)
 		default:

@@ -78,6 +78,17 @@ func TestMiddleware(t *testing.T) {
 				"X-Forwarded-For: 203.0.113.7, 10.0.1.5\nX-Forwarded-Proto: https\nX-Forwarded-Host: mysite.com\nX-Forwarded-Port: 443\nX-Request-Id: new-id\n",
 		},
 		{
+			"a user of whom the balancer knows nothing", "10.0.1.5:4000", "GET / HTTP/1.1\nHost: mysite.com\nX-Forwarded-Proto: https\nX-Forwarded-For: 10.0.9.9, \x80",
+			200, "",
+			"GET mysite.com/\nfrom , invalid IP https new-id, true\n" +
+				"X-Forwarded-For: unknown, 10.0.1.5\nX-Forwarded-Proto: https\nX-Forwarded-Host: mysite.com\nX-Forwarded-Port: 443\nX-Request-Id: new-id\n",
+		},
+		{
+			"a probe that is none", "10.0.1.5:4000", "GET /health HTTP/1.1\nHost: mysite.com\nX-Forwarded-For: unknown",
+			200, "",
+			"ok for invalid IP, true\n",
+		},
+		{
 			"a redirect", "198.51.100.9:4000", "GET /a%2fb? HTTP/1.1\nHost: mysite.com:80\nX-Forwarded-Proto: https",
 			301, "Location: https://mysite.com/a%2fb?\nContent-Type: text/plain; charset=utf-8\nStrict-Transport-Security: ",
 			"this site is served over https\n",

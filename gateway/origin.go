@@ -8,12 +8,13 @@ import (
 
 // origin is where a request came from.
 type origin struct {
-	client    netip.Addr
+	client    netip.Addr // invalid if nobody knows
 	scheme    string
 	requestID string // "" if none was sent that can be kept
 
 	// clientText is client, as X-Forwarded-For has it if it has it in
-	// canonical form; chain is what X-Forwarded-For shall say before the peer.
+	// canonical form; chain is what X-Forwarded-For shall say before the peer:
+	// nothing, or addresses, perhaps with unknownNode before them.
 	clientText string
 	chain      []string
 
@@ -57,41 +58,61 @@ func (g *Gateway) origin(r *Request, h *head, peer netip.Addr, trusted bool) ori
 	case strings.EqualFold(proto, "http"), strings.EqualFold(proto, "ws"):
 		o.scheme = "http"
 	}
-	for _, line := range o.chain {
-		if !printable(line) {
-			o.chain = nil
-			break
-		}
+	// A trusted peer that names nobody asks for itself: a load balancer's
+	// probe, or somebody on this machine.
+	if len(o.chain) > 0 {
+		g.followChain(&o)
 	}
-	g.findClient(&o)
 	return o
 }
 
-// findClient goes from the peer towards the client for as long as it meets
-// trusted proxies. It stops before what is no address ("unknown"), since
-// nobody can tell who wrote what stands before it.
-func (g *Gateway) findClient(o *origin) {
-	for _, line := range slices.Backward(o.chain) {
-		for rest := line; rest != ""; {
-			var node string
-			if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
-				rest, node = rest[:comma], trim(rest[comma+1:])
-			} else {
-				rest, node = "", trim(rest)
+// unknownNode stands in a chain for whoever asked when nobody knows who that
+// was (RFC 7239, 6.2). Without it, the next proxy would pass for the client:
+// apps take the first address of X-Forwarded-For, or the last that they do not
+// trust.
+const unknownNode = "unknown"
+
+// followChain goes from the peer towards the client for as long as it meets
+// trusted proxies, and finds the client there. It cuts off the chain at the
+// first element, from the peer's side, that is no address: nobody can tell who
+// wrote what stands before it. If that is before the client has been found,
+// nobody knows the client: it is surely not the last proxy.
+func (g *Gateway) followChain(o *origin) {
+	lines, found := o.chain, false
+	o.client = netip.Addr{}
+	for i, line := range slices.Backward(lines) {
+		for end := len(line); end >= 0; {
+			start := strings.LastIndexByte(line[:end], ',') + 1
+			if node := trim(line[start:end]); node != "" {
+				a, text := parseNode(node)
+				if !a.IsValid() {
+					o.cut(i, line[min(end+1, len(line)):], found)
+					return
+				}
+				if !found {
+					o.client, o.clientText, found = a, text, !g.trusts(a)
+				}
 			}
-			if node == "" {
-				continue
-			}
-			a, text := parseNode(node)
-			if !a.IsValid() {
-				return
-			}
-			o.client, o.clientText = a, text
-			if !g.trusts(a) {
-				return
-			}
+			end = start - 1
 		}
 	}
+	if !o.client.IsValid() { // empty elements only
+		o.cut(len(lines)-1, "", false)
+	}
+}
+
+// cut drops what stands in the chain before rest, the end of the line with the
+// given index. Unless the client has been found, it is unknown.
+func (o *origin) cut(line int, rest string, found bool) {
+	var kept []string // not in place: the lines are the request's
+	if !found {
+		o.client, o.clientText = netip.Addr{}, ""
+		kept = append(kept, unknownNode)
+	}
+	if rest = strings.Trim(rest, ", \t"); rest != "" {
+		kept = append(kept, rest)
+	}
+	o.chain = append(kept, o.chain[line+1:]...)
 }
 
 // parseNode parses an address as proxies write it: 1.2.3.4, 1.2.3.4:5678,
@@ -99,7 +120,7 @@ func (g *Gateway) findClient(o *origin) {
 // canonical form. An invalid address means that s is none.
 func parseNode(s string) (a netip.Addr, text string) {
 	name, port := s, ""
-	if s[0] == '[' {
+	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')
 		if end < 0 {
 			return netip.Addr{}, ""
@@ -112,8 +133,8 @@ func parseNode(s string) (a netip.Addr, text string) {
 		return netip.Addr{}, ""
 	}
 	a, err := netip.ParseAddr(name)
-	if err != nil {
-		return netip.Addr{}, ""
+	if err != nil || a.Zone() != "" && !saneID(a.Zone()) {
+		return netip.Addr{}, "" // a zone may hold any bytes
 	}
 	if a.Is4() {
 		return a, name // there is one way to write an IPv4 address
@@ -128,16 +149,6 @@ func isNodePort(s string) bool {
 	}
 	for i := range len(s) {
 		if !isToken(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// printable tells whether s is visible ASCII, spaces and tabs.
-func printable(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < ' ' && c != '\t') || c >= 0x7f {
 			return false
 		}
 	}

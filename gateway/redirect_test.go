@@ -262,13 +262,25 @@ func checkForwarded(t *testing.T, r *gateway.Request, header fields, d *gateway.
 	for _, f := range d.Set {
 		app[variable(f.Name)] = []string{f.Value}
 	}
-	for name, want := range map[string]string{"X-Forwarded-Proto": d.Scheme, "X-Request-Id": d.RequestID, "X-Real-Ip": d.Client.String()} {
+	for name, want := range map[string]string{"X-Forwarded-Proto": d.Scheme, "X-Request-Id": d.RequestID} {
 		if got := app[variable(name)]; len(got) != 1 || got[0] != want {
 			t.Errorf("%+v: the app sees %s %q, want %q", r, name, got, want)
 		}
 	}
-	if got := app["X_FORWARDED_FOR"]; len(got) != 1 || !strings.HasSuffix(got[0], r.Peer.Addr().String()) {
-		t.Errorf("%+v: the app sees X-Forwarded-For %q", r, got)
+	chain := app["X_FORWARDED_FOR"]
+	if len(chain) != 1 || !strings.HasSuffix(chain[0], r.Peer.Addr().String()) {
+		t.Errorf("%+v: the app sees X-Forwarded-For %q", r, chain)
+	}
+	nodes := strings.FieldsFunc(strings.Join(chain, ","), func(c rune) bool { return strings.ContainsRune(", \t", c) })
+	if client := app["X_REAL_IP"]; d.Client.IsValid() && (len(client) != 1 || client[0] != d.Client.String()) ||
+		!d.Client.IsValid() && (len(client) != 0 || nodes[0] != "unknown") {
+		t.Errorf("%+v: the app sees X-Real-Ip %q and X-Forwarded-For %q, the client is %v", r, client, chain, d.Client)
+	}
+	for i, node := range nodes {
+		addressOnly := strings.Trim(node, "0123456789abcdefABCDEF.:[]") == ""
+		if !addressOnly && !strings.ContainsAny(node, "%_") && (i > 0 || node != "unknown" || d.Client.IsValid()) {
+			t.Errorf("%+v: the app sees X-Forwarded-For %q", r, chain)
+		}
 	}
 	for _, name := range []string{"FORWARDED", "PROXY", "HTTP2_SETTINGS", "X_FORWARDED_SSL", "KEEP_ALIVE"} {
 		if len(app[name]) > 0 {
