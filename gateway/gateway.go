@@ -22,18 +22,27 @@
 //
 // # Who is believed
 //
-// X-Forwarded-For, -Proto, -Port, -Host, Forwarded (RFC 7239), X-Request-Id
-// and X-Amzn-Trace-Id count only when the peer is one of
-// [Settings.TrustedProxies]; from others they are removed. In lists the last
-// element counts, since each proxy appends what it saw: the last one was
-// written by the peer that we trust, those before it may have been sent by
-// anybody. X-Forwarded-* win over Forwarded, since AWS's load balancers and
-// most proxies write the former and pass on the latter as the user wrote it.
+// X-Forwarded-For, -Proto, -Port, -Host, Forwarded (RFC 7239) and X-Request-Id
+// count only when the peer is one of [Settings.TrustedProxies]; from others
+// they are removed. In lists the last element counts, since each proxy appends
+// what it saw: the last one was written by the peer that we trust, those before
+// it may have been sent by anybody. X-Forwarded-* win over Forwarded, since
+// AWS's load balancers and most proxies write the former and pass on the latter
+// as the user wrote it.
 //
-// The app's X-Forwarded-For holds addresses only: it is cut off at the first
-// element from the right that is none. If that is next to a trusted proxy, the
-// client is unknown (see [Decision]) and never taken for the proxy, whose
-// private address may open doors.
+// X-Forwarded-For for the app is cut off at the first element from the right
+// that is no address. If that is next to a trusted proxy, the client is unknown
+// (see [Decision]) and never taken for the proxy, whose private address may
+// open doors.
+//
+// Fields that say in other words who asked, or for which URL, are removed
+// whoever sends them, since load balancers pass them on as the user wrote them:
+// X-Original-*, X-Rewrite-Url, X-Forwarded-Prefix, X-Forwarded-Ssl,
+// True-Client-Ip, Cf-Connecting-Ip, Client-Ip and the like.
+// Behind a delivery network, list its networks among the trusted proxies: the
+// client is then found in X-Forwarded-For. An app below a path is told its
+// prefix in its own settings. Other X-Forwarded-* fields, such as
+// X-Forwarded-User, and X-Amzn-Trace-Id are kept from trusted proxies alone.
 package gateway
 
 import (

@@ -132,18 +132,6 @@ func identify(name string) field {
 	return fieldUnknown
 }
 
-// fromProxiesOnly tells whether a field that the rules do not know is one that
-// only proxies have a say in: where a request came from, or which other URL it
-// was for. It takes canonical names.
-func fromProxiesOnly(name string) bool {
-	switch name {
-	case "X-Amzn-Trace-Id", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Rewrite-Url",
-		"Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip":
-		return true
-	}
-	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-Original-")
-}
-
 // head is what the rules need of a request's header.
 type head struct {
 	values [fieldCount][]string
@@ -191,7 +179,7 @@ func (h *head) see(name string, values []string, trusted, exact bool) {
 		h.values[f] = values
 		return
 	}
-	if !trusted && fromProxiesOnly(name) {
+	if overrides(name) || !trusted && fromProxiesOnly(name) {
 		h.strange = append(h.strange, name)
 	}
 }
