@@ -38,7 +38,7 @@
 // Fields that say in other words who asked, or for which URL, are removed
 // whoever sends them, since load balancers pass them on as the user wrote them:
 // X-Original-*, X-Rewrite-Url, X-Forwarded-Prefix, X-Forwarded-Ssl,
-// True-Client-Ip, Cf-Connecting-Ip, Client-Ip and the like.
+// True-Client-Ip, Cf-Connecting-Ip, Client-Ip and the like ([Owned] knows all).
 // Behind a delivery network, list its networks among the trusted proxies: the
 // client is then found in X-Forwarded-For. An app below a path is told its
 // prefix in its own settings. Other X-Forwarded-* fields, such as

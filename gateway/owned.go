@@ -1,6 +1,30 @@
 package gateway
 
-import "strings"
+import (
+	"net/textproto"
+	"strings"
+)
+
+// Owned tells whether a header field of that name, in any case, is the
+// gateway's to write or to take out: those of the connection, Host and lengths,
+// all that says who asked and for what (X-Forwarded-*, Forwarded, X-Real-Ip,
+// X-Original-Url, Client-Ip and the like), X-Request-Id, and names of other
+// characters than letters, digits and dashes, since CGI-like servers read
+// X_Real_Ip as X-Real-Ip.
+//
+// Decide sees none of the fields that come after a body, yet some servers merge
+// these into the header (RFC 9110, 6.5.1). So an engine must not hand on an
+// owned one from a request's trailer, whoever the peer is.
+func Owned(name string) bool {
+	plain, canonical := checkFieldName(name)
+	if !plain {
+		return true
+	}
+	if !canonical {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	return identify(name) != fieldUnknown || overrides(name) || fromProxiesOnly(name)
+}
 
 // overrides tells whether a field that the rules do not know says in other
 // words who asked, or for which host or path: what the rules have found out

@@ -248,6 +248,15 @@ func escapeBeyondASCII(s string) string {
 	return b.String()
 }
 
+func connectionOf(header fields) (values []string) {
+	for _, f := range header {
+		if strings.EqualFold(f[0], "Connection") {
+			values = append(values, f[1])
+		}
+	}
+	return values
+}
+
 // checkForwarded holds for each request that the app sees.
 func checkForwarded(t *testing.T, r *gateway.Request, header fields, d *gateway.Decision) {
 	t.Helper()
@@ -261,6 +270,17 @@ func checkForwarded(t *testing.T, r *gateway.Request, header fields, d *gateway.
 	}
 	for _, f := range d.Set {
 		app[variable(f.Name)] = []string{f.Value}
+	}
+	connection := strings.ToLower(strings.Join(connectionOf(header), ","))
+	for _, name := range d.Remove {
+		if !gateway.Owned(name) && !strings.Contains(connection, strings.ToLower(name)) {
+			t.Errorf("%+v: %s is removed, but nobody owns it", r, name)
+		}
+	}
+	for _, f := range d.Set {
+		if !gateway.Owned(f.Name) {
+			t.Errorf("%+v: %s is set, but nobody owns it", r, f.Name)
+		}
 	}
 	for name, want := range map[string]string{"X-Forwarded-Proto": d.Scheme, "X-Request-Id": d.RequestID} {
 		if got := app[variable(name)]; len(got) != 1 || got[0] != want {
