@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -44,15 +45,23 @@ func UWSGI(t testing.TB, dir, module, address string, env ...string) *Process {
 		Name: "uwsgi",
 		Args: []string{
 			"--plugin", "python3", "--chdir", dir, "--module", module, socket, bind(u),
-			"--master", "--processes", "2", "--die-on-term", "--need-app", "--vacuum", "--disable-logging",
+			"--master", "--processes", "2", "--need-app", "--disable-logging",
 		},
 		Dir:     dir,
 		Env:     env,
 		URL:     address,
 		Listens: []string{bind(u)},
-		// SIGTERM would do with die-on-term; SIGINT also ends a uWSGI whose
-		// workers are busy.
-		StopSignal: syscall.SIGINT,
+		// uWSGI listens before it has imported the application.
+		Ready: func(ctx context.Context) error {
+			if u.Scheme == "http" {
+				return answers(ctx, bind(u))
+			}
+			return takesPacket(ctx, bind(u))
+		},
+		// A worker that is just starting misses the signal to end which its
+		// master passes on, and has 60 s of mercy then; even at best the master
+		// looks for the end of its workers but once a second.
+		StopSignal: syscall.SIGKILL,
 	})
 }
 
@@ -92,6 +101,26 @@ func answers(ctx context.Context, address string) error {
 		return err
 	}
 	return resp.Body.Close()
+}
+
+// takesPacket reports whether a uWSGI worker takes a packet: upon an empty one
+// it closes the connection.
+func takesPacket(ctx context.Context, address string) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, network(address), address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := conn.Write(make([]byte, 4)); err != nil { // modifiers and size
+		return err
+	}
+	_, err = io.Copy(io.Discard, conn)
+	return err
 }
 
 func parse(t testing.TB, address string) *url.URL {
