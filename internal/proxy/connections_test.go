@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"hale/internal/proxy"
+	"hale/internal/upstream"
 )
 
+// A client that leaves takes its request along.
 func TestClientGone(t *testing.T) {
 	for _, tt := range []struct{ name, request string }{
 		{"waiting", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
@@ -40,6 +42,29 @@ func TestClientGone(t *testing.T) {
 			c.Close()
 			<-gone
 			if o := p.outcome(t, 0); o.Status != proxy.StatusClientGone || !errors.Is(o.Err, proxy.ErrClientGone) || o.CanRetry {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+// A client that leaves in the middle of its body gets no answer: there is no
+// status for it.
+func TestClientGoneBeforeItsBody(t *testing.T) {
+	for _, tt := range []struct{ name, app, request string }{
+		{"short", "http://127.0.0.1:1", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"},
+		{"chunked, for uwsgi", "uwsgi://127.0.0.1:1", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := forwardTo(upstream.MustParse(tt.app))
+			s := serve(t, p, proxy.Settings{})
+			c := s.dial(t)
+			_, _ = io.WriteString(c, tt.request)
+			_ = c.(*net.TCPConn).CloseWrite()
+			if got, _ := io.ReadAll(c); len(got) > 0 {
+				t.Errorf("got %q", got)
+			}
+			if o := p.outcome(t, 0); o.Status != proxy.StatusClientGone || !errors.Is(o.Err, proxy.ErrClientGone) || o.BytesOut != 0 {
 				t.Errorf("outcome %+v", o)
 			}
 		})
@@ -78,6 +103,7 @@ func TestEventStream(t *testing.T) {
 	}
 }
 
+// The beginning of a slow answer is not held back for its end.
 func TestSlowAnswerIsShown(t *testing.T) {
 	for _, head := range []string{"Content-Length: 10\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "\r\nhello"} {
 		end := make(chan bool)
@@ -124,6 +150,8 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
+// A connection that the upstream closed while it was idle costs nobody an
+// answer, save where sending twice could do harm.
 func TestStaleConnections(t *testing.T) {
 	const post = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody"
 	for _, tt := range []struct {
@@ -181,6 +209,7 @@ func TestStaleConnections(t *testing.T) {
 	}
 }
 
+// The policy may ask for another try, at another upstream.
 func TestAgain(t *testing.T) {
 	bad := answering(t, "")
 	good := answering(t, okAnswer)
@@ -289,6 +318,7 @@ func TestCloseAfterAnswer(t *testing.T) {
 	}
 }
 
+// Nothing is left of a server that was shut down, whatever it went through.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	before := goroutines()
 	t.Run("traffic", func(t *testing.T) {
@@ -319,6 +349,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	t.Errorf("left over:\n%s", leftover(before, goroutines()))
 }
 
+// goroutines returns the stacks of all goroutines, each without its number.
 func goroutines() []string {
 	buf := make([]byte, 1<<20)
 	stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")

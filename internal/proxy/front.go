@@ -349,6 +349,11 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (f *front) forward() {
 	s := f.engine.settings.Load()
 	if err := f.fillRequest(s); err != nil {
+		if errors.Is(err, ErrClientGone) {
+			f.status = err.Status() // for the log alone
+			f.done(err)
+			panic(http.ErrAbortHandler)
+		}
 		f.plain(err.Status(), "")
 		f.done(err)
 		return
