@@ -20,8 +20,11 @@
 //   - Header fields of one connection (RFC 9110, 7.6.1) stay there. Names with
 //     an underscore are dropped from requests, as nginx does: an app behind
 //     CGI's names cannot tell X_Forwarded_For from X-Forwarded-For.
-//   - Upgrade passes for any protocol but the versions of HTTP, above all h2c:
-//     what follows it would be requests that no policy sees.
+//   - A trailer has no field that the header could not have: none that the
+//     policy sets, removes or owns.
+//   - A connection is upgraded to the one protocol that the policy allows, and
+//     to no version of HTTP, above all h2c: what follows would be requests that
+//     no policy sees.
 //   - A chunked body for a uwsgi upstream is read to its end first, since WSGI
 //     apps read CONTENT_LENGTH bytes and no more: into memory up to
 //     Settings.SpoolMemory, beyond that into a file without a name.

@@ -37,7 +37,7 @@ func (f *front) fillRequest(s *Settings) *Error {
 // own hop, edited as the action says.
 func (f *front) fillFields() {
 	r, a, q := f.r, &f.action, &f.req
-	connection := strings.Join(r.Header["Connection"], ",")
+	connection := f.connection()
 	fields := f.fields[:0]
 	for name, values := range r.Header {
 		if framesMessage(name) || strings.IndexByte(name, '_') >= 0 || a.edits(name) {
@@ -61,9 +61,7 @@ func (f *front) fillFields() {
 	if te := r.Header["Te"]; te != nil {
 		q.trailers = hasToken(strings.Join(te, ","), "trailers")
 	}
-	if connection != "" && hasToken(connection, "Upgrade") {
-		q.upgrade = f.upgradeTo()
-	}
+	q.upgrade = f.upgradeTo()
 }
 
 // edits reports whether the action removes or replaces fields of that name.
@@ -89,18 +87,21 @@ func cleanValue(s string) string {
 	}, s)
 }
 
-// upgradeTo returns the protocol that the client may change to, or "". Another
-// version of HTTP is never passed on: its requests would get past the policy.
+// upgradeTo returns the protocol that the connection may change to, since both
+// the client and the action say so, or "". Another version of HTTP it never is:
+// its requests would get past the policy.
 func (f *front) upgradeTo() string {
-	values := f.r.Header["Upgrade"]
-	if len(values) != 1 || !f.r.ProtoAtLeast(1, 1) || f.r.ContentLength != 0 || f.action.Upstream.UWSGI() {
+	r, protocol := f.r, f.action.Upgrade
+	if protocol == "" || !hasToken(f.connection(), "Upgrade") || !hasToken(strings.Join(r.Header["Upgrade"], ","), protocol) {
 		return ""
 	}
-	protocol := values[0]
+	if !r.ProtoAtLeast(1, 1) || r.ContentLength != 0 || f.action.Upstream.UWSGI() {
+		return ""
+	}
 	name, version, versioned := strings.Cut(protocol, "/")
 	switch {
 	case !isName(name), versioned && !isName(version):
-		return "" // a list, or nonsense
+		return ""
 	case strings.EqualFold(name, "h2c"), strings.EqualFold(name, "h2"), strings.EqualFold(name, "http"), strings.EqualFold(name, "tls"):
 		return ""
 	}
@@ -134,20 +135,25 @@ func (f *front) fillBody(s *Settings) *Error {
 	rc := http.NewResponseController(f.w)
 	_ = rc.EnableFullDuplex() // refused by none but HTTP/2
 	q.unblock = func() { _ = rc.SetReadDeadline(longAgo) }
-	if len(r.Trailer) > 0 {
-		names := make([]string, 0, len(r.Trailer))
-		for name := range r.Trailer {
-			names = append(names, name)
+	var announced []string
+	for name := range r.Trailer { // without values yet
+		if f.trails(name) {
+			announced = append(announced, name)
 		}
-		q.announced = strings.Join(names, ", ")
 	}
-	q.trailer = func() iter.Seq2[string, string] { return trailerFields(r.Trailer) }
+	q.announced = strings.Join(announced, ", ")
+	q.trailer = f.trailer
 	return nil
 }
 
-func trailerFields(t http.Header) iter.Seq2[string, string] {
+// trailer returns the fields of the request's trailer that go on, once the body
+// is read.
+func (f *front) trailer() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for name, values := range t {
+		for name, values := range f.r.Trailer {
+			if !f.trails(name) {
+				continue
+			}
 			for _, v := range values {
 				if !yield(name, v) {
 					return
@@ -156,3 +162,16 @@ func trailerFields(t http.Header) iter.Seq2[string, string] {
 		}
 	}
 }
+
+// trails reports whether a field of that name may go on in the trailer. An app
+// may read it as one of the header's, where it would be forged: the rules are
+// the header's, and what the action's edits found absent there must not come
+// after all.
+func (f *front) trails(name string) bool {
+	a := &f.action
+	return !framesMessage(name) && strings.IndexByte(name, '_') < 0 && !a.edits(name) && (a.Owns == nil || !a.Owns(name)) &&
+		!hasToken(f.connection(), name)
+}
+
+// connection returns what the request's Connection lists.
+func (f *front) connection() string { return strings.Join(f.r.Header["Connection"], ",") }

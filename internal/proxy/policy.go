@@ -102,10 +102,23 @@ type Action struct {
 	// first, then Set, which replaces all fields of that name. Names may be in
 	// any case; a Host in Set changes the Host. The fields of one connection
 	// alone (RFC 9110, 7.6.1), and names with an underscore, never get through
-	// (see Engine); Set may put them back, but not those that frame a message.
+	// (see the package's comment); Set may put them back, but not those that
+	// frame a message. What Remove and Set name is dropped from trailers too.
 	Upstream upstream.Upstream
 	Set      []Field
 	Remove   []string
+
+	// Owns reports whether a header field, its name in canonical form, is the
+	// policy's alone to set, whether or not this action does. Remove and Set see
+	// to those of the header; trailers come when the action is long decided, and
+	// none of that name gets through. Nil is none. It is called by another
+	// goroutine, until Done.
+	Owns func(name string) bool
+
+	// Upgrade is the protocol ("websocket") that the connection may change to
+	// if the client asks for it. Without it, or if the client asks for others
+	// alone, the request goes on as one that asks for none (RFC 9110, 7.8).
+	Upgrade string
 
 	// Client is whom the app is to take for the client, and Scheme what by
 	// ("https" or "http"): uwsgi has variables for them. The zero values mean

@@ -27,10 +27,10 @@ type request struct {
 	spooled *spool
 
 	expect   bool   // the client waits for 100 Continue
-	upgrade  string // the protocol it wants to change to
+	upgrade  string // the protocol to change to, if the upstream wants to
 	trailers bool   // it accepts trailers
 
-	announced string                           // names of the fields of the request's trailer
+	announced string                           // names of the fields that its trailer will have
 	trailer   func() iter.Seq2[string, string] // its fields, once the body is read
 
 	// unblock makes a Read of body return, from another goroutine. The client's

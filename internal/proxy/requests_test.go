@@ -16,7 +16,6 @@ import (
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 // What a client sends, and what the upstream gets.
-
 func TestRequests(t *testing.T) {
 	type action = proxy.Action
 	for _, tt := range []struct {
@@ -40,11 +39,15 @@ func TestRequests(t *testing.T) {
 		},
 		{"TE: trailers", "GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers, deflate\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n"},
 		{"underscore", "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
-		{"h2c", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
-		{"h2c in a list", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, h2c\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
-		{"upgrade without Connection", "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
-		{"upgrade in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
-		{"websocket", "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"},
+		{"h2c", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", action{Upgrade: "h2c"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"upgrade of which the policy says nothing", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", action{}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"upgrade to another protocol than the policy's", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n", action{Upgrade: "websocket"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"upgrade to one of several", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c, websocket\r\n\r\n", action{Upgrade: "websocket"}, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
+		{"upgrade nobody asks for", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", action{Upgrade: "websocket"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"upgrade with a body", "POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx", action{Upgrade: "websocket"}, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"},
+		{"upgrade without Connection", "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", action{Upgrade: "websocket"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"upgrade in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", action{Upgrade: "websocket"}, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"websocket", "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: WebSocket\r\n\r\n", action{Upgrade: "websocket"}, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
 		{"empty body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", action{}, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"},
 		{
 			"edited",
@@ -122,8 +125,6 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// An answer of our own does not wait for a body that nobody needs.
-
 func TestServeLocally(t *testing.T) {
 	p := &policy{action: func(*proxy.Head) proxy.Action {
 		return proxy.Action{Kind: proxy.Serve, Response: []proxy.Field{{"X-Frame-Options", "DENY"}}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -148,33 +149,3 @@ func TestServeLocally(t *testing.T) {
 		t.Errorf("outcome %+v", o)
 	}
 }
-
-// Bodies of all kinds get through whole, both ways at once.
-
-// 64 MB in each direction pass through little memory.
-
-// pattern is an endless stream of bytes with a period that is no power of two.
-
-// Each side hears the other at once, before its own part is over.
-
-// A body that breaks its framing is the client's fault, and never complete for
-
-// the upstream.
-
-// The app may answer before it has read the request, and refuse the rest.
-
-// A client that leaves takes its request along.
-
-// The beginning of a slow answer is not held back for its end.
-
-// A connection that the upstream closed while it was idle costs nobody an
-
-// answer, save where sending twice could do harm.
-
-// The policy may ask for another try, at another upstream.
-
-// Nothing is left of a server that was shut down, whatever it went through.
-
-// goroutines returns the stacks of all goroutines, each without its number.
-
-// BenchmarkUpload is a body of 64 KB to an app that takes it.

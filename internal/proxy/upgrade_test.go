@@ -14,7 +14,15 @@ import (
 	"github.com/coder/websocket"
 
 	"hale/internal/proxy"
+	"hale/internal/upstream"
 )
+
+// upgradeTo forwards everything, and lets connections change to the protocol.
+func upgradeTo(u upstream.Upstream, protocol string) *policy {
+	return &policy{action: func(*proxy.Head) proxy.Action {
+		return proxy.Action{Kind: proxy.Forward, Upstream: u, Upgrade: protocol}
+	}}
+}
 
 func TestWebSocket(t *testing.T) {
 	u := appServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +42,7 @@ func TestWebSocket(t *testing.T) {
 			}
 		}
 	})
-	p := forwardTo(u)
+	p := upgradeTo(u, "websocket")
 	s := serve(t, p, proxy.Settings{StreamTimeout: 20 * time.Millisecond, ResponseTimeout: time.Second})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -77,7 +85,7 @@ func TestUpgrade(t *testing.T) {
 		all, _ := io.ReadAll(br) // to the client's half-close
 		_, _ = io.WriteString(c, "you said "+string(all))
 	})
-	s := serve(t, forwardTo(u), proxy.Settings{})
+	s := serve(t, upgradeTo(u, "lines"), proxy.Settings{})
 	c := s.dial(t)
 	br := bufio.NewReader(c)
 	_, _ = io.WriteString(c, upgradeRequest)
@@ -95,13 +103,15 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestUpgradeRefused(t *testing.T) {
-	for _, tt := range []struct{ name, from, status string }{
-		{"by the app", "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403 Forbidden"},
-		{"to another protocol", strings.Replace(switching, "lines", "h2c", 1), "502 Bad Gateway"},
-		{"to none", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "502 Bad Gateway"},
+	for _, tt := range []struct{ name, allowed, from, status string }{
+		{"by the app", "lines", "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403 Forbidden"},
+		{"to another protocol", "lines", strings.Replace(switching, "lines", "h2c", 1), "502 Bad Gateway"},
+		{"to none", "lines", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "502 Bad Gateway"},
+		{"by the policy", "websocket", okAnswer, "200 OK"},
+		{"by the policy, but the app obeys the client", "", switching, "502 Bad Gateway"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serve(t, forwardTo(answering(t, tt.from)), proxy.Settings{})
+			s := serve(t, upgradeTo(answering(t, tt.from), tt.allowed), proxy.Settings{})
 			c := s.dial(t)
 			_, _ = io.WriteString(c, upgradeRequest)
 			if h := readHead(bufio.NewReader(c)); !strings.HasPrefix(h, "HTTP/1.1 "+tt.status+"\r\n") {
@@ -120,7 +130,7 @@ func TestUpgradeAtShutdown(t *testing.T) {
 		_, err := br.ReadByte()
 		gone <- err
 	})
-	p := forwardTo(u)
+	p := upgradeTo(u, "lines")
 	s := serve(t, p, proxy.Settings{})
 	c := s.dial(t)
 	_, _ = io.WriteString(c, upgradeRequest)

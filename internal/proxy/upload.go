@@ -176,7 +176,7 @@ func (u *upload) end(x *exchange, chunks bool) *Error {
 	b := append(make([]byte, 0, 64), "0\r\n"...)
 	if x.req.trailer != nil {
 		for name, value := range x.req.trailer() {
-			if isName(name) && isValue(value) && !framesMessage(name) {
+			if isName(name) && isValue(value) {
 				b = appendField(b, name, value)
 			}
 		}
