@@ -82,7 +82,10 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 			a.Status, a.Body = 404, "404: this hale has no app behind it (no app.url in hale.yaml): it answers "+string(s.config.Health.Path)+" alone\n"
 			break
 		}
-		a.Kind, a.Upstream, a.Set, a.Remove = proxy.Forward, s.app, d.Set, d.Remove
+		a.Kind, a.Upstream, a.Set, a.Remove, a.Owns = proxy.Forward, s.app, d.Set, d.Remove, gateway.Owned
+		if d.WebSocket {
+			a.Upgrade = "websocket"
+		}
 	case gateway.Undecided: // never comes from Decide
 	}
 	return a
