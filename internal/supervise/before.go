@@ -44,7 +44,8 @@ func (e *StepError) Unwrap() error { return e.Err }
 // line of their output. What a command leaves behind in its process group is
 // ended with it. The first that does not exit with 0 ends it all with a
 // *StepError. When ctx is done, the command that runs is stopped as a Child
-// would be, within DefaultStopTimeout, and the error is ctx's cause.
+// would be, within DefaultStopTimeout, and the error wraps ctx's cause; so it
+// does where ctx is done only after the last command, or there is none at all.
 func Before(ctx context.Context, log *slog.Logger, steps ...Step) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -53,6 +54,9 @@ func Before(ctx context.Context, log *slog.Logger, steps ...Step) error {
 		if err := s.run(ctx, log, i+1); err != nil {
 			return err
 		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("before the app: stopped: %w", err)
 	}
 	return nil
 }

@@ -35,12 +35,18 @@ const (
 	steady   = time.Minute      // one that ran so long starts anew with minDelay
 )
 
-// Exit codes that a shell gives for a command that it cannot run.
+// Exit codes that are not the app's own. The first three are those of a shell.
 const (
-	CodeNotFound   = 127
-	CodeCannotExec = 126
+	CodeNotFound   = 127 // the program does not exist
+	CodeCannotExec = 126 // it exists and cannot be run; also with ErrNotStarted
 	signalCode     = 128 // + the number of the signal that killed it
+	CodeUnknown    = 255 // it ran, but another part of this process took the news of its end
 )
+
+// ErrNotStarted is why Run did not start the app where it was to stop before.
+var ErrNotStarted = errors.New("the app was not started")
+
+var errKilled = errors.New("it was killed before")
 
 // Restart says whether an app that has ended is started again. The zero value
 // is Never.
@@ -78,17 +84,22 @@ func (r *Restart) UnmarshalText(b []byte) error {
 // Exit is the end of one run of the app.
 type Exit struct {
 	PID    int
-	Code   int       // its exit code; 128 + the signal's number where Signal is set
+	Code   int       // its exit code; 128 + the signal's number where Signal is set; or CodeUnknown
 	Signal os.Signal // what killed it, or nil
 	Uptime time.Duration
 
 	// Restart is set where the app will be started again, Delay from now.
 	Restart bool
 	Delay   time.Duration
+
+	missed bool // how it ended is not known
 }
 
 // String says how it ended: "exit code 3" or "killed by signal: killed".
 func (e Exit) String() string {
+	if e.missed {
+		return "exit code unknown: another part of this process waited for it"
+	}
 	if e.Signal != nil {
 		return fmt.Sprintf("killed by signal %d (%v)", e.Code-signalCode, e.Signal)
 	}
@@ -125,8 +136,12 @@ type Child struct {
 	OnStart func(pid int) // told of each start, from Run's goroutine; may be nil
 	OnExit  func(Exit)    // told of each end, likewise
 
-	mu      sync.Mutex // guards process
-	process *process
+	Leaders *Leaders // knows the app while it runs, for a Reaper; nil means none
+
+	mu      sync.Mutex              // guards what follows
+	process *process                // that runs just now
+	stop    context.CancelCauseFunc // ends Run
+	killed  bool
 }
 
 // Run starts the app and returns when it has ended for good, with its exit
@@ -135,17 +150,23 @@ type Child struct {
 // StopTimeout. While it runs, the signals that say something to an app server
 // (USR1, USR2, WINCH, QUIT, TTIN, TTOU, ALRM) are passed on to the app.
 //
-// An error means that the app could not be started; the code is then 127 where
-// the program was not found, and 126 otherwise.
+// The exit code is that of the app's last run: its own; 128 + n where signal n
+// ended it, so 137 after StopTimeout or Kill; 255 where it is unknown. An error
+// means that the app was never started, or not again: the code is then 127 where
+// the program was not found, and 126 otherwise. If ctx is done before the first
+// start, or Kill was called, the app is not started: the code is 126, and the
+// error is ErrNotStarted and wraps ctx's cause.
 func (c *Child) Run(ctx context.Context) (exitCode int, err error) {
 	log := c.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	defer c.forward()()
-	if ctx.Err() != nil {
-		return 0, nil
+	ctx, stop := c.stoppable(ctx)
+	defer stop(nil)
+	if err := context.Cause(ctx); err != nil {
+		return CodeCannotExec, fmt.Errorf("%w: %w", ErrNotStarted, err)
 	}
+	defer c.forward()()
 	delay := minDelay
 	for starts := 0; ; starts++ {
 		exit, err := c.once(ctx, log)
@@ -173,8 +194,10 @@ func (c *Child) Run(ctx context.Context) (exitCode int, err error) {
 		}
 		select {
 		case <-ctx.Done():
-			return exit.Code, nil
 		case <-time.After(delay):
+		}
+		if ctx.Err() != nil { // perhaps both at once
+			return exit.Code, nil
 		}
 		delay = min(2*delay, maxDelay)
 	}
@@ -183,7 +206,7 @@ func (c *Child) Run(ctx context.Context) (exitCode int, err error) {
 // once runs the app until it has ended, and stops it when ctx is done.
 func (c *Child) once(ctx context.Context, log *slog.Logger) (Exit, error) {
 	stopSignal := cmp.Or(c.StopSignal, syscall.SIGTERM)
-	p, err := start(Step{c.Command, c.Dir, c.Env, c.User}, stopSignal, func(cmd *exec.Cmd) {
+	p, err := start(Step{c.Command, c.Dir, c.Env, c.User, c.Leaders}, stopSignal, func(cmd *exec.Cmd) {
 		cmd.Stdout, cmd.Stderr = orFile(c.Stdout, os.Stdout), orFile(c.Stderr, os.Stderr)
 	})
 	if err != nil {
@@ -216,10 +239,41 @@ func (c *Child) Signal(sig os.Signal) error {
 	return p.signal(sig)
 }
 
+// Kill ends the app at once and for good: SIGKILL to its whole process group,
+// whether or not it was asked to stop before, and no restart. Run then returns
+// as after any stop; Kill does not wait for that. A Run that has not started the
+// app yet does not start it any more.
+func (c *Child) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killed = true
+	if c.stop != nil {
+		c.stop(errKilled) // first, so that its end is seen as wanted
+	}
+	if c.process != nil {
+		c.process.kill()
+	}
+}
+
+// stoppable returns Run's context, which Kill ends too.
+func (c *Child) stoppable(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ctx, c.stop = context.WithCancelCause(ctx)
+	if c.killed {
+		c.stop(errKilled)
+	}
+	return ctx, c.stop
+}
+
+// set says which process runs just now; nil where none does.
 func (c *Child) set(p *process) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.process = p
-	c.mu.Unlock()
+	if p != nil && c.killed {
+		p.kill()
+	}
 }
 
 // forwarded are the signals that say something to an app server: reopen logs,

@@ -94,7 +94,8 @@ func TestChildThatCannotStart(t *testing.T) {
 		want  string
 	}{
 		{"no command", &supervise.Child{}, 126, "the command is empty"},
-		{"not in PATH", &supervise.Child{Command: []string{"no-such-program", "s3cr3t"}, Env: []string{"PATH=/usr/bin"}}, 127, "run no-such-program: not found in PATH=/usr/bin: give its full path, or set PATH in the environment: executable file not found in $PATH"},
+		{"not in PATH", &supervise.Child{Command: []string{"no-such-program", "s3cr3t"}, Env: []string{"PATH=/usr/bin:/s3cr3t"}}, 127, "run no-such-program: not found in the directories of the PATH that it is given: give its full path, or set PATH in its environment: executable file not found in $PATH"},
+		{"no PATH", &supervise.Child{Command: []string{"no-such-program"}, Env: []string{"A=1"}}, 127, "run no-such-program: not found, since the PATH that it is given is empty or not set: give its full path, or set PATH in its environment: executable file not found in $PATH"},
 		{"in PATH but not executable", &supervise.Child{Command: []string{"plain"}, Env: []string{"PATH=" + dir}}, 126, "run plain: found in PATH but not executable (chmod +x): permission denied"},
 		{"no such file", &supervise.Child{Command: []string{dir + "/none"}}, 127, "run " + dir + "/none: it, or the interpreter that its #! line names, does not exist: no such file or directory"},
 		{"not executable", &supervise.Child{Command: []string{notExecutable}}, 126, "run " + notExecutable + ": not executable for the user it runs as (chmod +x, and each directory above it needs x): permission denied"},
@@ -110,7 +111,7 @@ func TestChildThatCannotStart(t *testing.T) {
 				t.Errorf("Run returns %d, %q\n         want %d, %q", code, err, tt.code, tt.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cr3t") {
-				t.Errorf("the message shows an argument: %v", err)
+				t.Errorf("the message shows an argument or a variable's value: %v", err)
 			}
 		})
 	}

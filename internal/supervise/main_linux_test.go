@@ -20,6 +20,7 @@ const programVariable = "SUPERVISE_TEST_PROGRAM"
 func programs() map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"reap":      reapProgram,
+		"linger":    lingerProgram,
 		"supervise": superviseProgram,
 	}
 }

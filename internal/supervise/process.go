@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +24,8 @@ type Step struct {
 	Dir     string   // working directory; empty means the supervisor's
 	Env     []string // the whole environment, "NAME=value"; nil means the supervisor's
 	User    string   // name or uid; empty means the supervisor's. Another needs root
+
+	Leaders *Leaders // knows the command while it runs, for a Reaper; nil means none
 }
 
 // outputDelay is how long the output of a command is read on after its end,
@@ -32,6 +35,7 @@ const outputDelay = 2 * time.Second
 // process is a running command, the leader of a process group of its own.
 type process struct {
 	cmd     *exec.Cmd
+	leaders *Leaders
 	pid     int
 	started time.Time
 
@@ -39,7 +43,13 @@ type process struct {
 	reap  chan struct{} // closed to let the leader's pid go
 	done  chan struct{} // closed when cmd.Wait has returned
 	ended time.Time     // set before dead is closed
-	err   error         // cmd.Wait's; set before done is closed
+
+	// How it ended, if that is known; set before done is closed.
+	status syscall.WaitStatus
+	known  bool
+
+	mu   sync.Mutex // guards gone
+	gone bool       // the leader's pid may be somebody else's
 }
 
 // start starts a command in a process group of its own. Should this process
@@ -52,7 +62,7 @@ func start(s Step, orphaned syscall.Signal, setup func(*exec.Cmd)) (*process, er
 	cmd.SysProcAttr.Setpgid = true
 	setParentDeath(cmd.SysProcAttr, orphaned)
 	setup(cmd)
-	p := &process{cmd: cmd, dead: make(chan struct{}), reap: make(chan struct{}), done: make(chan struct{})}
+	p := &process{cmd: cmd, leaders: s.Leaders, dead: make(chan struct{}), reap: make(chan struct{}), done: make(chan struct{})}
 	failed := make(chan error)
 	go p.attend(failed)
 	if err := <-failed; err != nil {
@@ -73,13 +83,18 @@ func (p *process) attend(failed chan<- error) {
 		return
 	}
 	p.pid = p.cmd.Process.Pid
+	p.leaders.add(p.pid)
 	failed <- nil
-	p.awaitEnd()
+	p.status, p.known = p.awaitEnd()
 	p.ended = time.Now()
 	close(p.dead)
 	<-p.reap
 	if p.cmd.ProcessState == nil {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // that somebody else waited for it does not matter any more
+	}
+	p.leaders.remove(p.pid)
+	if state := p.cmd.ProcessState; state != nil && !p.known {
+		p.status, p.known = state.Sys().(syscall.WaitStatus)
 	}
 	close(p.done)
 }
@@ -87,17 +102,31 @@ func (p *process) attend(failed chan<- error) {
 // signal sends sig to the leader.
 func (p *process) signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
+// kill sends SIGKILL to the whole group, unless that is over.
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
+}
+
+// letGo has the leader waited for. The group's number was the leader's until
+// now, so that no signal to it could reach a stranger.
+func (p *process) letGo() {
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+	close(p.reap)
+	<-p.done
+}
+
 // end waits until the process has ended by itself or, when ctx is done, makes
 // it end: sig to the leader, and SIGKILL to the whole group after timeout, of
 // which late is told. What is left of the group when its leader has ended gets
 // sig too, and the same time. It returns how many processes were left.
 func (p *process) end(ctx context.Context, sig syscall.Signal, timeout time.Duration, late func()) (left int) {
-	// The group's number is its leader's pid, which stays taken until the
-	// leader is waited for: no signal here can reach a stranger.
-	defer func() {
-		close(p.reap)
-		<-p.done
-	}()
+	defer p.letGo()
 	select {
 	case <-p.dead:
 	case <-ctx.Done():
@@ -110,7 +139,7 @@ func (p *process) end(ctx context.Context, sig syscall.Signal, timeout time.Dura
 	case <-p.dead:
 	case <-limit.C:
 		late()
-		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+		p.kill()
 		<-p.dead
 		return 0
 	}
@@ -130,7 +159,7 @@ func (p *process) sweep(sig syscall.Signal, limit <-chan time.Time) (left int) {
 		select {
 		case <-poll.C:
 		case <-limit:
-			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+			p.kill()
 			return left
 		}
 	}
@@ -140,13 +169,14 @@ func (p *process) sweep(sig syscall.Signal, limit <-chan time.Time) (left int) {
 // exit tells how the process ended.
 func (p *process) exit() Exit {
 	e := Exit{PID: p.pid, Uptime: p.ended.Sub(p.started)}
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
-	case ok && status.Signaled():
-		e.Signal = status.Signal()
-		e.Code = signalCode + int(status.Signal())
+	case !p.known:
+		e.Code, e.missed = CodeUnknown, true
+	case p.status.Signaled():
+		e.Signal = p.status.Signal()
+		e.Code = signalCode + int(p.status.Signal())
 	default:
-		e.Code = p.cmd.ProcessState.ExitCode()
+		e.Code = p.status.ExitStatus()
 	}
 	return e
 }
@@ -239,7 +269,11 @@ func lookPath(name, dir, path string) (string, error) {
 	if errors.Is(found, fs.ErrPermission) {
 		return "", fmt.Errorf("run %s: found in PATH but not executable (chmod +x): %w", name, found)
 	}
-	return "", fmt.Errorf("run %s: not found in PATH=%s: give its full path, or set PATH in the environment: %w", name, path, exec.ErrNotFound)
+	where := "not found in the directories of the PATH that it is given"
+	if path == "" {
+		where = "not found, since the PATH that it is given is empty or not set"
+	}
+	return "", fmt.Errorf("run %s: %s: give its full path, or set PATH in its environment: %w", name, where, exec.ErrNotFound)
 }
 
 // withoutManager leaves out what a service manager told this process about

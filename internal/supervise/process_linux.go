@@ -13,14 +13,17 @@ import (
 // setParentDeath has the kernel send sig to the child when its parent dies.
 func setParentDeath(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
 
-// awaitEnd returns when the process has ended, and leaves it to be waited for:
-// until then nobody else can get its number.
-func (p *process) awaitEnd() {
+// awaitEnd returns when the process has ended, with how it did, and leaves it to
+// be waited for: until then nobody else can get its number. What it returns is
+// not ok where somebody else has waited for it.
+func (p *process) awaitEnd() (status syscall.WaitStatus, ok bool) {
+	var info unix.Siginfo
 	for {
-		err := unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return
+		err := unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
+		return waitStatus(&info), err == nil
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,11 +37,14 @@ const (
 // a process that Go started is held by a pidfd until it is waited for
 // (Linux 5.4), and an orphan is not, so that the two can be told apart without
 // a register of children and without a lock around each command. Where there
-// are no pidfds, a dead child counts as an orphan after five seconds.
+// are no pidfds, a dead child counts as an orphan after five seconds, save the
+// Leaders, whose owners may take longer: they end their groups first.
 type Reaper struct {
 	// Subreaper asks the kernel for orphaned descendants also where this is not
 	// process 1 (PR_SET_CHILD_SUBREAPER).
 	Subreaper bool
+
+	Leaders *Leaders // are left to their owners; nil means none
 
 	Logger *slog.Logger // told of each orphan, at debug level; nil means none
 
@@ -86,6 +88,9 @@ func (r Reaper) Run(ctx context.Context) error {
 		}
 		pids, next := orphans()
 		for _, pid := range pids {
+			if r.Leaders.has(pid) {
+				continue
+			}
 			if status, ok := waitFor(pid); ok {
 				log.Debug("orphan reaped", "pid", pid, "exit_code", status.ExitStatus())
 			}
@@ -106,16 +111,8 @@ func anyDead() (pid int, ok bool) {
 		if err != nil || info.Signo == 0 {
 			return 0, false
 		}
-		return diedPID(&info), true
+		return int(deathOf(&info).pid), true
 	}
-}
-
-// diedPID returns si_pid, for which unix.Siginfo has no name: the first member
-// of the union, which follows three ints and begins where a pointer may stand.
-func diedPID(info *unix.Siginfo) int {
-	const word = unsafe.Sizeof(uintptr(0))
-	const offset = (3*unsafe.Sizeof(int32(0)) + word - 1) / word * word
-	return int(*(*int32)(unsafe.Add(unsafe.Pointer(info), offset)))
 }
 
 // waitFor takes one dead child away.

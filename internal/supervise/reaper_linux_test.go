@@ -77,7 +77,7 @@ func reapProgram(ctx context.Context) error {
 	}
 
 	const workers, rounds = 4, 5
-	errs := make(chan error, workers*rounds+2)
+	errs := make(chan error, workers*rounds+4)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
@@ -131,6 +131,57 @@ func reapProgram(ctx context.Context) error {
 		all = append(all, err)
 	}
 	return errors.Join(all...)
+}
+
+// An app whose dead leader waits for the rest of its group is not taken for an
+// orphan where those are told by their age; and if it is, its exit code is known
+// all the same.
+func TestReaperLeavesLeadersToTheirOwners(t *testing.T) {
+	for _, tt := range []struct{ name, leaders string }{
+		{"that it knows", "known"},
+		{"that it does not know", "unknown"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), os.Args[0])
+			cmd.Env = append(os.Environ(), programVariable+"=linger", "LEADERS="+tt.leaders)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v:\n%s", err, out)
+			}
+		})
+	}
+}
+
+// lingerProgram runs an app that leaves behind a worker which does
+// not heed SIGTERM, so that its leader stays dead for much longer than the
+// reaper lets a child.
+func lingerProgram(ctx context.Context) error {
+	var log syncBuffer
+	known := os.Getenv("LEADERS") == "known"
+	leaders := new(supervise.Leaders)
+	reaper := supervise.Reaper{Subreaper: true, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	if known {
+		reaper.Leaders = leaders
+	}
+	reaper.TellByAge(50 * time.Millisecond)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- reaper.Run(ctx) }()
+
+	pid := 0
+	c := supervise.Child{
+		Command: script("trap '' TERM; sleep 30 & exit 4"), StopTimeout: 2 * time.Second, Leaders: leaders,
+		OnStart: func(p int) { pid = p },
+	}
+	var errs []error
+	if code, err := c.Run(ctx); code != 4 || err != nil {
+		errs = append(errs, fmt.Errorf("the app gives %d, want its own 4: %w", code, err))
+	}
+	if known && strings.Contains(log.String(), fmt.Sprintf("pid=%d ", pid)) {
+		errs = append(errs, errors.New("its dead leader was taken away from its owner"))
+	}
+	cancel()
+	return errors.Join(append(errs, <-ended)...)
 }
 
 // zombies says which children nobody has waited for.

@@ -11,6 +11,7 @@ import (
 // and it has nothing to do.
 type Reaper struct {
 	Subreaper bool
+	Leaders   *Leaders
 	Logger    *slog.Logger
 }
 
