@@ -98,7 +98,7 @@ func (e *Engine) Forget(u upstream.Upstream) {
 	pools := maps.Clone(old)
 	delete(pools, u)
 	e.pools.Store(&pools)
-	p.closeIdle(true)
+	p.close()
 }
 
 // Close closes the idle connections to upstreams, and those in use when they
@@ -109,7 +109,7 @@ func (e *Engine) Close() {
 	defer e.mu.Unlock()
 	e.closed = true
 	for _, p := range *e.pools.Load() {
-		p.closeIdle(true)
+		p.close()
 	}
 	e.tunnels.cut()
 }

@@ -110,56 +110,6 @@ func (e *Error) Status() int {
 	}
 }
 
-// page is what a person is told in place of an answer. It names neither
-// addresses nor causes that concern the site's operator alone: those are in
-// the log, under the request id.
-func page(status int, reason, requestID string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d %s\n\n", status, statusText(status))
-	if reason == "" {
-		reason = pageReason(status)
-	}
-	if reason != "" {
-		b.WriteString(reason)
-		b.WriteString("\n")
-	}
-	if requestID != "" {
-		fmt.Fprintf(&b, "\nRequest id: %s\n", requestID)
-	}
-	return b.String()
-}
-
-func pageReason(status int) string {
-	switch status {
-	case http.StatusBadRequest:
-		return "The request is not valid HTTP."
-	case http.StatusMethodNotAllowed:
-		return "This method is not supported here."
-	case http.StatusRequestTimeout:
-		return "The request did not arrive in time."
-	case http.StatusRequestEntityTooLarge:
-		return "The request's body is larger than this site accepts."
-	case http.StatusRequestURITooLong:
-		return "The address is longer than this site accepts."
-	case http.StatusRequestHeaderFieldsTooLarge:
-		return "The request's header is larger than this site accepts. Clearing the site's cookies may help."
-	case http.StatusInternalServerError:
-		return "The request could not be handled."
-	case http.StatusBadGateway:
-		return "The application behind this site did not give a valid answer. Please try again in a moment."
-	case http.StatusGatewayTimeout:
-		return "The application behind this site did not answer in time. Please try again in a moment."
-	}
-	return ""
-}
-
-func statusText(status int) string {
-	if t := http.StatusText(status); t != "" {
-		return t
-	}
-	return "Error"
-}
-
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||

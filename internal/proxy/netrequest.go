@@ -1,12 +1,20 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"iter"
 	"net/http"
 	"net/netip"
 	"strings"
 )
+
+var errNoUpstream = errors.New("the action names no upstream")
+
+// smallBody is up to what length a request's body is read before the request
+// is sent on. It then goes out with the head, in one write, and can be sent
+// again.
+const smallBody = 8 << 10
 
 // fillRequest makes the request for the upstream from what net/http read and
 // the action's edits.
@@ -143,6 +151,20 @@ func (f *front) fillBody(s *Settings) *Error {
 	}
 	q.announced = strings.Join(announced, ", ")
 	q.trailer = f.trailer
+	return nil
+}
+
+// spool reads a chunked body to its end, so that its length is known.
+func (f *front) spool(s *Settings) *Error {
+	f.spooled = new(spool)
+	if err := f.spooled.fill(f.r.Body, s); err != nil {
+		return err
+	}
+	q := &f.req
+	q.length, q.given = f.spooled.size, true
+	q.expect = false // reading has answered it
+	q.body = nil
+	q.spooled = f.spooled
 	return nil
 }
 

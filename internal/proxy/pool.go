@@ -103,13 +103,13 @@ func (p *pool) closeOld(timeout time.Duration) {
 	}
 }
 
-// closeIdle closes the idle connections; with forever set, those in use are
-// closed when they would come back.
-func (p *pool) closeIdle(forever bool) {
+// close closes the idle connections, and those in use when they would come
+// back.
+func (p *pool) close() {
 	p.mu.Lock()
 	idle := p.idle
 	p.idle = nil
-	p.closed = p.closed || forever
+	p.closed = true
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil

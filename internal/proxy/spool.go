@@ -2,13 +2,10 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 )
-
-var errNoUpstream = errors.New("the action names no upstream")
 
 // spool holds a request's body of unknown length, until that is known.
 type spool struct {
@@ -71,18 +68,4 @@ func (s *spool) close() {
 	if s.file != nil {
 		_ = s.file.Close()
 	}
-}
-
-// spool reads a chunked body to its end, so that its length is known.
-func (f *front) spool(s *Settings) *Error {
-	f.spooled = new(spool)
-	if err := f.spooled.fill(f.r.Body, s); err != nil {
-		return err
-	}
-	q := &f.req
-	q.length, q.given = f.spooled.size, true
-	q.expect = false // reading has answered it
-	q.body = nil
-	q.spooled = f.spooled
-	return nil
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -29,7 +28,7 @@ func (x *exchange) tunnel(h *answerHead) *Error {
 		return x.fail(ErrBadAnswer, op, errors.New("101 without being asked to change protocols"))
 	}
 	if !strings.EqualFold(h.upgrade, x.req.upgrade) {
-		return x.fail(ErrBadAnswer, op, fmt.Errorf("101 for another protocol than the client asked for"))
+		return x.fail(ErrBadAnswer, op, errors.New("101 for another protocol than the client asked for"))
 	}
 	x.conn.setDeadline(time.Time{})
 	x.started = true

@@ -200,7 +200,7 @@ func (u Upstream) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("dial: no upstream given")
 	}
 	// Keep-alive probes find a peer that vanished without a word, which a
-	// quiet WebSocket or event stream would otherwise wait for for ever.
+	// quiet WebSocket or event stream would otherwise never stop waiting for.
 	d := net.Dialer{KeepAlive: 15 * time.Second}
 	return d.DialContext(ctx, u.Network(), u.address)
 }

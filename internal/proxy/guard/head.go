@@ -232,7 +232,7 @@ func parseLength(s []byte) (n int64, ok bool) {
 // (RFC 3986, 3.2.2). There are no escapes and no zones: nobody needs them, and
 // programs differ over them.
 func validHost(s []byte) bool {
-	port := s
+	var port []byte
 	if s[0] == '[' {
 		end := bytes.IndexByte(s, ']')
 		if end < 0 {
