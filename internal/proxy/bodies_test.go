@@ -113,12 +113,20 @@ func TestMemoryIsBounded(t *testing.T) {
 // pattern is an endless stream of bytes with a period that is no power of two.
 type pattern struct{ n int }
 
-func (p *pattern) Read(b []byte) (int, error) {
+const period = 251
+
+// periods are enough of them to be copied by the kilobyte.
+var periods = func() (b [32 * period]byte) {
 	for i := range b {
-		b[i] = byte(p.n % 251)
-		p.n++
+		b[i] = byte(i % period)
 	}
-	return len(b), nil
+	return b
+}()
+
+func (p *pattern) Read(b []byte) (int, error) {
+	n := copy(b, periods[p.n%period:])
+	p.n += n
+	return n, nil
 }
 
 // Each side hears the other at once, before its own part is over.
