@@ -27,10 +27,10 @@ func newCheck(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [-c FILE] [NAME ...]",
 		Short: "Run the checks once, now",
-		Long:  "Run the checks of hale.yaml once, now, all at the same time, or those with the NAMEs\ngiven. Exit code 0: none failed that counts; 1: a critical check failed.",
+		Long:  "Run the checks of hale.yaml once, now, all at the same time, or those with the NAMEs\ngiven. Exit code 0: none failed that counts; 1: a critical check failed; 2: they could\nnot be asked, or not to the end.",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if list {
-				return listTypes(s.Out)
+				return listTypes(s.Out, out.json())
 			}
 			return runChecks(cmd.Context(), s, file, names, out.json())
 		},
@@ -41,7 +41,18 @@ func newCheck(s Streams) *cobra.Command {
 	return cmd
 }
 
-func listTypes(w io.Writer) error {
+func listTypes(w io.Writer, asJSON bool) error {
+	if asJSON {
+		type row struct {
+			Name    string `json:"name"`
+			Summary string `json:"summary"`
+		}
+		rows := []row{}
+		for _, t := range checktype.Types() {
+			rows = append(rows, row{t.Name, t.Summary})
+		}
+		return json.NewEncoder(w).Encode(rows)
+	}
 	for _, t := range checktype.Types() {
 		if _, err := fmt.Fprintf(w, "%-14s %s\n", t.Name, t.Summary); err != nil {
 			return err
@@ -73,7 +84,13 @@ func runChecks(ctx context.Context, s Streams, file string, names []string, asJS
 			}
 		}
 	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
 	results := health.RunOnce(ctx, progress, wanted...)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	stop()
 	status := health.Judge(results, cfg.Health.SharedFailure)
 	if asJSON {
 		err = writeResultsJSON(s.Out, status, results)

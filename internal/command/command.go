@@ -98,7 +98,30 @@ func newRoot(s Streams) *cobra.Command {
 		newInit(s), newServe(s), newCheck(s), newInstance(s), newDrain(s),
 		newConfig(s), newDemo(s), newVersion(s),
 	)
+	strictHelp(root)
 	return root
+}
+
+// strictHelp makes cobra's own commands refuse what they do not know.
+func strictHelp(root *cobra.Command) {
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [COMMAND ...]",
+		Short: "Print the help of a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return notAsked(fmt.Errorf("there is no command %q; try: hale --help", strings.Join(args, " ")))
+			}
+			return cmd.Help()
+		},
+	})
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args = cobra.NoArgs
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // output is the --output flag: "table" for people, "json" for programs.

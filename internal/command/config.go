@@ -38,13 +38,22 @@ func newConfig(s Streams) *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check [-c FILE]",
 		Short: "Validate hale.yaml; every fault is told with its line and the way out",
-		Args:  cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return notAsked(fmt.Errorf("write hale config check -c %s", args[0]))
+			}
+			return nil
+		},
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := loadConfig(file)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(s.Out, "%s: ok, %d checks\n", file, len(cfg.Health.Checks))
+			checks := "checks"
+			if len(cfg.Health.Checks) == 1 {
+				checks = "check"
+			}
+			_, err = fmt.Fprintf(s.Out, "%s: ok, %d %s\n", file, len(cfg.Health.Checks), checks)
 			return err
 		},
 	}

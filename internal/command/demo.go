@@ -1,10 +1,8 @@
 package command
 
 import (
+	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
@@ -21,10 +19,12 @@ func newDemo(s Streams) *cobra.Command {
 			"page to look at, break the site and watch the health answer. Ctrl-C ends it and\ntakes everything away.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			signals := make(chan os.Signal, 4)
-			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			defer signal.Stop(signals)
-			o.Signals = signals
+			if o.Port < 1 || o.Port > 65000 {
+				return notAsked(fmt.Errorf("--port %d: write a port from 1 to 65000", o.Port))
+			}
+			stop, reload, release := signals()
+			defer release()
+			o.Stop, o.Reload = stop, reload
 			o.Logger = slog.New(tint.NewTextHandler(s.Err, &tint.Options{TimeFormat: "15:04:05", NoColor: !s.colour(s.Err)}))
 			if err := demo.Run(cmd.Context(), o); err != nil {
 				return notAsked(err)

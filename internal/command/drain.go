@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -51,7 +52,10 @@ func drain(ctx context.Context, out io.Writer, admin string) error {
 	if err != nil {
 		return notAsked(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+		req.Host = "localhost" // hale's admin answers to no other name (DNS rebinding)
+	}
+	resp, err := adminClient().Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
@@ -72,4 +76,13 @@ func drain(ctx context.Context, out io.Writer, admin string) error {
 	}
 	_, err = fmt.Fprintln(out, answer.Message)
 	return err
+}
+
+// adminClient asks the admin address itself: no proxy of the environment, whose
+// network is another, and nobody that it points to.
+func adminClient() *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }

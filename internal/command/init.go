@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -32,6 +33,9 @@ func newInit(s Streams) *cobra.Command {
 				return notAsked(err)
 			}
 			if stdout {
+				if out.json() {
+					return notAsked(errors.New("--print prints YAML: leave out --output json"))
+				}
 				_, err := s.Out.Write(report.YAML)
 				return err
 			}

@@ -26,7 +26,13 @@ func newInstance(s Streams) *cobra.Command {
 			"metadata, a file, the network interfaces. It takes two seconds at most.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			in, err := instance.Discover(cmd.Context(), opts)
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			in, err := instance.Discover(ctx, opts)
+			if ctx.Err() != nil {
+				return errInterrupted
+			}
+			stop()
 			if err != nil {
 				return notAsked(err)
 			}
@@ -47,7 +53,7 @@ func newInstance(s Streams) *cobra.Command {
 		},
 	}
 	out.addTo(cmd)
-	cmd.Flags().StringVar(&write, "write", "", "write the primary private IPv4 address to `FILE` (such as /etc/aws/ipv4) and print nothing")
+	cmd.Flags().StringVar(&write, "write", "", "write the primary private IPv4 address to `FILE` (such as /etc/aws/ipv4) instead of printing")
 	cmd.Flags().StringVar(&opts.File, "file", "", "also read addresses from `FILE`, one a line")
 	cmd.Flags().DurationVar(&opts.Timeout, "timeout", instance.DefaultTimeout, "longest `TIME` for everything")
 	cmd.Flags().Var(textFlag{&opts.Metadata, "auto|off"}, "metadata", "whether EC2 and ECS metadata are asked: auto or off")

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
 
+	"hale/internal/logfile"
 	"hale/internal/serve"
 )
 
@@ -35,12 +37,16 @@ func newServe(s Streams) *cobra.Command {
 }
 
 func runServe(ctx context.Context, s Streams, file string, command []string) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	stop, reload, release := signals()
+	defer release()
+	log, err := logfile.Open("stderr", logfile.Options{Stderr: s.Err})
+	if err != nil {
+		return notAsked(err)
+	}
+	defer log.Close() // at the end there is nobody left to tell
 	code, err := serve.Run(ctx, serve.Options{
 		ConfigFile: file, Command: command, Environ: os.Environ(), Version: Version,
-		Stdout: s.Out, Stderr: s.Err, Logger: s.logger(), Signals: signals,
+		Stdout: s.Out, Stderr: s.Err, Logger: s.logger(log), Stop: stop, Reload: reload,
 	})
 	if err != nil {
 		return &exitError{code, explain(err, file)}
@@ -58,10 +64,27 @@ func explain(err error, file string) error {
 	return err
 }
 
-// logger writes for people on a terminal, and JSON lines elsewhere, to stderr.
-func (s Streams) logger() *slog.Logger {
-	if isTerminal(s.Err) {
-		return slog.New(tint.NewTextHandler(s.Err, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !s.colour(s.Err)}))
+// signals returns the signals that end and that reload.
+func signals() (stop, reload chan os.Signal, release func()) {
+	stop, reload = make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(reload, syscall.SIGHUP)
+	// A reader of our output that goes away must not end the site: with the
+	// signal taken, writing to it is an error like that of a full disk.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	return stop, reload, func() {
+		for _, c := range []chan os.Signal{stop, reload, pipe} {
+			signal.Stop(c)
+		}
 	}
-	return slog.New(slog.NewJSONHandler(s.Err, nil))
+}
+
+// logger writes to w, which ends up at stderr: for people if that is a
+// terminal, else JSON lines.
+func (s Streams) logger(w io.Writer) *slog.Logger {
+	if isTerminal(s.Err) {
+		return slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: "15:04:05.000", NoColor: !s.colour(s.Err)}))
+	}
+	return slog.New(slog.NewJSONHandler(w, nil))
 }

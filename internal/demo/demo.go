@@ -42,8 +42,8 @@ type Options struct {
 	Out     io.Writer    // told what runs where, and what to try
 	Logger  *slog.Logger // of hale serve: transitions above all
 
-	// Signals are handed to hale serve, see serve.Options; nil is fine.
-	Signals <-chan os.Signal
+	// Stop and Reload are handed to hale serve, see serve.Options; nil is fine.
+	Stop, Reload <-chan os.Signal
 
 	// Ready is called once everything answers; nil is fine.
 	Ready func(Places)
@@ -232,7 +232,8 @@ func (d *demo) serve(ctx context.Context, ready func()) error {
 		Stdout:     d.options.Out,
 		Stderr:     d.options.Out,
 		Logger:     d.options.Logger,
-		Signals:    d.options.Signals,
+		Stop:       d.options.Stop,
+		Reload:     d.options.Reload,
 		Ready: func(_, _ net.Addr) {
 			ready()
 			d.welcome()

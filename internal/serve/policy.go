@@ -59,7 +59,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	v.health = d.Kind == gateway.Health
 	a := proxy.Action{
 		Kind: proxy.Answer, Status: d.Status, Body: d.Body, Response: d.Response,
-		Client: d.Client, Scheme: d.Scheme, RequestID: d.RequestID, Data: v,
+		Client: known(d.Client), Scheme: d.Scheme, RequestID: d.RequestID, Data: v,
 	}
 	if !v.health {
 		p.metrics.inFlight.Add(1)
@@ -116,6 +116,15 @@ func (p *policy) Done(h *proxy.Head, a *proxy.Action, o *proxy.Outcome) bool {
 	*v = visit{line: v.line[:0]}
 	p.visits.Put(v)
 	return false
+}
+
+// known is the client for the engine, to which no address means the peer: where
+// the gateway knows none, the app is told of none either.
+func known(client netip.Addr) netip.Addr {
+	if !client.IsValid() {
+		return netip.IPv4Unspecified()
+	}
+	return client
 }
 
 // with returns a copy of fields, which decisions share, with one more.

@@ -28,6 +28,7 @@ func (r *reload) settled() <-chan struct{} {
 // giveUp ends a new generation that will not take over. A nil reload has none.
 func (r *reload) giveUp(s *server) {
 	if r != nil {
+		s.logger.Warn("a configuration that was about to be taken over is given up")
 		s.retire(r.site)
 	}
 }
@@ -36,10 +37,11 @@ func (r *reload) giveUp(s *server) {
 // changes nothing. A reload that is still under way is given up for the new one.
 func (s *server) beginReload(before *reload) *reload {
 	notifyReloading(s.logger)
+	s.closeOldLogs()
 	s.reopenLogs()
 	next, err := s.nextSite()
+	s.policy.metrics.reloadBad.Store(err != nil)
 	if err != nil {
-		s.policy.metrics.reloadBad.Store(true)
 		for line := range strings.Lines(err.Error()) {
 			s.logger.Error("configuration not taken over, the old one stays", "error", strings.TrimSpace(line))
 		}
@@ -49,6 +51,10 @@ func (s *server) beginReload(before *reload) *reload {
 		return before
 	}
 	before.giveUp(s)
+	current := s.policy.site.Load()
+	if err := next.monitor.Adopt(current.monitor, unchangedChecks(current.config, next.config)...); err != nil {
+		s.logger.Warn("checks begin anew", "error", err)
+	}
 	next.start(s.logger)
 	r := &reload{site: next, ready: make(chan struct{})}
 	go func() {
@@ -80,7 +86,6 @@ func (s *server) finishReload(r *reload) {
 		s.engine.Forget(old.app)
 	}
 	s.retire(old)
-	s.policy.metrics.reloadBad.Store(false)
 	s.policy.metrics.reloads.Add(1)
 	notify(s.logger, daemon.SdNotifyReady)
 	s.logger.Info("configuration taken over", "file", r.site.config.File, "checks", len(r.site.config.Health.Checks))
@@ -96,12 +101,61 @@ func (s *server) retire(t *site) {
 	})
 }
 
+// closeOldLogs closes the logs that the current generation does not write to:
+// those of older ones, whose last requests have long been answered.
+func (s *server) closeOldLogs() {
+	now := s.policy.site.Load().config
+	for target, f := range s.logs {
+		if target == now.AccessLog || target == now.Health.Log {
+			continue
+		}
+		if err := f.Close(); err != nil {
+			s.logger.Warn("log did not close well", "error", err)
+		}
+		delete(s.logs, target)
+	}
+}
+
 func (s *server) reopenLogs() {
 	for target, f := range s.logs {
 		if err := f.Reopen(); err != nil {
 			s.logger.Error("log not reopened, the old file stays", "log", string(target), "error", err)
 		}
 	}
+}
+
+// unchangedChecks are the names of the checks that both have alike: their
+// standing goes on through a reload.
+func unchangedChecks(old, now *config.Config) []string {
+	var names []string
+	for i := range now.Health.Checks {
+		for j := range old.Health.Checks {
+			a, b := &now.Health.Checks[i], &old.Health.Checks[j]
+			if a.Name == b.Name && sameFields(reflect.ValueOf(*a), reflect.ValueOf(*b)) &&
+				sameFields(reflect.ValueOf(a.Options).Elem(), reflect.ValueOf(b.Options).Elem()) {
+				names = append(names, a.Name)
+			}
+		}
+	}
+	return names
+}
+
+// sameFields compares two structs by the fields that hale.yaml sets, and not by
+// what a check keeps between runs.
+func sameFields(a, b reflect.Value) bool {
+	if a.Type() != b.Type() {
+		return false
+	}
+	for i := range a.NumField() {
+		f := a.Type().Field(i)
+		if !f.IsExported() || f.Tag.Get("yaml") == "-" {
+			continue
+		}
+		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			return false
+		}
+	}
+	return true
 }
 
 // restartOnly are the keys that differ and that a running hale cannot change.
@@ -113,6 +167,8 @@ func restartOnly(old, now *config.Config) []string {
 	}{
 		{"listen", old.Listen, now.Listen},
 		{"admin", old.Admin, now.Admin},
+		{"app.env_file", old.App.EnvFile, now.App.EnvFile},
+		{"app.require_env", old.App.RequireEnv, now.App.RequireEnv},
 		{"app.command", old.App.Command, now.App.Command},
 		{"app.before", old.App.Before, now.App.Before},
 		{"app.user", old.App.User, now.App.User},

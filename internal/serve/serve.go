@@ -39,9 +39,10 @@ type Options struct {
 	Stdout, Stderr io.Writer // of access logs and the app
 	Logger         *slog.Logger
 
-	// Signals brings the process's signals: SIGTERM and SIGINT drain, and the
-	// second of them ends at once; SIGHUP reloads.
-	Signals <-chan os.Signal
+	// Stop brings the signals that drain, SIGTERM and SIGINT; the second one
+	// ends at once. Reload brings SIGHUP. They are two channels, so that a
+	// burst of one cannot crowd out the other.
+	Stop, Reload <-chan os.Signal
 
 	// Ready is told the addresses once they are listened on; nil is fine.
 	Ready func(listen, admin net.Addr)
@@ -115,10 +116,20 @@ func open(o Options) (_ *server, err error) {
 // LoadConfig reads a hale.yaml whose ${NAME} are the environment's, with the
 // variables of its app.env_file before them, as the app will see them.
 func LoadConfig(file string, environ []string) (*config.Config, error) {
-	return config.Load(file, config.Options{
+	c, err := config.Load(file, config.Options{
 		Env:     func(name string) (string, bool) { return lookup(environ, name) },
 		EnvFile: func(envFile string) (map[string]string, error) { return environmentOf(envFile, environ) },
 	})
+	if err != nil {
+		return nil, err
+	}
+	if c.App.EnvFile != "" {
+		// The configuration reads it for ${NAME} alone; a fault in it is one anyway.
+		if _, err := supervise.LoadEnv(c.App.EnvFile, environ); err != nil {
+			return nil, fmt.Errorf("%s: app.env_file: %w", file, err)
+		}
+	}
+	return c, nil
 }
 
 func (s *server) load() (*config.Config, error) {
@@ -172,12 +183,17 @@ func (s *server) surroundings() surroundings {
 	}
 }
 
+// logDelay is how long a line of the access or health log may wait for others.
+const logDelay = 100 * time.Millisecond
+
 // openLog opens a log, or returns the open one of the same name.
 func (s *server) openLog(target config.LogTarget) (*logfile.File, error) {
 	if f, ok := s.logs[target]; ok {
 		return f, nil
 	}
-	f, err := logfile.Open(string(target), s.options.Stdout, s.options.Stderr, s.logger)
+	f, err := logfile.Open(string(target), logfile.Options{
+		Stdout: s.options.Stdout, Stderr: s.options.Stderr, Delay: logDelay, Logger: s.logger,
+	})
 	if err == nil {
 		s.logs[target] = f
 	}
@@ -202,45 +218,48 @@ func (s *server) run(ctx context.Context) (code int, err error) {
 		wg.Go(func() { served <- admin.Serve(s.adminListener) })
 		defer admin.close()
 	}
-	s.logger.Info("serving", "listen", s.listener.Addr().String(), "admin", string(s.config.Admin), "app", string(s.config.App.URL), "version", s.options.Version)
+	s.logger.Info("serving", "listen", s.listener.Addr().String(), "admin", addressOf(s.adminListener), "app", string(s.config.App.URL), "version", s.options.Version)
 	if s.options.Ready != nil {
 		s.options.Ready(s.listener.Addr(), s.adminAddr())
 	}
 	notify(s.logger, daemon.SdNotifyReady)
 
 	app := s.startApp(background)
-	defer app.stop()
+	defer app.stop(s.options.Stop)
 	return s.steer(ctx, app, served)
 }
 
 // steer waits for what happens, and acts on it, until it is time to end.
 func (s *server) steer(ctx context.Context, app *app, served <-chan error) (code int, err error) {
 	var next *reload // under way
-	defer func() { next.giveUp(s) }()
-	for {
+	reason := ""
+	for reason == "" {
 		select {
-		case sig := <-s.options.Signals:
-			if sig == syscall.SIGHUP {
-				next = s.beginReload(next)
-				continue
-			}
-			return s.drain(fmt.Sprint(sig), app)
-		case reason := <-s.drains:
-			return s.drain(reason, app)
-		case <-ctx.Done():
-			return s.drain(context.Cause(ctx).Error(), app)
+		case <-s.options.Reload:
+			next = s.beginReload(next)
 		case <-next.settled():
 			s.finishReload(next)
 			next = nil
+		case sig := <-s.options.Stop:
+			reason = fmt.Sprint(sig)
+		case reason = <-s.drains:
+		case <-ctx.Done():
+			reason = context.Cause(ctx).Error()
 		case end := <-app.ended:
-			s.logger.Info("app ended, so hale ends", "code", end.code)
+			next.giveUp(s)
+			if end.err == nil {
+				s.logger.Info("app ended, so hale ends", "code", end.code)
+			}
 			s.finish(0)
 			return end.code, end.err
 		case err := <-served:
+			next.giveUp(s)
 			s.finish(0)
 			return codeNotStarted, err
 		}
 	}
+	next.giveUp(s)
+	return s.drain(reason, app)
 }
 
 // drain takes the instance out of service without losing a request: the verdict
@@ -251,6 +270,9 @@ func (s *server) drain(reason string, app *app) (code int, err error) {
 	times := current.config.Drain
 	notify(s.logger, daemon.SdNotifyStopping)
 	current.monitor.Drain(reason)
+	if !app.giveUpStarting() {
+		times.Notice = 0 // nobody was served yet
+	}
 	s.logger.Info("draining: the health answer fails, serving goes on", "reason", reason, "notice", times.Notice.String(), "finish", times.Finish.String())
 
 	// Towards the end clients are asked to close their connections after the
@@ -265,15 +287,18 @@ func (s *server) drain(reason string, app *app) (code int, err error) {
 			s.engine.CloseAfterAnswer(true)
 		case <-noticed.C:
 			waiting = false
-		case sig := <-s.options.Signals:
-			if sig == syscall.SIGHUP {
-				s.reopenLogs()
-				continue
-			}
+		case <-s.options.Reload:
+			s.reopenLogs()
+		case sig := <-s.options.Stop:
 			s.logger.Warn("second signal: requests in flight are cut off", "signal", fmt.Sprint(sig))
 			s.finish(0)
+			app.kill()
 			return 0, nil
 		case end := <-app.ended:
+			if end.err != nil {
+				s.finish(0)
+				return end.code, end.err
+			}
 			s.logger.Warn("app ended while draining", "code", end.code)
 			waiting = false
 		}
@@ -308,10 +333,8 @@ func (s *server) finish(patience time.Duration) {
 				s.logger.Warn("requests were cut off", "error", err)
 			}
 			return
-		case sig := <-s.options.Signals:
-			if sig != syscall.SIGHUP {
-				cancel()
-			}
+		case <-s.options.Stop:
+			cancel()
 		}
 	}
 }
@@ -321,6 +344,13 @@ func (s *server) askToDrain(reason string) {
 	case s.drains <- reason:
 	default: // asked already
 	}
+}
+
+func addressOf(l net.Listener) string {
+	if l == nil {
+		return "off"
+	}
+	return l.Addr().String()
 }
 
 func (s *server) adminAddr() net.Addr {
@@ -346,7 +376,9 @@ func (s *server) close() error {
 		}
 	}
 	for _, f := range s.logs {
-		errs = append(errs, f.Close())
+		if err := f.Close(); err != nil {
+			s.logger.Warn("log did not close well", "error", err)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -133,6 +133,7 @@ func gatewaySettings(c *config.Config, addresses func() []netip.Addr) gateway.Se
 		HealthPath:     string(c.Health.Path),
 		HostsSetting:   "hosts.allow in hale.yaml",
 		TrustedProxies: c.HTTPS.TrustedProxies,
+		TrustUnix:      true, // systemd's: whoever may connect to it is a proxy on this machine
 		Redirect:       c.HTTPS.Redirect,
 		HSTS:           gateway.HSTS{MaxAge: c.HTTPS.HSTS},
 		NoSniff:        c.Headers.NoSniff,
