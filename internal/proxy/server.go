@@ -26,9 +26,10 @@ type Server struct {
 	none  chan struct{} // closed when there are none; nil if nobody waits
 }
 
-// NewServer returns a server for the engine, with its settings: IdleTimeout as
-// it is now, the others as they are when a connection or a request begins. A
-// nil logger discards.
+// NewServer returns a server for the engine, with its settings as they are when
+// a connection or a request begins. Only between two requests the IdleTimeout
+// of now counts for good: net/http reads its own without a lock, so that it
+// cannot be changed while it serves. A nil logger discards.
 func NewServer(e *Engine, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

@@ -16,7 +16,7 @@ type Settings struct {
 	BodySize      int64         // of a forwarded request's body, in bytes: 1 GiB; more is 413; negative: no limit
 	HeaderTimeout time.Duration // from a head's first byte to its last: 10 s; then 408
 	BodyTimeout   time.Duration // between two reads of a body, and two writes of an answer: 60 s
-	IdleTimeout   time.Duration // between two requests: 75 s, longer than the load balancer's 60 s
+	IdleTimeout   time.Duration // between two requests: 75 s, longer than the load balancer's 60 s; see NewServer
 
 	// Towards upstreams.
 	ConnectTimeout     time.Duration // 5 s; then 504
