@@ -55,7 +55,7 @@ type Config struct {
 type App struct {
 	// Where the app answers: http://host:port, unix:///path for HTTP on a unix socket, uwsgi://host:port or uwsgi+unix:///path for the uwsgi protocol. Absent: Hale proxies nothing and only answers health requests (sidecar).
 	URL AppURL `yaml:"url"`
-	// Longest time to wait for a connection to the app; then 502.
+	// Longest time to wait for a connection to the app; then 504. Where it is refused, 502 at once.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" jsonschema:"default=5s,exclusiveMinimum=0"`
 	// Longest time from the end of the request to the first byte of the app's answer; then 504. The default is the ELBs' own idle time-out, after which nobody is waiting any more.
 	ResponseTimeout time.Duration `yaml:"response_timeout" jsonschema:"default=60s,exclusiveMinimum=0"`
@@ -112,7 +112,7 @@ type Headers struct {
 
 // Limits bound what one client can take.
 type Limits struct {
-	// Largest request line and headers together; then 431. An Application Load Balancer passes 64 KiB at most.
+	// Largest request line and headers together; then 431. A request line over 16 KiB alone is 414. An Application Load Balancer passes 64 KiB at most.
 	HeaderSize checks.Size `yaml:"header_size" jsonschema:"default=64KiB,minimum=4KiB,maximum=16MiB"`
 	// Largest request body; then 413. off sets no bound.
 	BodySize checks.Size `yaml:"body_size,off" jsonschema:"default=1GiB"`
