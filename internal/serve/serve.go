@@ -375,11 +375,15 @@ func (s *server) close() error {
 			_ = l.Close() // the engine has closed it where it ran
 		}
 	}
+	var closing sync.WaitGroup // each may take a while, where a reader stalls
 	for _, f := range s.logs {
-		if err := f.Close(); err != nil {
-			s.logger.Warn("log did not close well", "error", err)
-		}
+		closing.Go(func() {
+			if err := f.Close(); err != nil {
+				s.logger.Warn("log did not close well", "error", err)
+			}
+		})
 	}
+	closing.Wait()
 	return errors.Join(errs...)
 }
 

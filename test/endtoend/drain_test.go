@@ -194,7 +194,7 @@ func TestDrainByCommand(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	h := serve(t, fmt.Sprintf("app: {url: %q}\n", app(t, hello)))
+	h := serve(t, fmt.Sprintf("app: {url: %q}\ndrain: {notice: 25s, finish: 30s}\n", app(t, hello)))
 	h.becomes(200, 20*time.Second)
 	h.Signal(syscall.SIGTERM)
 	h.becomes(503, 5*time.Second)

@@ -80,6 +80,9 @@ func serve(t *testing.T, yaml string, env ...string) *hale {
 func (h *hale) write(yaml string) {
 	h.t.Helper()
 	head := fmt.Sprintf("listen: %q\nadmin: %q\naccess_log: %q\n", h.listen, h.admin, h.access)
+	if !strings.Contains(yaml, "drain:") {
+		head += "drain: {notice: 0s, finish: 1s}\n"
+	}
 	if err := os.WriteFile(h.config, []byte(head+yaml), 0o644); err != nil {
 		h.t.Fatal(err)
 	}

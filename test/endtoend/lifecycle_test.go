@@ -65,7 +65,7 @@ func TestALogReaderThatStalls(t *testing.T) {
 // this instance healthy.
 func TestStopWhileBeforeCommandsRun(t *testing.T) {
 	dir := t.TempDir()
-	h := serve(t, fmt.Sprintf("app: {command: [touch, %q], before: [[sh, -c, 'touch %s; sleep 60']]}\n", filepath.Join(dir, "started"), filepath.Join(dir, "before")))
+	h := serve(t, fmt.Sprintf("app: {command: [touch, %q], before: [[sh, -c, 'touch %s; sleep 60']]}\ndrain: {notice: 25s, finish: 30s}\n", filepath.Join(dir, "started"), filepath.Join(dir, "before")))
 	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(dir, "before")); err == nil {
 			break
