@@ -40,7 +40,7 @@ func (s *server) startApp(ctx context.Context) *app {
 	if c := s.config.App; len(c.Command) > 0 {
 		a.child = &supervise.Child{
 			Command: c.Command, Env: s.environ, User: c.User, StopTimeout: c.StopTimeout,
-			Stdout: s.options.Stdout, Stderr: s.options.Stderr, Logger: s.logger,
+			Stdout: s.options.Stdout, Stderr: s.options.Stderr, Logger: s.logger, Leaders: &s.leaders,
 			OnStart: func(int) { a.started.Store(true) },
 		}
 		if c.Restart == config.RestartOnFailure {
@@ -62,7 +62,7 @@ func (s *server) runApp(ctx, starting context.Context, child *supervise.Child) (
 	c := s.config.App
 	steps := make([]supervise.Step, len(c.Before))
 	for i, b := range c.Before {
-		steps[i] = supervise.Step{Command: b.Command, User: cmp.Or(b.User, c.User), Env: s.environ}
+		steps[i] = supervise.Step{Command: b.Command, User: cmp.Or(b.User, c.User), Env: s.environ, Leaders: &s.leaders}
 	}
 	if err := supervise.Before(starting, s.logger, steps...); err != nil {
 		if failed, ok := errors.AsType[*supervise.StepError](err); ok && failed.Exit.Code != 0 {

@@ -76,7 +76,8 @@ type server struct {
 	watcher *instance.Watcher
 	logs    map[config.LogTarget]*logfile.File
 
-	drains   chan string    // reasons to drain, from everywhere
+	drains   chan string // reasons to drain, from everywhere
+	leaders  supervise.Leaders
 	retiring sync.WaitGroup // generations of the configuration that are ending
 }
 
@@ -208,7 +209,7 @@ func (s *server) run(ctx context.Context) (code int, err error) {
 	defer stop()
 	wg.Go(func() { _ = s.watcher.Run(background) }) // its only end is the context's
 	wg.Go(func() { watchdog(background, s.logger) })
-	wg.Go(func() { _ = supervise.Reaper{Logger: s.logger}.Run(background) }) // fails only as a subreaper
+	wg.Go(func() { _ = supervise.Reaper{Logger: s.logger, Leaders: &s.leaders}.Run(background) }) // fails only as a subreaper
 
 	s.policy.site.Load().start(s.logger)
 	served := make(chan error, 2)
