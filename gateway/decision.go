@@ -118,8 +118,9 @@ type Decision struct {
 
 	// Remove and Set are the edits of a forwarded request's header: first all
 	// fields named in Remove are taken out, then each of Set replaces all
-	// fields of its name, both without regard to case. They are not to be
-	// changed, since decisions may share them.
+	// fields of its name, both without regard to case. An engine that takes
+	// out by itself what Connection lists does so before Set. They are not to
+	// be changed, since decisions may share them.
 	Remove []string
 	Set    []Field
 

@@ -8,6 +8,9 @@ import (
 
 // edit makes the edits of a request that is forwarded.
 func (g *Gateway) edit(d *Decision, r *Request, h *head, o *origin, asked host) {
+	if h.has(fieldConnection) {
+		h.addListed()
+	}
 	e := edits{set: make([]Field, 0, 6)}
 	for f := fieldUnknown + 1; f <= lastOwn; f++ {
 		e.remove(h, f)
@@ -24,9 +27,6 @@ func (g *Gateway) edit(d *Decision, r *Request, h *head, o *origin, asked host) 
 		} else {
 			e.remove(h, fieldTE)
 		}
-	}
-	if h.has(fieldConnection) {
-		h.addListed()
 	}
 
 	chain := forwardedForOf(o)
@@ -65,7 +65,7 @@ func (e *edits) put(h *head, f field, value string) {
 		return
 	}
 	e.removed &^= 1 << f
-	if v := h.values[f]; len(v) != 1 || v[0] != value {
+	if v := h.values[f]; len(v) != 1 || v[0] != value || h.atRisk&(1<<f) != 0 {
 		e.set = append(e.set, Field{fieldNames[f], value})
 	}
 }
@@ -160,8 +160,9 @@ func publicPort(told, ofHost, scheme string) string {
 }
 
 // addListed adds to the strange fields those that Connection lists, which are
-// meant for this connection alone. Fields that the rules know are not among
-// them: nobody can have Host or Content-Length taken out in this way.
+// meant for this connection alone (RFC 9110, 7.6.1). Fields that the rules know
+// are not among them, so that nobody can have those taken out; since engines
+// remove what Connection lists too, they are noted to be at risk.
 func (h *head) addListed() {
 	for _, v := range h.values[fieldConnection] {
 		for v != "" {
@@ -172,7 +173,12 @@ func (h *head) addListed() {
 				continue
 			}
 			name = textproto.CanonicalMIMEHeaderKey(name)
-			if plain, _ := checkFieldName(name); plain && identify(name) == fieldUnknown {
+			if plain, _ := checkFieldName(name); !plain {
+				continue
+			}
+			if f := identify(name); f != fieldUnknown {
+				h.atRisk |= 1 << f
+			} else {
 				h.strange = append(h.strange, name)
 			}
 		}

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -142,21 +143,22 @@ func prefixes(s ...string) []netip.Prefix {
 	return p
 }
 
-// appHeader is what the app gets of a header, one value a field.
+// appHeader is what the app gets of a header, one value a field, from an engine
+// that takes out what Connection lists before it sets fields (RFC 9110, 7.6.1),
+// but for the length of the body, which it needs.
 func appHeader(t *testing.T, d *gateway.Decision, header string) map[string]string {
 	t.Helper()
 	if d.Kind != gateway.Forward {
 		t.Fatalf("%s, want forward", outcome(d))
 	}
-	m := canonical(parse(t, "", "GET / HTTP/1.1\nHost: h\n"+header).Header.(fields))
+	sent := parse(t, "", "GET / HTTP/1.1\nHost: h\n"+header).Header.(fields)
+	m := canonical(sent)
+	listed := listedBy(connectionOf(sent))
 	// Names that are removed may have been sent in any case.
-	for _, name := range d.Remove {
-		for have := range m {
-			if strings.EqualFold(name, have) {
-				delete(m, have)
-			}
-		}
-	}
+	maps.DeleteFunc(m, func(have string, _ []string) bool {
+		same := func(name string) bool { return strings.EqualFold(name, have) }
+		return slices.ContainsFunc(d.Remove, same) || slices.ContainsFunc(listed, same) && have != "Content-Length"
+	})
 	edited := *d
 	edited.Remove = nil
 	edited.Edit(m)
@@ -165,6 +167,14 @@ func appHeader(t *testing.T, d *gateway.Decision, header string) map[string]stri
 		app[name] = strings.Join(values, "|")
 	}
 	return app
+}
+
+// listedBy returns the names that Connection fields list.
+func listedBy(connection []string) (names []string) {
+	for name := range strings.SplitSeq(strings.Join(connection, ","), ",") {
+		names = append(names, strings.Trim(name, " \t"))
+	}
+	return names
 }
 
 // What the app sees of a header, beyond the client's address.
@@ -218,6 +228,8 @@ func TestEdits(t *testing.T) {
 		{"what Connection lists", stranger, "Connection: close, X-Hop ,x-other,,\nConnection: X-Third\nX-Hop: 1\nX-Other: 1\nX-Third: 1\nX-Fourth: 1", "Connection: -\nX-Hop: -\nX-Other: -\nX-Third: -\nX-Fourth: 1"},
 		{"what Connection cannot take out", stranger, "Connection: Content-Length, Host, X-Forwarded-For, X-Request-Id, X-Real-Ip\nContent-Length: 0", "Content-Length: 0\nX-Forwarded-For: 198.51.100.9\nX-Request-Id: new-id\nX-Real-Ip: 198.51.100.9"},
 		{"what Connection cannot take out from behind a proxy", balancer, "Connection: X-Forwarded-Proto, X-Request-Id\nX-Forwarded-Proto: https\nX-Request-Id: a", "X-Forwarded-Proto: https\nX-Request-Id: a"},
+		{"what Connection cannot take out in any spelling", balancer, "Connection: close\nConnection: x-forwarded-port,\tX-FORWARDED-HOST ,X-Real-IP,X-Forwarded-For\nX-Forwarded-Port: 8443\nX-Forwarded-Host: mysite.com\nX-Forwarded-For: 203.0.113.7\nX-Real-Ip: 203.0.113.7", "X-Forwarded-Port: 8443\nX-Forwarded-Host: mysite.com\nX-Forwarded-For: 203.0.113.7, 10.0.1.5\nX-Real-Ip: 203.0.113.7"},
+		{"a WebSocket that Connection cannot spoil", stranger, "Connection: Upgrade, Connection\nUpgrade: websocket", "Connection: Upgrade\nUpgrade: websocket"},
 		{"TE", stranger, "Connection: TE\nTE: gzip;q=0.5", "Te: -"},
 		{"TE: trailers", stranger, "Connection: TE\nTE: trailers", "Te: trailers"},
 		{"TE: trailers among others", stranger, "TE: gzip, Trailers", "Te: trailers"},
@@ -347,6 +359,15 @@ func TestMapWithNamesThatAreNotCanonical(t *testing.T) {
 	})
 	if d.Scheme != "http" || !slices.Equal(d.Remove, []string{"x-forwarded-proto"}) {
 		t.Errorf("scheme %s, remove %q", d.Scheme, d.Remove)
+	}
+
+	// Removed without regard to case, it would take the true one with it.
+	d = g.Decide(&gateway.Request{
+		Method: "GET", Host: "a", Path: "/", Peer: netip.MustParseAddrPort("10.0.1.5:1"),
+		Header: gateway.Map{"x-forwarded-proto": {"http"}, "X-Forwarded-Proto": {"https"}},
+	})
+	if d.Scheme != "https" || !slices.Contains(d.Set, gateway.Field{Name: "X-Forwarded-Proto", Value: "https"}) {
+		t.Errorf("scheme %s, set %q", d.Scheme, d.Set)
 	}
 }
 

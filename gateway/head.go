@@ -137,6 +137,9 @@ type head struct {
 	values [fieldCount][]string
 	// strange are names of other fields that must not reach the app.
 	strange []string
+	// atRisk has a bit for each field that an engine may take out although no
+	// edit says so: it is set even if it is right already.
+	atRisk uint32
 }
 
 // readHead goes through a header once.
@@ -167,6 +170,9 @@ func (h *head) see(name string, values []string, trusted, exact bool) {
 	plain, canonical := checkFieldName(name)
 	if !plain || exact && !canonical {
 		h.strange = append(h.strange, name)
+		if plain { // it is removed without regard to case
+			h.atRisk |= 1 << identify(textproto.CanonicalMIMEHeaderKey(name))
+		}
 		return
 	}
 	if !canonical {

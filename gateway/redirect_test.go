@@ -180,6 +180,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add("GET", "mysite.com", "@evil.example", "", "X-Forwarded-Host", "evil.example", "X-Forwarded-Port", "80\r\n", true)
 	f.Add("GET", "mysite.com", "/chat", "", "Upgrade", "websocket", "Connection", "Upgrade", true)
 	f.Add("GET", "mysite.com", "/", "", "Upgrade", "h2c", "Connection", "Upgrade, HTTP2-Settings", true)
+	f.Add("GET", "mysite.com", "/", "", "X-Forwarded-Proto", "https", "Connection", "X-Forwarded-Proto, x-request-id", true)
 	f.Add("GET", "", "/", "", "", "", "Te", "trailers, gzip", true)
 	f.Add("GET", "mysite.com", "/health", "", "X-Forwarded-For", "a\nb", "X-Forwarded-For", "1.2.3.4:5", true)
 
@@ -263,8 +264,10 @@ func checkForwarded(t *testing.T, r *gateway.Request, header fields, d *gateway.
 	// The app of a CGI-like server knows names only in this way.
 	variable := func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 	app := map[string][]string{}
+	listed := listedBy(connectionOf(header)) // which an engine takes out, too
 	for _, f := range header {
-		if !slices.ContainsFunc(d.Remove, func(name string) bool { return strings.EqualFold(name, f[0]) }) {
+		same := func(name string) bool { return strings.EqualFold(name, f[0]) }
+		if !slices.ContainsFunc(d.Remove, same) && !slices.ContainsFunc(listed, same) {
 			app[variable(f[0])] = append(app[variable(f[0])], f[1])
 		}
 	}
