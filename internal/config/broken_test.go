@@ -26,7 +26,13 @@ var variables = map[string]string{
 	"EMPTY":     "",
 	"LINK":      "https://secret.internal/x",
 	"LONG_PORT": "98765",
+	"MYSQL":     "mysql://app:secret%40of-mine@db.internal/app#1",
+	"MYSQL_CA":  "mysql://app:x@db.internal/app?ssl-ca=/secretfile",
+	"MYSQL_KEY": "mysql://app:x@db.internal/app?ssl-cert=secretfile&ssl-key=secretfile",
+	"MYSQL_TLS": "mysql://app:x@db.internal/app?ssl-mode=secret-1",
+	"PG_TLS":    "postgres://app:x@db.internal/app?sslmode=secret-1-require",
 	"PORT":      "8080",
+	"SCHEME":    "mysql",
 	"SECRET":    "my-secret/value:1",
 	"SHORT":     "secret",
 }

@@ -281,6 +281,12 @@ var (
 	quotedText = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	// A word that is more than letters: a number, an address, a path.
 	oddWord = regexp.MustCompile("[^\\s\"'`,;()]*[0-9@:/.%=\\\\][^\\s\"'`,;()]*")
+	// Words of the program's own messages that values may well have too, and that
+	// tell nothing: schemes, names of parameters, an escaped character, examples of
+	// addresses.
+	ownWord = regexp.MustCompile(`^(?:(?:postgres|postgresql|mysql|mariadb|sqlite|http|https|unix|uwsgi|uwsgi\+unix)(?:://)?` +
+		`|ssl[-_]?mode|sslnegotiation|sslinline|sslsni|(?:ssl_)?(?:min|max)_protocol_version|target_session_attrs|load_balance_hosts|client_encoding|datestyle|connect_timeout` +
+		`|%[0-9A-F]{2}|http://127\.0\.0\.1:8000|127\.0\.0\.1:6379|\[::1\]:6379|10\.0\.0\.0/8|fd00::/8)$`)
 )
 
 // hide takes a value out of a message, which may have all of it, or parts: those
@@ -290,22 +296,27 @@ func hide(message, value, name string) string {
 		return message
 	}
 	message = strings.ReplaceAll(message, strconv.Quote(value), "the value of "+name)
-	if len(value) > 2 {
+	if len(value) > 2 && !ownWord.MatchString(value) {
 		message = strings.ReplaceAll(message, value, name)
 	}
 	message = quotedText.ReplaceAllStringFunc(message, func(quoted string) string {
-		if part, err := strconv.Unquote(quoted); err == nil && part != "" && strings.Contains(value, part) {
+		if part, err := strconv.Unquote(quoted); err == nil && part != "" && isPart(part, value) {
 			return `"..."`
 		}
 		return quoted
 	})
 	return oddWord.ReplaceAllStringFunc(message, func(word string) string {
 		bare := strings.TrimRight(word, ".:")
-		if len(bare) > 2 && strings.Contains(value, bare) {
+		if len(bare) > 2 && isPart(bare, value) {
 			return "..." + word[len(bare):]
 		}
 		return word
 	})
+}
+
+// isPart tells whether a text was taken from a value, as far as can be told.
+func isPart(text, value string) bool {
+	return strings.Contains(value, text) && !ownWord.MatchString(text)
 }
 
 // below returns the expansions of n and of what is in it.
