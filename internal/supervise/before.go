@@ -68,17 +68,18 @@ func (s Step) run(ctx context.Context, log *slog.Logger, number int) error {
 	failure := &StepError{Number: number}
 	var last tail
 	var out, errOut *lineWriter
+	started := make(chan struct{}) // closed when the log says so: output may come before
 	p, err := start(s, syscall.SIGTERM, func(cmd *exec.Cmd) {
 		failure.Program = cmd.Args[0]
 		log = log.With("command", number, "program", cmd.Args[0])
-		out = &lineWriter{line: func(text string) {
-			last.add(text)
-			log.Info("before command says", "stream", "stdout", "line", text)
-		}}
-		errOut = &lineWriter{line: func(text string) {
-			last.add(text)
-			log.Info("before command says", "stream", "stderr", "line", text)
-		}}
+		says := func(stream string) *lineWriter {
+			return &lineWriter{line: func(text string) {
+				last.add(text)
+				<-started
+				log.Info("before command says", "stream", stream, "line", text)
+			}}
+		}
+		out, errOut = says("stdout"), says("stderr")
 		cmd.Stdout, cmd.Stderr = out, errOut
 	})
 	if err != nil {
@@ -86,6 +87,7 @@ func (s Step) run(ctx context.Context, log *slog.Logger, number int) error {
 		return failure
 	}
 	log.Info("before command started", "pid", p.pid)
+	close(started)
 	left := p.end(ctx, syscall.SIGTERM, DefaultStopTimeout, func() {
 		log.Warn("before command did not stop in time and is killed", "pid", p.pid, "stop_timeout", DefaultStopTimeout.String())
 	})

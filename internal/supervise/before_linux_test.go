@@ -3,9 +3,12 @@ package supervise_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"hale/internal/supervise"
 )
@@ -111,6 +114,41 @@ func TestBeforeIsStoppedWithItsContext(t *testing.T) {
 	}
 	if err := supervise.Before(ctx, nil, supervise.Step{Command: script("true")}); !errors.Is(err, reason) {
 		t.Errorf("after the end: error %v, want the cause", err)
+	}
+}
+
+// slowStart is a log that takes its time over the line that a command started.
+type slowStart struct{ slog.Handler }
+
+func (h slowStart) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "before command started" {
+		time.Sleep(200 * time.Millisecond) // for its output to come first, if that could be
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h slowStart) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return slowStart{h.Handler.WithAttrs(attrs)}
+}
+
+func TestBeforeSaysThatACommandStartedBeforeWhatItSays(t *testing.T) {
+	var log syncBuffer
+	if err := supervise.Before(t.Context(), slog.New(slowStart{logTo(&log).Handler()}), supervise.Step{Command: script("echo one; echo two >&2")}); err != nil {
+		t.Fatal(err)
+	}
+	if text := log.String(); !strings.HasPrefix(text, `level=INFO msg="before command started"`) || strings.Count(text, "line=") != 2 {
+		t.Errorf("logged:\n%s", text)
+	}
+}
+
+// A person reads "1.5s", and none of 1500000000.
+func TestBeforeLogsTimesAsText(t *testing.T) {
+	var log syncBuffer
+	if err := supervise.Before(t.Context(), slog.New(slog.NewJSONHandler(&log, nil)), supervise.Step{Command: script("true")}); err != nil {
+		t.Fatal(err)
+	}
+	if text := log.String(); !regexp.MustCompile(`"took":"[0-9.]+m?s"`).MatchString(text) {
+		t.Errorf("logged:\n%s", text)
 	}
 }
 
