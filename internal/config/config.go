@@ -116,7 +116,7 @@ type Limits struct {
 	HeaderSize checks.Size `yaml:"header_size" jsonschema:"default=64KiB,minimum=4KiB,maximum=16MiB"`
 	// Largest request body; then 413. off sets no bound.
 	BodySize checks.Size `yaml:"body_size,off" jsonschema:"default=1GiB"`
-	// Longest time from the first byte of a request's headers to their last; then the connection is closed. A connection on which nothing was sent yet is idle (idle_timeout).
+	// Longest time from the first byte of a request's headers to their last; then 408. A connection on which nothing was sent yet is idle (idle_timeout).
 	HeaderTimeout time.Duration `yaml:"header_timeout" jsonschema:"default=10s,exclusiveMinimum=0"`
 	// Longest pause within a request's body; then 408.
 	BodyTimeout time.Duration `yaml:"body_timeout" jsonschema:"default=60s,exclusiveMinimum=0"`
