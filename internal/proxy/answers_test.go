@@ -266,6 +266,34 @@ func TestAnswerCutOff(t *testing.T) {
 	}
 }
 
+// What has come of an answer that ends early reaches the client, by way of
+// which it sees that the rest is missing.
+func TestAnswerCutOffIsShown(t *testing.T) {
+	for _, tt := range []struct{ name, proto, from, to string }{
+		{"short of its length", "1.1", "Content-Length: 100\r\n\r\nabc", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nabc"},
+		{"nothing of its length", "1.1", "Content-Length: 100\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\n"},
+		{"within a chunk", "1.1", "Transfer-Encoding: chunked\r\n\r\n64\r\nhello", "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"},
+		{"after a chunk", "1.1", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"},
+		{"HTTP/1.0, short of its length", "1.0", "Content-Length: 100\r\n\r\nabc", "HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nabc"},
+		{"HTTP/1.0 would take chunks for complete", "1.0", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := forwardTo(answering(t, "HTTP/1.1 200 OK\r\n"+date+tt.from))
+			s := serve(t, p, proxy.Settings{})
+			got := s.say(t, strings.Replace(closing, "HTTP/1.1", "HTTP/"+tt.proto, 1))
+			if got = strings.Replace(got, date, "", 1); got != "" {
+				got = sortHead(got)
+			}
+			if got != tt.to {
+				t.Errorf("got %q, want %q", got, tt.to)
+			}
+			if o := p.outcome(t, 0); !errors.Is(o.Err, proxy.ErrCutOff) || o.Status != 200 {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	stuck := func(say string) upstream.Upstream {
 		return rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {

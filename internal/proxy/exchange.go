@@ -22,6 +22,9 @@ type answer interface {
 	begin(h *answerHead, last bool)
 	io.Writer
 	Flush() error
+	// cut is called when the rest of the answer will not come, before the
+	// connection is closed for it: what was written is sent.
+	cut()
 	// trailer gives the fields after the body.
 	trailer(fields []Field)
 	// upgrade sends the head of a 101 and hands over the client's connection.

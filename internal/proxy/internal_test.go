@@ -215,6 +215,7 @@ func (w *written) begin(h *answerHead, _ bool) {
 }
 func (w *written) Write(p []byte) (int, error)             { return w.body.Write(p) }
 func (w *written) Flush() error                            { return nil }
+func (*written) cut()                                      {}
 func (w *written) trailer(fields []Field)                  { w.trailed = fields }
 func (w *written) upgrade(*answerHead) (clientConn, error) { return clientConn{}, io.EOF }
 

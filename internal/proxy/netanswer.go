@@ -81,6 +81,15 @@ func (f *netAnswer) Flush() error {
 	return http.NewResponseController(f.w).Flush()
 }
 
+// cut sends what net/http still holds, which it would throw away with the
+// connection. An HTTP/1.0 client that was told no length takes the connection's
+// end for the answer's (RFC 9112, 6.3), so nothing more is sent to it.
+func (f *netAnswer) cut() {
+	if f.r.ProtoAtLeast(1, 1) || f.w.Header()["Content-Length"] != nil {
+		_ = f.Flush() // the answer has failed already
+	}
+}
+
 func (f *netAnswer) trailer(fields []Field) {
 	// A trailer needs chunks, and net/http decides for them when it flushes.
 	_ = f.Flush()

@@ -242,7 +242,8 @@ type clientError struct{ err error }
 func (e *clientError) Error() string { return e.err.Error() }
 func (e *clientError) Unwrap() error { return e.err }
 
-// cutOff says why the answer ended early.
+// cutOff says why the answer ended early, and has the client get what there is
+// of it.
 func (r *relayer) cutOff(err error) *Error {
 	var ce *clientError
 	switch {
@@ -251,5 +252,6 @@ func (r *relayer) cutOff(err error) *Error {
 	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
 	}
+	r.x.answer.cut()
 	return r.x.fail(ErrCutOff, "read the answer's body", err)
 }
