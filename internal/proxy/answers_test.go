@@ -351,6 +351,35 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// The engine's own pages count as what they are to the client: bodies.
+func TestOwnPagesAreCounted(t *testing.T) {
+	bad := answering(t, "SSH-2.0-x\r\n")
+	silent := rawApp(t, func(_ int, _ net.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	for _, tt := range []struct {
+		name     string
+		upstream upstream.Upstream
+		raw      string
+		status   int
+	}{
+		{"bad gateway", bad, closing, 502},
+		{"bad gateway for HEAD", bad, strings.Replace(closing, "GET", "HEAD", 1), 502},
+		{"time-out", silent, closing, 504},
+		{"body too large, announced", bad, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413},
+		{"body too large, found out", silent, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + strings.Repeat("x", 101) + "\r\n", 413},
+		{"refused", bad, "GET / HTTP/1.1\r\n\r\n", 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := forwardTo(tt.upstream)
+			p.action = withRequestID(p.action)
+			s := serve(t, p, proxy.Settings{BodySize: 100, ResponseTimeout: 300 * time.Millisecond})
+			_, body, _ := strings.Cut(s.say(t, tt.raw), "\r\n\r\n")
+			if o := p.outcome(t, 0); o.Status != tt.status || o.BytesOut != int64(len(body)) || (len(body) == 0) != strings.HasPrefix(tt.raw, "HEAD") {
+				t.Errorf("status %d, %d bytes counted of the body %q", o.Status, o.BytesOut, body)
+			}
+		})
+	}
+}
+
 // Requests that are refused are answered by the engine, and the policy hears
 // of them.
 func TestRefused(t *testing.T) {

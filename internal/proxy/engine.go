@@ -148,7 +148,7 @@ func (e *Engine) forward(ctx context.Context, x *exchange, head *Head, action *A
 			if !x.started {
 				out.Status = err.Status()
 			}
-			if !x.started && !left {
+			if !x.started && !left && x.req.method != http.MethodHead {
 				out.BytesOut = int64(len(page(out.Status, "", action.RequestID)))
 			}
 			consumed := x.up.done != nil && x.req.body != nil
