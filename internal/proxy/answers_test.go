@@ -422,3 +422,18 @@ func TestRefused(t *testing.T) {
 		}
 	})
 }
+
+// A head that does not arrive in time is said to be one, and to have taken the
+// time it took.
+func TestHeadTimeout(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	p := forwardTo(answering(t, okAnswer))
+	s := serve(t, p, proxy.Settings{HeaderTimeout: timeout})
+	if got := s.say(t, closing[:20]); !strings.HasPrefix(got, "HTTP/1.1 408 Request Timeout\r\n") {
+		t.Errorf("got %s", got)
+	}
+	o := p.outcome(t, 0)
+	if !errors.Is(o.Err, proxy.ErrHeadTimeout) || strings.Contains(o.Err.Error(), "body") || o.Status != 408 || o.Total < timeout {
+		t.Errorf("outcome %+v", o)
+	}
+}

@@ -23,7 +23,8 @@ var (
 	ErrClosing      error = &kind{"shutting down", http.StatusBadGateway}  // an upgraded connection was cut at the shutdown's deadline
 	ErrClientGone   error = &kind{"client gone", StatusClientGone}         // nobody is left to answer
 	ErrBadRequest   error = &kind{"bad request", http.StatusBadRequest}    // it, or its body, is not valid
-	ErrBodyTimeout  error = &kind{"request timed out", http.StatusRequestTimeout}
+	ErrHeadTimeout  error = &kind{"request header timed out", http.StatusRequestTimeout}
+	ErrBodyTimeout  error = &kind{"request body timed out", http.StatusRequestTimeout}
 	ErrBodyTooLarge error = &kind{"request body too large", http.StatusRequestEntityTooLarge}
 	ErrHeadTooLarge error = &kind{"request header too large", http.StatusRequestHeaderFieldsTooLarge} // for us, or for the upstream's protocol
 	ErrSpool        error = &kind{"cannot keep the request", http.StatusInternalServerError}          // no room for a body of unknown length

@@ -16,10 +16,11 @@ import (
 func (f *front) refuse(refusal *guard.Refusal) {
 	f.action = Action{Kind: Refused}
 	f.plain(refusal.Status, "The request is not accepted: "+refusal.Reason+".")
+	f.head.Start = f.peer.conn.HeadBegan()
 	kind := ErrBadRequest
 	switch refusal.Status {
 	case http.StatusRequestTimeout:
-		kind = ErrBodyTimeout
+		kind = ErrHeadTimeout
 	case http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
 		kind = ErrHeadTooLarge
 	}

@@ -41,7 +41,7 @@ type Head struct {
 	Local netip.AddrPort // the address it came in at; zero likewise
 	TLS   bool           // whether it came over TLS
 
-	Start time.Time // when the head was complete
+	Start time.Time // when the head was complete; of one that was Refused, when its first byte came
 }
 
 // Header gives access to a request's header fields. Names in canonical form

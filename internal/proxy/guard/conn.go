@@ -42,8 +42,9 @@ type Conn struct {
 	buf        []byte
 	next, good int
 	looked     int
-	begun      bool  // a first byte has come
-	err        error // what Read returns once buf[next:good] is empty
+	begun      bool      // a first byte has come
+	err        error     // what Read returns once buf[next:good] is empty
+	headBegan  time.Time // when the first byte of the unfinished, or refused, head came
 
 	writeSet time.Time // Write's own: when it set the deadline last
 
@@ -76,6 +77,10 @@ func NewConn(conn net.Conn, limits Limits) *Conn {
 // meant for the request whose method is StandIn; earlier ones on the same
 // connection are good, and may be unanswered still.
 func (c *Conn) Refused() *Refusal { return c.refusal.Load() }
+
+// HeadBegan returns when the first byte of the head came that was Refused. It is
+// of no meaning before.
+func (c *Conn) HeadBegan() time.Time { return c.headBegan }
 
 // LingerOnClose makes Close wait a moment for the client to read its answer,
 // after one that was given before the request's body was read.
@@ -161,6 +166,7 @@ func (c *Conn) readDirect(p []byte) (int, error) {
 	deliver, looked := c.scan.scan(p[:n], 0)
 	switch {
 	case c.scan.refusal != nil:
+		c.headBegan = time.Now()
 		c.refuse()
 	case deliver < n:
 		c.buf = append(newBuffer(), p[deliver:n]...)
@@ -194,10 +200,13 @@ func (c *Conn) readBuffered() error {
 	c.begun = true
 	c.buf = c.buf[:len(c.buf)+n]
 	c.good, c.looked = c.scan.scan(c.buf, c.looked)
-	switch {
+	switch begins := fresh || c.good > 0; {
 	case c.scan.refusal != nil:
+		if begins {
+			c.headBegan = time.Now()
+		}
 		c.refuse()
-	case c.good < len(c.buf) && (fresh || c.good > 0):
+	case c.good < len(c.buf) && begins:
 		c.headBegins()
 	}
 	return nil
@@ -236,7 +245,11 @@ func (c *Conn) readError(err error) error {
 	if !ours || !c.begun {
 		return err
 	}
-	c.scan.refuse(&Refusal{http.StatusRequestTimeout, "the request did not arrive in time"})
+	reason := "the request's body did not arrive in time"
+	if c.scan.at == atStart || c.scan.at == inHeader {
+		reason = "the request's header did not arrive in time"
+	}
+	c.scan.refuse(&Refusal{http.StatusRequestTimeout, reason})
 	c.good = c.next
 	c.refuse()
 	return nil
@@ -250,7 +263,8 @@ func passed(deadline, now time.Time) bool {
 // trailers, which are held back like heads, have the body's time instead.
 func (c *Conn) headBegins() {
 	if c.scan.at == atStart || c.scan.at == inHeader {
-		c.setInner(time.Now().Add(c.limits.HeaderTimeout))
+		c.headBegan = time.Now()
+		c.setInner(c.headBegan.Add(c.limits.HeaderTimeout))
 	}
 }
 

@@ -254,11 +254,11 @@ func TestTimes(t *testing.T) {
 	}{
 		{"silent", func(net.Conn) { time.Sleep(time.Hour) }, "", 75 * time.Second},
 		{"head in time", slowly(9*time.Second, get()[:20], get()[20:]), "", 18 * time.Second},
-		{"head not in time", slowly(9*time.Second, get()[:10], get()[10:12], get()[12:]), "the request did not arrive in time", 10 * time.Second},
-		{"head by drops", slowly(time.Second, bytewise(get())...), "the request did not arrive in time", 10 * time.Second},
+		{"head not in time", slowly(9*time.Second, get()[:10], get()[10:12], get()[12:]), "the request's header did not arrive in time", 10 * time.Second},
+		{"head by drops", slowly(time.Second, bytewise(get())...), "the request's header did not arrive in time", 10 * time.Second},
 		{"slow body", slowly(40*time.Second, append([]string{post("Content-Length: 4")}, bytewise("slow")...)...), "", 200 * time.Second},
-		{"body stops", slowly(time.Hour, post("Content-Length: 4")), "the request did not arrive in time", 60 * time.Second},
-		{"chunk stops", slowly(time.Hour, chunks("5")), "the request did not arrive in time", 60 * time.Second},
+		{"body stops", slowly(time.Hour, post("Content-Length: 4")), "the request's body did not arrive in time", 60 * time.Second},
+		{"chunk stops", slowly(time.Hour, chunks("5")), "the request's body did not arrive in time", 60 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -283,6 +283,45 @@ func TestTimes(t *testing.T) {
 				}
 				if reason != tt.reason || took != tt.after {
 					t.Errorf("refused for %q after %v, want %q after %v", reason, took, tt.reason, tt.after)
+				}
+			})
+		})
+	}
+}
+
+// The head that was refused is known by when it began, whatever came before.
+func TestHeadBegan(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		pieces []string // a second apart
+		began  time.Duration
+	}{
+		{"at once", []string{get(" ")}, 0},
+		{"in pieces", []string{get()[:3], get()[3:9], "\n"}, 0},
+		{"after another", []string{get()[:9], get()[9:], get()[:9], "\n"}, 2 * time.Second},
+		{"with the end of another", []string{get()[:9], get()[9:] + get()[:9], "\n"}, time.Second},
+		{"whole, with the end of another", []string{get()[:9], get()[9:] + get(" ")}, time.Second},
+		{"after a body", []string{post("Content-Length: 2") + "x", "x", "\n"}, 2 * time.Second},
+		{"not in time", []string{get(), "G"}, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe()
+				c := NewConn(ours, testLimits)
+				var client sync.WaitGroup
+				client.Go(func() {
+					for _, p := range tt.pieces {
+						_, _ = io.WriteString(theirs, p)
+						time.Sleep(time.Second)
+					}
+				})
+				start := time.Now()
+				_, _ = readAll(c)
+				c.Close()
+				client.Wait()
+				theirs.Close()
+				if began := c.HeadBegan().Sub(start); c.Refused() == nil || began != tt.began {
+					t.Errorf("refusal %v of a head that began after %v, want %v", c.Refused(), began, tt.began)
 				}
 			})
 		})
