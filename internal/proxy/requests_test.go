@@ -89,6 +89,16 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// Some clients end a body with a line of its own (RFC 9112, 2.2).
+func TestEmptyLineBeforeRequest(t *testing.T) {
+	u := appServer(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	s := serve(t, forwardTo(u), proxy.Settings{})
+	got := s.say(t, "\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab\r\n"+closing)
+	if strings.Count(got, "HTTP/1.1 200 OK\r\n") != 2 || !strings.Contains(got, "\r\n\r\nab") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestHostlessRequest(t *testing.T) {
 	got := make(chan string, 1)
 	u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {

@@ -42,7 +42,7 @@ type Conn struct {
 	buf        []byte
 	next, good int
 	looked     int
-	begun      bool      // a first byte has come
+	begun      bool      // a first head has been handed on
 	err        error     // what Read returns once buf[next:good] is empty
 	headBegan  time.Time // when the first byte of the unfinished, or refused, head came
 
@@ -115,6 +115,9 @@ func (c *Conn) Release() (conn net.Conn, rest []byte, err error) {
 	if r := c.Refused(); r != nil {
 		return nil, nil, r
 	}
+	if c.scan.ignored { // it may have been the other protocol's
+		return nil, nil, refuse("an empty line before the connection was upgraded")
+	}
 	rest = c.buf[c.next:]
 	c.buf, c.next, c.good = nil, 0, 0
 	return c.Conn, rest, c.Conn.SetDeadline(time.Time{})
@@ -162,8 +165,8 @@ func (c *Conn) readDirect(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	c.begun = true
-	deliver, looked := c.scan.scan(p[:n], 0)
+	n, deliver, looked := c.scan.scan(p[:n], 0)
+	c.begun = c.begun || deliver > 0
 	switch {
 	case c.scan.refusal != nil:
 		c.headBegan = time.Now()
@@ -197,15 +200,17 @@ func (c *Conn) readBuffered() error {
 		}
 		return err
 	}
-	c.begun = true
-	c.buf = c.buf[:len(c.buf)+n]
-	c.good, c.looked = c.scan.scan(c.buf, c.looked)
+	n, c.good, c.looked = c.scan.scan(c.buf[:len(c.buf)+n], c.looked)
+	c.buf = c.buf[:n]
+	c.begun = c.begun || c.good > 0
 	switch begins := fresh || c.good > 0; {
 	case c.scan.refusal != nil:
 		if begins {
 			c.headBegan = time.Now()
 		}
 		c.refuse()
+	case len(c.buf) == 0: // an empty line that is ignored
+		c.freeBuffer()
 	case c.good < len(c.buf) && begins:
 		c.headBegins()
 	}
@@ -242,7 +247,7 @@ func (c *Conn) readError(err error) error {
 	c.mu.Lock()
 	ours := passed(c.inner, now) && !passed(c.outer, now)
 	c.mu.Unlock()
-	if !ours || !c.begun {
+	if !ours || !c.begun && len(c.buf) == 0 {
 		return err
 	}
 	reason := "the request's body did not arrive in time"

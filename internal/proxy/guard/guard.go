@@ -5,7 +5,9 @@
 // line that ends at a bare LF for one and not for the other. The guard looks at
 // the bytes a client sends, before any other parser does, and lets only those
 // pass that RFC 9112 gives one meaning. Everything else is refused, with the
-// reason, and the connection ends there.
+// reason, and the connection ends there. One thing alone is mended: an empty
+// line before a request line, which some clients send after a body, is taken out
+// (RFC 9112, 2.2); a second one, or a bare LF, is refused.
 //
 // A Conn wraps a client's connection. Its Read returns what the connection
 // brought, but a request's head only once all of it was there and has been

@@ -82,6 +82,28 @@ func TestPasses(t *testing.T) {
 	}
 }
 
+// One empty line before a request line is taken out (RFC 9112, 2.2).
+func TestIgnoresEmptyLine(t *testing.T) {
+	for _, tt := range []struct{ name, stream, want string }{
+		{"at the start", "\r\n" + get(), get()},
+		{"alone", "\r\n", ""},
+		{"between requests", get() + "\r\n" + get(), get() + get()},
+		{"after a body", post("Content-Length: 2") + "xx\r\n" + get(), post("Content-Length: 2") + "xx" + get()},
+		{"after chunks", chunks("1\r\nx\r\n0\r\n\r\n") + "\r\n" + get(), chunks("1\r\nx\r\n0\r\n\r\n") + get()},
+		{"each time", strings.Repeat("\r\n"+get(), 3) + "\r\n", strings.Repeat(get(), 3)},
+		{"not in a body", post("Content-Length: 4") + "\r\n\r\n" + get(), post("Content-Length: 4") + "\r\n\r\n" + get()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for name, r := range readers(tt.stream) {
+				c := newStream(r)
+				if got, err := readAll(c); got != tt.want || err != nil || c.Refused() != nil {
+					t.Errorf("read %s: %q, error %v, refusal %v", name, got, err, c.Refused())
+				}
+			}
+		})
+	}
+}
+
 // readers are ways in which a stream may arrive.
 func readers(s string) map[string]io.Reader {
 	return map[string]io.Reader{
@@ -154,7 +176,13 @@ func TestRefuses(t *testing.T) {
 		{"bad escape", lines("GET /%4 HTTP/1.1", "Host: a"), 400, "the path has a % that starts no escape"},
 		{"bad escape in absolute form", lines("GET http://a/%zz HTTP/1.1", "Host: a"), 400, "the path has a % that starts no escape"},
 		{"CONNECT", lines("CONNECT a:443 HTTP/1.1", "Host: a:443"), 405, "CONNECT is not supported: this is no forward proxy"},
-		{"empty line first", "\r\n" + get(), 400, "white space before the request line"},
+		{"two empty lines first", "\r\n\r\n" + get(), 400, "white space before the request line"},
+		{"bare LF first", "\n" + get(), 400, "white space before the request line"},
+		{"bare LF after an empty line", "\r\n\n" + get(), 400, "white space before the request line"},
+		{"bare CR first", "\r" + get(), 400, "white space before the request line"},
+		{"bare CR after an empty line", "\r\n\r" + get(), 400, "white space before the request line"},
+		{"two CR first", "\r\r\n" + get(), 400, "white space before the request line"},
+		{"space after an empty line", "\r\n " + get(), 400, "white space before the request line"},
 		{"space first", " " + get(), 400, "white space before the request line"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", 400, "this is a TLS handshake, but the port speaks plain HTTP"},
 		{"garbage", "\x00\x01", 400, "the first byte is not that of an HTTP request"},
@@ -253,6 +281,14 @@ func TestTimes(t *testing.T) {
 		after  time.Duration // when reading ended
 	}{
 		{"silent", func(net.Conn) { time.Sleep(time.Hour) }, "", 75 * time.Second},
+		{"silent after an empty line", slowly(time.Hour, "\r\n"), "", 75 * time.Second},
+		{"silent after an empty line in pieces", func(c net.Conn) {
+			slowly(time.Second, "\r", "\n")(c)
+			time.Sleep(time.Hour)
+		}, "", 10 * time.Second},
+		{"half an empty line", slowly(time.Hour, "\r"), "the request's header did not arrive in time", 10 * time.Second},
+		{"an empty line that ends a body", slowly(20*time.Second, post("Content-Length: 1")+"x\r\n", get()), "", 40 * time.Second},
+		{"head not in time after an empty line", slowly(9*time.Second, "\r\n", get()[:10], get()[10:12], get()[12:]), "the request's header did not arrive in time", 19 * time.Second},
 		{"head in time", slowly(9*time.Second, get()[:20], get()[20:]), "", 18 * time.Second},
 		{"head not in time", slowly(9*time.Second, get()[:10], get()[10:12], get()[12:]), "the request's header did not arrive in time", 10 * time.Second},
 		{"head by drops", slowly(time.Second, bytewise(get())...), "the request's header did not arrive in time", 10 * time.Second},
@@ -382,6 +418,14 @@ func TestRelease(t *testing.T) {
 	if _, _, err := c.Release(); err == nil {
 		t.Error("released a connection with a refused request")
 	}
+	// An empty line before may have been the other protocol's.
+	c = newStream(iotest.OneByteReader(strings.NewReader(upgrade + "\r\nmore")))
+	_, _ = io.ReadFull(c, buf)
+	_ = c.readBuffered()
+	_ = c.readBuffered()
+	if _, _, err := c.Release(); err == nil {
+		t.Error("released a connection that an empty line was taken from")
+	}
 	c = newStream(strings.NewReader(upgrade + "more"))
 	if _, err := io.ReadFull(c, buf); err != nil {
 		t.Fatal(err)
@@ -431,7 +475,7 @@ func BenchmarkRead(b *testing.B) {
 			b.SetBytes(int64(len(stream)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if n, _ := s.scan(buf, 0); n != len(buf) {
+				if _, n, _ := s.scan(buf, 0); n != len(buf) {
 					b.Fatal(n, s.refusal)
 				}
 			}

@@ -35,6 +35,7 @@ type scanner struct {
 	refusal  *Refusal
 	inHead   bool // the refusal is of a head, not within a body
 	searched int  // bytes of the unfinished line that are known to hold no LF
+	ignored  bool // an empty line was, and the request line is to come
 
 	left       int64 // bytes of the body, the chunk, or the chunk's CRLF to come
 	size       int   // bytes of the head's, or trailer's, whole lines so far
@@ -61,8 +62,11 @@ type head struct {
 // are whole lines of an unfinished head, and what remains is an unfinished
 // line: all of these are to be given again, with what follows them.
 //
+// One empty line before a request line is taken out of buf, of which length
+// bytes remain.
+//
 // After a refusal nothing is to be handed on beyond deliver.
-func (s *scanner) scan(buf []byte, looked int) (deliver, lookedNext int) {
+func (s *scanner) scan(buf []byte, looked int) (length, deliver, lookedNext int) {
 	i := looked
 	for i < len(buf) {
 		switch s.at {
@@ -76,7 +80,7 @@ func (s *scanner) scan(buf []byte, looked int) (deliver, lookedNext int) {
 		case atChunkEnd:
 			if buf[i] != "\r\n"[2-s.left] {
 				s.refuse(refuse("a chunk is longer than its size says, or not followed by CRLF"))
-				return deliver, 0
+				return len(buf), deliver, 0
 			}
 			i++
 			deliver = i
@@ -84,19 +88,25 @@ func (s *scanner) scan(buf []byte, looked int) (deliver, lookedNext int) {
 				s.at = atChunkSize
 			}
 		case atRefusal:
-			return deliver, 0
+			return len(buf), deliver, 0
 		default:
 			n := bytes.IndexByte(buf[i+s.searched:], '\n')
 			if n < 0 {
 				s.searched = len(buf) - i
 				s.unfinished(buf[i:])
-				return deliver, i - deliver
+				return len(buf), deliver, i - deliver
 			}
 			end := i + s.searched + n + 1
 			s.searched = 0
+			if s.at == atStart && !s.ignored && string(buf[i:end]) == "\r\n" {
+				// RFC 9112, 2.2. net/http must not see it: it would refuse it.
+				s.ignored = true
+				buf = append(buf[:i], buf[end:]...)
+				continue
+			}
 			s.line(buf[i:end])
 			if s.at == atRefusal {
-				return deliver, 0
+				return len(buf), deliver, 0
 			}
 			i = end
 			if s.at != inHeader {
@@ -104,7 +114,7 @@ func (s *scanner) scan(buf []byte, looked int) (deliver, lookedNext int) {
 			}
 		}
 	}
-	return deliver, i - deliver
+	return len(buf), deliver, i - deliver
 }
 
 func (s *scanner) refuse(r *Refusal) {
@@ -124,7 +134,7 @@ func (s *scanner) bodyDone() {
 
 // unfinished looks at the start of a line whose end has not come yet.
 func (s *scanner) unfinished(part []byte) {
-	if s.at == atStart {
+	if s.at == atStart && (s.ignored || string(part) != "\r") { // which may become an empty line
 		if r := checkFirst(part[0]); r != nil {
 			s.refuse(r)
 			return
@@ -196,7 +206,7 @@ func (s *scanner) line(line []byte) {
 	var r *Refusal
 	switch s.at {
 	case atStart:
-		s.size, s.fields = 0, 0
+		s.size, s.fields, s.ignored = 0, 0, false
 		s.at = inHeader
 		r = s.requestLine(line)
 	case inHeader:
