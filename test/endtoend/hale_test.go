@@ -177,6 +177,19 @@ func (h *hale) becomes(status int, limit time.Duration) time.Duration {
 	return 0
 }
 
+// tellsOf waits until the details show that the check fails, and returns why:
+// another check may have failed the verdict before it.
+func (h *hale) tellsOf(check string, limit time.Duration) string {
+	h.t.Helper()
+	for start := time.Now(); time.Since(start) < limit; time.Sleep(10 * time.Millisecond) {
+		if got := h.details().Checks[check]; len(got) == 1 && got[0].Status == "fail" && got[0].Output != "" {
+			return got[0].Output
+		}
+	}
+	h.t.Fatalf("the details do not tell of %q: %+v", check, h.details())
+	return ""
+}
+
 // run runs hale to its end and returns its output and exit code.
 func run(t *testing.T, dir string, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -209,6 +210,12 @@ func (p *Process) Pause() {
 	for range 2 {
 		for _, pid := range p.tree() {
 			_ = syscall.Kill(pid, syscall.SIGSTOP)
+		}
+	}
+	// A thread that runs on another processor stops a moment later.
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(time.Millisecond) {
+		if !slices.ContainsFunc(p.tree(), moving) {
+			return
 		}
 	}
 }

@@ -3,6 +3,8 @@ package servers
 import (
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,9 +51,22 @@ func alive(pid int) bool {
 	return ok && state != "Z" && state != "X"
 }
 
+// moving reports whether some thread of a process is neither stopped nor ended.
+func moving(pid int) bool {
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	return slices.ContainsFunc(threads, func(file string) bool {
+		state, _, ok := readStat(file)
+		return ok && !strings.Contains("TtZX", state)
+	})
+}
+
 // stat reads the state and the parent of a process from /proc.
 func stat(pid int) (state string, parent int, ok bool) {
-	content, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return readStat("/proc/" + strconv.Itoa(pid) + "/stat")
+}
+
+func readStat(file string) (state string, parent int, ok bool) {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return "", 0, false // it has ended
 	}
