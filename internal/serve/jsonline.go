@@ -37,6 +37,20 @@ func (l *jsonLine) str(k, v string) {
 	*l = appendJSONString(*l, v)
 }
 
+// appendAddress adds what writes itself as plain ASCII: an address, with or without
+// port. One that is not valid is left out.
+func appendAddress[A interface {
+	IsValid() bool
+	AppendTo(b []byte) []byte
+}](l *jsonLine, k string, a A,
+) {
+	if !a.IsValid() {
+		return
+	}
+	l.key(k)
+	*l = append(a.AppendTo(append(*l, '"')), '"')
+}
+
 func (l *jsonLine) int(k string, v int64) {
 	l.key(k)
 	*l = strconv.AppendInt(*l, v, 10)

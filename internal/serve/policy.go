@@ -141,7 +141,7 @@ func (p *policy) refused(h *proxy.Head, o *proxy.Outcome) {
 	}
 	var l jsonLine
 	l.begin(start(h))
-	l.str("peer", address(h.Peer))
+	appendAddress(&l, "peer", h.Peer)
 	l.int("status", int64(o.Status))
 	l.ms("duration_ms", o.Total)
 	if o.Err != nil {
@@ -156,13 +156,8 @@ func (v *visit) accessLine(h *proxy.Head, o *proxy.Outcome) {
 	l, d := &v.line, &v.decision
 	l.begin(start(h))
 	l.str("request_id", d.RequestID)
-	if d.Client.IsValid() {
-		l.key("client")
-		*l = append(*l, '"')
-		*l = d.Client.AppendTo(*l)
-		*l = append(*l, '"')
-	}
-	l.str("peer", address(h.Peer))
+	appendAddress(l, "client", d.Client)
+	appendAddress(l, "peer", h.Peer)
 	l.str("method", h.Method)
 	l.str("scheme", d.Scheme)
 	l.str("host", h.Host)
@@ -191,7 +186,7 @@ func (v *visit) accessLine(h *proxy.Head, o *proxy.Outcome) {
 func (v *visit) probeLine(h *proxy.Head, o *proxy.Outcome) {
 	l := &v.line
 	l.begin(start(h))
-	l.str("peer", address(h.Peer))
+	appendAddress(l, "peer", h.Peer)
 	l.str("method", h.Method)
 	l.str("host", h.Host)
 	l.str("path", h.Path)
@@ -228,11 +223,4 @@ func start(h *proxy.Head) time.Time {
 		return time.Now()
 	}
 	return h.Start
-}
-
-func address(a netip.AddrPort) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
 }
