@@ -89,7 +89,7 @@ func TestDjango(t *testing.T) {
 			c := &page.Check{URL: app.URL(), Host: "mysite.com"}
 			_, where, _ := strings.Cut(app.URL(), "://")
 			app.Pause()
-			expect(t, c, 300*time.Millisecond, "GET / as mysite.com: no answer within ") // what is left of 300 ms when it asks
+			expect(t, c, 300*time.Millisecond, "GET / as mysite.com: no answer within 300ms: "+where)
 			app.Resume()
 			expect(t, c, 30*time.Second, "")
 			app.Kill()

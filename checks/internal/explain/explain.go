@@ -149,7 +149,8 @@ func Innermost(err error) string {
 }
 
 // Budget returns how long a run has between start and the deadline of its
-// context, rounded for people; ok is false if there is no deadline.
+// context, rounded up for people, since a run begins a moment after its context
+// does; ok is false if there is no deadline.
 func Budget(ctx context.Context, start time.Time) (d time.Duration, ok bool) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -158,10 +159,12 @@ func Budget(ctx context.Context, start time.Time) (d time.Duration, ok bool) {
 	d = deadline.Sub(start)
 	switch {
 	case d >= time.Second:
-		return d.Round(100 * time.Millisecond), true
-	case d >= 100*time.Millisecond:
-		return d.Round(10 * time.Millisecond), true
+		return roundUp(d, 100*time.Millisecond), true
+	case d > 50*time.Millisecond:
+		return roundUp(d, 50*time.Millisecond), true
 	default:
-		return d.Round(time.Millisecond), true
+		return roundUp(d, time.Millisecond), true
 	}
 }
+
+func roundUp(d, unit time.Duration) time.Duration { return (d + unit - 1).Truncate(unit) }
