@@ -160,7 +160,7 @@ func Budget(ctx context.Context, start time.Time) (d time.Duration, ok bool) {
 	switch {
 	case d >= time.Second:
 		return roundUp(d, 100*time.Millisecond), true
-	case d > 50*time.Millisecond:
+	case d >= 100*time.Millisecond:
 		return roundUp(d, 50*time.Millisecond), true
 	default:
 		return roundUp(d, time.Millisecond), true
