@@ -215,9 +215,13 @@ func (b *bench) scenarios(peers []peer) []scenario {
 	}
 	if i := slices.IndexFunc(peers, func(p peer) bool { return p.name == hale }); i >= 0 {
 		all = append(all, scenario{
-			title: "Health answers",
+			title: "Health answers, no log",
 			what:  "`GET /health` with two checks running in the background, against a handler that writes `ok`.",
 			path:  "/health", peers: []peer{bareHealth(b.bin), peers[i]}, base: bare,
+		}, scenario{
+			title: "Health answers, Hale with its log of probes",
+			what:  "The same, but Hale writes one JSON line a probe to a file, as it does by default; the bare handler writes none.",
+			path:  "/health", peers: []peer{bareHealth(b.bin), peers[i]}, base: bare, accessLog: true,
 		})
 	}
 	return all
