@@ -1,0 +1,281 @@
+// Package checktest holds the checks of servers to one table of faults: what
+// each of them has to survive and to say, and that it leaves nothing behind.
+package checktest
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hale/checks"
+	"hale/test/servers"
+)
+
+// Target is a server that is well, and the check of it.
+type Target struct {
+	// Address is where the server listens, host:port.
+	Address string
+
+	// New makes a check, ready to run, of a server at an address. Its first run
+	// against Address passes. It is made for 127.0.0.1, so where TLS is in play
+	// the certificate has to be.
+	New func(address string) checks.Check
+
+	// Secrets are what no message may hold: passwords above all.
+	Secrets []string
+
+	// Connections counts the clients that the server itself sees now; nil if it
+	// cannot tell.
+	Connections func() int
+
+	// Silent says that the check proves nothing about the answer, so that
+	// another kind of server passes it.
+	Silent bool
+}
+
+// timeout is what a run may take that meets a server which hangs.
+const timeout = 300 * time.Millisecond
+
+// Faults runs the rows that every check of a server has in common: the server
+// is down, hangs after accept, hangs up, resets; its name does not resolve;
+// something else answers; the run is cut off half-way. After each fault the
+// same check passes again, and when it is closed no connection and no goroutine
+// is left.
+func (target Target) Faults(t *testing.T) {
+	t.Helper()
+	proxy := servers.Proxy(t, target.Address)
+	goroutines := runtime.NumGoroutine()
+	check := target.make(t, proxy.Address())
+	target.passes(t, check)
+
+	for _, row := range []struct {
+		name  string
+		fault servers.Fault
+		want  string // in the message; empty: anything
+	}{
+		{"the server is down", servers.Refuse, "connection refused"},
+		{"the server hangs after accept", servers.BlackHole, "within " + timeout.String()},
+		{"the server hangs up", servers.Close, ""},
+		{"the server resets", servers.Reset, ""},
+	} {
+		proxy.Break(row.fault)
+		target.fails(t, row.name, check, row.want)
+		// A check made anew meets the fault while it connects.
+		fresh := target.make(t, proxy.Address())
+		target.fails(t, row.name+", from the start", fresh, row.want)
+		closeCheck(t, fresh)
+		proxy.Break(servers.None)
+		target.passes(t, check)
+	}
+
+	nowhere := target.make(t, "nowhere.invalid:6379")
+	target.failsWithin(t, 10*time.Second, "the name does not resolve", nowhere, "name does not resolve: nowhere.invalid")
+	closeCheck(t, nowhere)
+
+	if !target.Silent {
+		for _, answer := range []struct{ name, greeting, reply string }{
+			{"a web server answers", "", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
+			{"a mail server answers", "220 mx.example.com ESMTP\r\n", "500 unrecognized\r\n"},
+			{"rubbish is answered", "", strings.Repeat("\xff\x00\x7f\n\x01", 2000)},
+		} {
+			address, stop := speaker(t, answer.greeting, answer.reply)
+			stranger := target.make(t, address)
+			target.fails(t, answer.name, stranger, "")
+			closeCheck(t, stranger)
+			stop()
+		}
+	}
+
+	target.cutOff(t, proxy, check)
+	target.passes(t, check)
+	closeCheck(t, check)
+	Eventually(t, "the proxy's connections are closed", func() bool { return proxy.Open() == 0 })
+	if target.Connections != nil {
+		Eventually(t, "the server has no client", func() bool { return target.Connections() == 0 })
+	}
+	// The proxy has ended those that served its connections by now.
+	Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// cutOff cancels runs after ever longer times, so that each step of the
+// conversation is interrupted at some time.
+func (target Target) cutOff(t *testing.T, proxy *servers.FaultProxy, check checks.Check) {
+	t.Helper()
+	proxy.Delay(5 * time.Millisecond)
+	defer proxy.Delay(0)
+	for after := time.Duration(0); after < 80*time.Millisecond; after += 4 * time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		start := time.Now()
+		_, err := check.Run(ctx)
+		cancel()
+		if took := time.Since(start); took > after+time.Second {
+			t.Errorf("cut off after %v, the run took %v", after, took)
+		}
+		if err != nil {
+			target.inspect(t, "cut off after "+after.String(), err)
+		}
+	}
+}
+
+func (target Target) make(t *testing.T, address string) checks.Check {
+	t.Helper()
+	check := target.New(address)
+	if err := check.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return check
+}
+
+func (target Target) passes(t *testing.T, check checks.Check) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	output, err := check.Run(ctx)
+	if err != nil {
+		t.Fatalf("the server is well, but the check says: %v", err)
+	}
+	if output == "" {
+		t.Error("a pass that says nothing")
+	}
+	for _, secret := range target.Secrets {
+		if strings.Contains(output, secret) {
+			t.Errorf("%q holds a secret", output)
+		}
+	}
+}
+
+func (target Target) fails(t *testing.T, name string, check checks.Check, want string) {
+	t.Helper()
+	target.failsWithin(t, timeout, name, check, want)
+}
+
+func (target Target) failsWithin(t *testing.T, timeout time.Duration, name string, check checks.Check, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	start := time.Now()
+	output, err := check.Run(ctx)
+	if took := time.Since(start); took > timeout+2*time.Second {
+		t.Errorf("%s: took %v with a time-out of %v", name, took, timeout)
+	}
+	if err == nil {
+		t.Errorf("%s: passes, and says %q", name, output)
+		return
+	}
+	if !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: error = %v\nwant in it: %s", name, err, want)
+	}
+	target.inspect(t, name, err)
+}
+
+// inspect holds a message to what all messages are held to.
+func (target Target) inspect(t *testing.T, name string, err error) {
+	t.Helper()
+	message := err.Error()
+	switch {
+	case message == "":
+		t.Errorf("%s: fails, and says nothing", name)
+	case strings.ContainsAny(message, "\n\r\x00\x1b"):
+		t.Errorf("%s: not one printable line: %q", name, message)
+	case len(message) > 500:
+		t.Errorf("%s: %d bytes: %.200q...", name, len(message), message)
+	}
+	for _, secret := range target.Secrets {
+		if strings.Contains(message, secret) {
+			t.Errorf("%s: %q holds a secret", name, message)
+		}
+	}
+}
+
+// Soak runs a check over and over, 200 times, or as often as HALE_SOAK says,
+// and fails if the number of the server's connections or of our goroutines has
+// grown. Connections may be nil. It closes the check.
+func Soak(t *testing.T, check checks.Check, connections func() int) {
+	t.Helper()
+	runs := 200
+	if n, err := strconv.Atoi(os.Getenv("HALE_SOAK")); err == nil {
+		runs = n
+	}
+	run := func(times int) {
+		for range times {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			_, err := check.Run(ctx)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	run(10)
+	goroutines, open := runtime.NumGoroutine(), 0
+	if connections != nil {
+		open = connections()
+	}
+	start := time.Now()
+	run(runs)
+	t.Logf("%d runs, %v each", runs, (time.Since(start) / time.Duration(max(runs, 1))).Round(time.Microsecond))
+	Eventually(t, "goroutines are as many as before", func() bool { return runtime.NumGoroutine() <= goroutines })
+	if connections != nil {
+		Eventually(t, "connections are as many as before", func() bool { return connections() <= open })
+	}
+	closeCheck(t, check)
+}
+
+func closeCheck(t *testing.T, check checks.Check) {
+	t.Helper()
+	if closer, ok := check.(io.Closer); ok {
+		if err := closer.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+}
+
+// Eventually waits up to ten seconds for something to become true.
+func Eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for start := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			buf := make([]byte, 64<<10)
+			t.Fatalf("not after 10 s: %s\n%s", what, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+// speaker is a server that greets, gives the same reply to whatever it gets
+// first, and hangs up.
+func speaker(t *testing.T, greeting, reply string) (address string, stop func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+				_, _ = io.WriteString(conn, greeting)
+				if _, err := bufio.NewReader(conn).ReadByte(); err == nil {
+					_, _ = io.WriteString(conn, reply)
+				}
+			})
+		}
+	})
+	return listener.Addr().String(), func() {
+		listener.Close()
+		conns.Wait()
+	}
+}
