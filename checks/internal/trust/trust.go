@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"strings"
 
 	"hale/checks"
 )
@@ -96,21 +95,4 @@ func (o Options) read(option, file string) ([]byte, error) {
 		return nil, fmt.Errorf("%s %s: %w", option, o.path(file), err)
 	}
 	return content, nil
-}
-
-// path is where a file of the options lies.
-func (o Options) path(file string) string {
-	if filepath.IsAbs(file) {
-		return file
-	}
-	return filepath.Join(o.Dir, file)
-}
-
-// read reads the file of an option.
-func (o Options) read(option, file string) ([]byte, error) {
-	content, err := os.ReadFile(o.path(file))
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		err = fmt.Errorf("%s %s: %w", option, pathErr.Path, pathErr.Err)
-	}
-	return content, err
 }
