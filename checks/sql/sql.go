@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hale/checks"
+	"hale/checks/internal/database"
 	"hale/checks/internal/explain"
 )
 
@@ -43,25 +44,16 @@ type Check struct {
 	// mu guards everything that follows, and is held for a whole run: there is
 	// one connection.
 	mu      sync.Mutex
-	session *session
+	session *database.Session
 }
 
 // Validate refuses a URL that does not name a database. The error never
 // contains the URL: it holds a password.
 func (c *Check) Validate() error {
-	if _, err := c.open(); err != nil {
+	if _, err := database.Open(c.URL, c.Dir); err != nil {
 		return &checks.OptionError{Key: "url", Err: err}
 	}
 	return nil
-}
-
-// open finds out which database the URL names. It does not connect.
-func (c *Check) open() (*database, error) {
-	address, err := parseAddress(c.URL)
-	if err != nil {
-		return nil, err
-	}
-	return address.open(c.Dir)
 }
 
 // Run asks the query once.
@@ -69,27 +61,32 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.session == nil {
-		db, err := c.open()
+		session, err := database.Open(c.URL, c.Dir)
 		if err != nil {
 			return "", fmt.Errorf("url %w", err)
 		}
-		c.session = &session{db: db}
+		c.session = session
 	}
 	start := time.Now()
-	answer, err := c.session.ask(ctx, cmp.Or(c.Query, DefaultQuery))
-	where := c.session.db.where
-	switch {
-	case err != nil:
-		return "", c.session.explain(ctx, start, err)
-	case c.Expect == "":
-		return "answers: " + where, nil
-	case !answer.row:
-		return "", fmt.Errorf("the query's answer has no row, expected %q: %s", c.Expect, where)
-	case answer.text != c.Expect:
-		return "", fmt.Errorf("the query's answer is %q, expected %q: %s", explain.Line(answer.text), c.Expect, where)
-	default:
-		return fmt.Sprintf("answers %q: %s", explain.Line(answer.text), where), nil
+	rows, err := c.session.Query(ctx, cmp.Or(c.Query, DefaultQuery), 1)
+	if err != nil {
+		return "", c.session.Explain(ctx, start, err)
 	}
+	where := c.session.Where()
+	if c.Expect == "" {
+		return "answers: " + where, nil
+	}
+	if len(rows) == 0 {
+		return "", fmt.Errorf("the query's answer has no row, expected %q: %s", c.Expect, where)
+	}
+	var answer string
+	if row := rows[0]; len(row) > 0 {
+		answer = database.Text(row[0])
+	}
+	if answer != c.Expect {
+		return "", fmt.Errorf("the query's answer is %q, expected %q: %s", explain.Line(answer), c.Expect, where)
+	}
+	return fmt.Sprintf("answers %q: %s", explain.Line(answer), where), nil
 }
 
 // Close closes the connection. It waits for a run that is under way; a run after
@@ -100,7 +97,7 @@ func (c *Check) Close() error {
 	if c.session == nil {
 		return nil
 	}
-	err := c.session.close()
+	err := c.session.Close()
 	c.session = nil
 	return err
 }

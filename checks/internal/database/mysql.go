@@ -1,4 +1,4 @@
-package sql
+package database
 
 import (
 	"cmp"
@@ -57,9 +57,11 @@ func openMySQL(a *address) (*database, error) {
 		return nil, fmt.Errorf("cannot be used: %w", err)
 	}
 	return &database{
+		kind:      MySQL,
 		where:     config.Addr,
 		connect:   func(ctx context.Context) (driver.Conn, error) { return connectMySQL(ctx, connector) },
 		complaint: mysqlComplaint,
+		noTable:   mysqlNoTable,
 		wire:      w,
 		keep:      true,
 	}, nil
@@ -188,4 +190,11 @@ func mysqlComplaint(err error) string {
 		return "TLS: the server does not speak TLS, and ssl-mode demands it"
 	}
 	return ""
+}
+
+// mysqlNoTable looks for ER_NO_SUCH_TABLE, which also stands for a missing
+// database in the name of a table.
+func mysqlNoTable(err error) bool {
+	server, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && server.Number == 1146
 }

@@ -1,4 +1,4 @@
-package sql
+package database
 
 import (
 	"cmp"
@@ -49,9 +49,11 @@ func openPostgres(a *address) (*database, error) {
 	w := new(wire)
 	connector.Dialer(w)
 	return &database{
+		kind:      PostgreSQL,
 		where:     postgresWhere(config),
 		connect:   func(ctx context.Context) (driver.Conn, error) { return connector.Connect(connecting(ctx)) },
 		complaint: postgresComplaint,
+		noTable:   postgresNoTable,
 		wire:      w,
 		keep:      true,
 	}, nil
@@ -124,4 +126,11 @@ func postgresComplaint(err error) string {
 		return "TLS: the server does not speak TLS, and sslmode demands it"
 	}
 	return ""
+}
+
+// postgresNoTable looks at the SQLSTATE: undefined_table, or invalid_schema_name
+// (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+func postgresNoTable(err error) bool {
+	server, ok := errors.AsType[*pq.Error](err)
+	return ok && (server.Code == "42P01" || server.Code == "3F000")
 }

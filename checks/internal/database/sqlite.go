@@ -1,4 +1,4 @@
-package sql
+package database
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -47,11 +48,13 @@ func openSQLite(a *address, dir string) (*database, error) {
 		return nil, err
 	}
 	return &database{
+		kind:  SQLite,
 		where: file,
 		connect: func(ctx context.Context) (driver.Conn, error) {
 			return connectSQLite(ctx, file, shared, quiet)
 		},
 		complaint: sqliteComplaint,
+		noTable:   sqliteNoTable,
 		passing:   isLocked,
 		// A file that was replaced would go on being read through a connection
 		// that was opened before.
@@ -90,7 +93,7 @@ func connectSQLite(ctx context.Context, file string, shared, quiet driver.Connec
 		return nil, err
 	}
 	// Opening alone does not look at the file, and neither does "select 1".
-	if _, err := first(ctx, conn, "pragma schema_version"); err != nil {
+	if _, err := read(ctx, conn, "pragma schema_version", 1); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -154,4 +157,10 @@ func sqliteComplaint(err error) string {
 		return explain.Innermost(err)
 	}
 	return ""
+}
+
+// sqliteNoTable reads the message: the code is that of every faulty statement.
+func sqliteNoTable(err error) bool {
+	failed, ok := errors.AsType[*sqlite.Error](err)
+	return ok && primary(failed) == sqlite3.SQLITE_ERROR && strings.Contains(failed.Error(), "no such table: ")
 }
