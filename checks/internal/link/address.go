@@ -29,3 +29,13 @@ func ValidateAddress(key, address, example string, sockets bool) error {
 	}
 	return nil
 }
+
+// Host returns the host of an address, by which its certificate goes; localhost
+// for a unix socket.
+func Host(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "localhost"
+	}
+	return host
+}
