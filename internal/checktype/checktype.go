@@ -8,6 +8,7 @@ import (
 	"hale/checks/env"
 	"hale/checks/exec"
 	"hale/checks/file"
+	"hale/checks/grpc"
 	"hale/checks/http"
 	"hale/checks/memory"
 	"hale/checks/page"
@@ -50,5 +51,6 @@ func Types() []Type {
 		{"file", "A file is there, or is not; holds what it should; is not too old.", func(s Site) checks.Check { return &file.Check{Dir: s.Dir} }},
 		{"disk", "A file system has room, and inodes.", func(Site) checks.Check { return &disk.Check{} }},
 		{"memory", "The machine, or the control group that this process is in, has memory left.", func(Site) checks.Check { return &memory.Check{} }},
+		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 	}
 }
