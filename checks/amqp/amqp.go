@@ -1,0 +1,179 @@
+// Package amqp checks RabbitMQ, and other brokers that speak AMQP 0-9-1.
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"hale/checks"
+	"hale/checks/internal/rabbit"
+	"hale/checks/internal/report"
+	"hale/checks/internal/trust"
+)
+
+// Check connects to a broker, and looks at queues.
+//
+// It proves that the broker can be reached, accepts the user and the password,
+// has the virtual host, and opens a channel; that it takes what is published,
+// which it stops doing when it is low on memory or disk; and of each queue that
+// it is there, how many messages are ready in it, and how many consumers it has.
+// It costs one connection and one channel a run, which RabbitMQ logs, one message
+// that goes nowhere, and one question a queue.
+//
+// A run that is cut off leaves nothing behind but the connection, which the
+// broker notices at once, or after two missed heartbeats of 10 s if it does not
+// read at that time.
+//
+//	&amqp.Check{URL: "amqp://app:secret@mq.internal/app", Queues: []string{"mail"}, MinConsumers: 1}
+type Check struct {
+	URL string `yaml:"url" jsonschema:"required" jsonschema_description:"The broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://... for TLS."`
+
+	Queues       []string `yaml:"queues" jsonschema_description:"Queues that must be there."`
+	WarnLength   int      `yaml:"warn_length" jsonschema_description:"Warn when more messages than this are ready in one of the queues."`
+	MaxLength    int      `yaml:"max_length" jsonschema_description:"Fail when more messages than this are ready in one of the queues."`
+	MinConsumers int      `yaml:"min_consumers" jsonschema_description:"Fail when one of the queues has fewer consumers than this."`
+
+	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's."`
+	Certificate string `yaml:"certificate" jsonschema_description:"File of a client certificate (PEM), for a broker that asks for one."`
+	Key         string `yaml:"key" jsonschema_description:"File of the client certificate's private key (PEM)."`
+	Insecure    bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
+
+	// Dir is where relative file names start; empty means the working directory.
+	Dir string `yaml:"-"`
+}
+
+// Validate refuses a URL that names no broker, and options that contradict one
+// another. The error never contains the URL: it holds a password.
+func (c *Check) Validate() error {
+	var errs []error
+	refuse := func(is bool, key, format string, args ...any) {
+		if is {
+			errs = append(errs, checks.Optionf(key, format, args...))
+		}
+	}
+	address, err := rabbit.ParseAddress(c.URL)
+	if err != nil {
+		errs = append(errs, &checks.OptionError{Key: "url", Err: err})
+	} else {
+		const noTLS = "has no effect without TLS: write amqps:// in url"
+		refuse(!address.TLS && c.CA != "", "ca", noTLS)
+		refuse(!address.TLS && c.Certificate != "", "certificate", noTLS)
+		refuse(!address.TLS && c.Insecure, "insecure", noTLS)
+	}
+	for _, queue := range c.Queues {
+		refuse(queue == "", "queues", "one of the names is empty")
+		refuse(len(queue) > 255, "queues", "%.20q... is longer than the 255 bytes of a queue's name", queue)
+	}
+	refuse(c.WarnLength < 0, "warn_length", "%d is negative", c.WarnLength)
+	refuse(c.MaxLength < 0, "max_length", "%d is negative", c.MaxLength)
+	refuse(c.MinConsumers < 0, "min_consumers", "%d is negative", c.MinConsumers)
+	refuse(c.MaxLength > 0 && c.WarnLength > c.MaxLength, "warn_length", "%d is more than max_length (%d): the check would fail before it warns", c.WarnLength, c.MaxLength)
+	if len(c.Queues) == 0 {
+		const noQueues = "is about queues: name them in queues"
+		refuse(c.WarnLength > 0, "warn_length", noQueues)
+		refuse(c.MaxLength > 0, "max_length", noQueues)
+		refuse(c.MinConsumers > 0, "min_consumers", noQueues)
+	}
+	return errors.Join(append(errs, c.trust().Validate())...)
+}
+
+func (c *Check) trust() trust.Options {
+	return trust.Options{CA: c.CA, Certificate: c.Certificate, Key: c.Key, Dir: c.Dir, Insecure: c.Insecure}
+}
+
+// Run asks once.
+func (c *Check) Run(ctx context.Context) (string, error) {
+	address, err := rabbit.ParseAddress(c.URL)
+	if err != nil {
+		return "", fmt.Errorf("url %w", err)
+	}
+	conn, err := address.Dial(ctx, c.trust())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+
+	var found report.Report
+	if err := c.lookAtQueues(conn, &found); err != nil {
+		return "", err
+	}
+	// Last, since a broker that blocks the connection reads nothing more of it.
+	if err := publish(ctx, conn, &found); err != nil {
+		return "", err
+	}
+	output, err := found.Result()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, address.Where)
+	}
+	return output + ": " + address.Where, nil
+}
+
+// lookAtQueues asks for each queue.
+func (c *Check) lookAtQueues(conn *rabbit.Conn, found *report.Report) error {
+	for _, name := range c.Queues {
+		queue, err := conn.Queue(name)
+		switch {
+		case rabbit.NotFound(err):
+			found.Failf("no queue %q", name)
+			continue
+		case err != nil:
+			return conn.Explain("the question for queue "+name, err)
+		}
+		if queue.Consumers < c.MinConsumers {
+			found.Failf("queue %q has %s, expected at least %d", name, count(queue.Consumers, "consumer"), c.MinConsumers)
+		}
+		found.Limit(int64(queue.Messages), int64(c.WarnLength), int64(c.MaxLength),
+			fmt.Sprintf("queue %q has %s and %s", name, count(queue.Messages, "message"), count(queue.Consumers, "consumer")))
+	}
+	return nil
+}
+
+// nowhere is a routing key that no queue goes by.
+const nowhere = "hale.check.nowhere"
+
+// publish publishes a message without content to no queue, and waits for it to
+// come back: the answer of a broker that takes messages.
+func publish(ctx context.Context, conn *rabbit.Conn, found *report.Report) error {
+	channel, err := conn.Channel()
+	if err != nil {
+		return conn.Explain("the opening of a channel", err)
+	}
+	returned := channel.NotifyReturn(make(chan amqp.Return, 1))
+	closed := channel.NotifyClose(make(chan *amqp.Error, 1))
+	if err := channel.PublishWithContext(ctx, amqp.DefaultExchange, nowhere, true, false, amqp.Publishing{}); err != nil {
+		return conn.Explain("a message", err)
+	}
+	select {
+	case _, ok := <-returned:
+		if !ok { // the channel was closed, for a reason that is there by now
+			return refused(conn, <-closed, found)
+		}
+		found.Passf("takes messages")
+	case blocking := <-conn.Blocked():
+		conn.Abandon()
+		found.Failf("the broker blocks whoever publishes: %s", blocking.Reason)
+	case err := <-closed:
+		return refused(conn, err, found)
+	}
+	return nil
+}
+
+// refused tells a user who may not publish, which is none of this check's
+// business, from a connection that broke.
+func refused(conn *rabbit.Conn, err *amqp.Error, found *report.Report) error {
+	if rabbit.Forbidden(err) {
+		found.Passf("opens a channel")
+		return nil
+	}
+	return conn.Explain("a message", err)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
