@@ -20,7 +20,7 @@ import (
 
 // An answer of our own does not wait for a body that nobody needs.
 func TestAnswerBeforeBody(t *testing.T) {
-	p := &policy{action: func(*proxy.Head) proxy.Action { return proxy.Action{Kind: proxy.Answer, Body: "no\n"} }}
+	p := &policy{action: func(*proxy.Head) proxy.Action { return proxy.Action{Kind: proxy.Answer, Body: []byte("no\n")} }}
 	s := serve(t, p, proxy.Settings{})
 	c := s.dial(t)
 	br := bufio.NewReader(c)

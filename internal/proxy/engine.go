@@ -53,6 +53,7 @@ type Engine struct {
 	closing  atomic.Bool // answers close their connections
 	dial     func(context.Context, upstream.Upstream) (net.Conn, error)
 	tunnels  tunnels
+	date     date
 
 	mu     sync.Mutex // guards the making of pools
 	closed bool

@@ -28,7 +28,6 @@ var (
 	ErrBodyTooLarge error = &kind{"request body too large", http.StatusRequestEntityTooLarge}
 	ErrHeadTooLarge error = &kind{"request header too large", http.StatusRequestHeaderFieldsTooLarge} // for us, or for the upstream's protocol
 	ErrSpool        error = &kind{"cannot keep the request", http.StatusInternalServerError}          // no room for a body of unknown length
-	ErrHandler      error = &kind{"handler panicked", http.StatusInternalServerError}                 // in a Serve
 )
 
 // kind is what the Err variables are.

@@ -35,7 +35,6 @@ func TestError(t *testing.T) {
 		{&proxy.Error{Kind: proxy.ErrBodyTooLarge}, "request body too large", 413},
 		{&proxy.Error{Kind: proxy.ErrHeadTooLarge}, "request header too large", 431},
 		{&proxy.Error{Kind: proxy.ErrSpool, Err: syscall.ENOSPC}, "cannot keep the request: no space left on device", 500},
-		{&proxy.Error{Kind: proxy.ErrHandler}, "handler panicked", 500},
 	} {
 		if tt.err.Error() != tt.text || tt.err.Status() != tt.status {
 			t.Errorf("%q, status %d; want %q, %d", tt.err, tt.err.Status(), tt.text, tt.status)

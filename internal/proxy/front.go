@@ -94,7 +94,11 @@ func (f *front) serve() {
 		f.done(nil)
 		return
 	}
-	f.action = e.policy.Decide(&f.head)
+	if decided := f.peer.decided; decided != nil {
+		f.action, f.peer.decided = *decided, nil
+	} else {
+		f.action = e.policy.Decide(&f.head)
+	}
 	switch f.action.Kind {
 	case Answer:
 		drain := f.answer()
@@ -102,8 +106,6 @@ func (f *front) serve() {
 		if drain {
 			f.drainBody()
 		}
-	case Serve:
-		f.serveLocal()
 	case Forward:
 		f.forward()
 	default:

@@ -61,9 +61,15 @@ func (m *memory) dial(context.Context, upstream.Upstream) (net.Conn, error) {
 
 // inBubble runs a site with default settings in fake time.
 func inBubble(t *testing.T, app func(net.Conn), test func(t *testing.T, m *memory, e *Engine)) {
+	t.Helper()
+	inBubbleOf(t, toMemory{}, app, func(t *testing.T, m *memory, s *Server) { test(t, m, s.engine) })
+}
+
+func inBubbleOf(t *testing.T, policy Policy, app func(net.Conn), test func(t *testing.T, m *memory, s *Server)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(app)
-		e := New(toMemory{}, Settings{}, nil)
+		e := New(policy, Settings{}, nil)
 		e.dial = m.dial
 		s := NewServer(e, nil)
 		var serving sync.WaitGroup
@@ -72,7 +78,7 @@ func inBubble(t *testing.T, app func(net.Conn), test func(t *testing.T, m *memor
 				t.Error(err)
 			}
 		})
-		test(t, m, e)
+		test(t, m, s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -1,9 +1,10 @@
 package proxy
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -43,7 +44,7 @@ func (f *front) plain(status int, reason string) {
 		f.abandonBody()
 	}
 	f.addResponse(h)
-	f.write(status, page(status, reason, f.action.RequestID))
+	f.write(status, []byte(page(status, reason, f.action.RequestID)))
 }
 
 // drainable is up to what length the body of a request is read that has been
@@ -54,13 +55,16 @@ const drainable = 256 << 10
 // whether there is one that should be read now.
 func (f *front) answer() (drain bool) {
 	h := f.w.Header()
+	maps.Copy(h, f.action.Header)
 	for _, field := range f.action.Response {
-		h.Add(field.Name, field.Value)
+		if name := textproto.CanonicalMIMEHeaderKey(field.Name); f.action.Header[name] == nil {
+			h[name] = append(h[name], field.Value)
+		}
 	}
-	status := f.action.Status
-	if status == 0 {
-		status = http.StatusOK
+	if h["Content-Type"] == nil {
+		h["Content-Type"] = nil // net/http would guess
 	}
+	status := cmp.Or(f.action.Status, http.StatusOK)
 	switch n := f.r.ContentLength; {
 	case n == 0:
 	case n < 0, n > drainable, f.r.Header["Expect"] != nil:
@@ -73,21 +77,24 @@ func (f *front) answer() (drain bool) {
 	return drain
 }
 
-func (f *front) write(status int, body string) {
+func (f *front) write(status int, body []byte) {
 	f.status = status
 	if f.engine.closing.Load() {
 		f.closeAfter()
 	}
-	allowed := status >= 200 && status != 204 && status != 304
-	if allowed {
-		f.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	allowed := hasBody(status)
+	if h := f.w.Header(); allowed && h["Content-Length"] == nil {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	f.w.WriteHeader(status)
 	if allowed && f.r.Method != http.MethodHead {
-		n, _ := io.WriteString(f.w, body) // a client that is gone is no news
+		n, _ := f.w.Write(body) // a client that is gone is no news
 		f.written += int64(n)
 	}
 }
+
+// hasBody reports whether an answer of that status may have a body (RFC 9110, 6.4.1).
+func hasBody(status int) bool { return status >= 200 && status != 204 && status != 304 }
 
 // closeAfter makes this answer the last one on the client's connection.
 func (f *front) closeAfter() {
@@ -126,68 +133,6 @@ func (f *front) addResponse(h http.Header) {
 		}
 	}
 }
-
-// serveLocal lets the action's handler answer.
-func (f *front) serveLocal() {
-	f.addResponse(f.w.Header()) // which the handler may overwrite
-	if f.engine.closing.Load() {
-		f.closeAfter()
-	}
-	rec := &recorder{ResponseWriter: f.w, f: f}
-	err := f.callHandler(rec)
-	cut := err != nil && f.status != 0 // part of the handler's answer may be out
-	switch {
-	case err != nil && !cut:
-		clear(f.w.Header())
-		f.plain(http.StatusInternalServerError, "")
-	case f.status == 0:
-		f.status = http.StatusOK
-	}
-	f.done(err)
-	if cut {
-		panic(http.ErrAbortHandler)
-	}
-}
-
-func (f *front) callHandler(w http.ResponseWriter) (err *Error) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		if v != http.ErrAbortHandler { //nolint:errorlint // recovered, so never wrapped
-			f.engine.log.Error("handler panicked", "error", fmt.Sprint(v), "path", f.head.Path)
-		}
-		err = &Error{Kind: ErrHandler, Op: "serve", Err: errors.New("the handler panicked")}
-	}()
-	f.action.Handler.ServeHTTP(w, f.r)
-	return nil
-}
-
-// recorder notes what a handler answers.
-type recorder struct {
-	http.ResponseWriter
-	f *front
-}
-
-func (w *recorder) WriteHeader(status int) {
-	if w.f.status == 0 && status >= 200 {
-		w.f.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *recorder) Write(p []byte) (int, error) {
-	if w.f.status == 0 {
-		w.f.status = http.StatusOK
-	}
-	n, err := w.ResponseWriter.Write(p)
-	w.f.written += int64(n)
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // page is what a person is told in place of an answer. It names neither
 // addresses nor causes that concern the site's operator alone: those are in

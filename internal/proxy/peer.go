@@ -13,6 +13,7 @@ type peer struct {
 	remote, local netip.AddrPort
 	conn          *guard.Conn // nil without a guard
 	ended         func()      // to be called when an upgraded connection has ended; may be nil
+	decided       *Action     // for the next request, if that is decided already
 }
 
 type peerKey struct{}

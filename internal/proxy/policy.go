@@ -23,6 +23,16 @@ type Policy interface {
 	Done(*Head, *Action, *Outcome) (again bool)
 }
 
+// A ProbePolicy is a Policy that can tell the paths of probes: of short, frequent
+// requests, which it answers itself. The engine then has a quicker way for them.
+type ProbePolicy interface {
+	Policy
+
+	// IsProbe reports whether a GET or HEAD of the path, escaped as sent, is one
+	// that Decide will most likely Answer.
+	IsProbe(path string) bool
+}
+
 // Head is the part of a request that a policy sees. It is valid until Done
 // returns false.
 type Head struct {
@@ -63,8 +73,7 @@ type Field = struct{ Name, Value string }
 type Kind uint8
 
 const (
-	Answer  Kind = iota + 1 // answer with Status, Response and Body
-	Serve                   // let Handler answer
+	Answer  Kind = iota + 1 // answer with Status, Header, Response and Body
 	Forward                 // send it to Upstream
 
 	// Refused is no action a policy takes: Done gets it for what was no valid
@@ -77,8 +86,6 @@ func (k Kind) String() string {
 	switch k {
 	case Answer:
 		return "answer"
-	case Serve:
-		return "serve"
 	case Forward:
 		return "forward"
 	case Refused:
@@ -92,11 +99,13 @@ func (k Kind) String() string {
 type Action struct {
 	Kind Kind
 
-	Status int    // of an Answer; 0 means 200
-	Body   string // of an Answer
-
-	// Handler answers a Serve. A panic in it is logged and answered with 500.
-	Handler http.Handler
+	// What to Answer with. A Status of 0 means 200. Header and Body may be
+	// shared with other answers: nobody changes them. The Header, its names in
+	// canonical form, may have a Content-Length, where HEAD is answered with no
+	// Body for one.
+	Status int
+	Header http.Header
+	Body   []byte
 
 	// The upstream to Forward to, and the edits of the request's header: Remove
 	// first, then Set, which replaces all fields of that name. Names may be in
@@ -127,7 +136,7 @@ type Action struct {
 	Scheme string
 
 	// Response fields are added to the answer, whoever gives it, unless it has
-	// fields of that name already. An Answer's own fields are these.
+	// fields of that name already.
 	Response []Field
 
 	// RequestID is shown on the engine's own pages, such as 502.

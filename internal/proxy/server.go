@@ -65,6 +65,9 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
 	p := &peer{remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr()), ended: s.connEnded}
 	p.conn, _ = nc.(*guard.Conn)
+	if policy, ok := s.engine.policy.(ProbePolicy); ok && p.conn != nil {
+		p.conn.ProbeWith(&prober{s.engine, policy, p})
+	}
 	return context.WithValue(ctx, peerKey{}, p)
 }
 

@@ -2,8 +2,6 @@ package serve
 
 import (
 	"errors"
-	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,23 +23,18 @@ type policy struct {
 	visits  sync.Pool // of *visit
 }
 
-var _ proxy.Policy = (*policy)(nil)
+var _ proxy.ProbePolicy = (*policy)(nil)
 
 // visit is what is remembered of a request between Decide and Done.
 type visit struct {
 	site     *site
 	decision gateway.Decision
 	health   bool
-	answer   health.Answer // of a health request
 	line     jsonLine
 }
 
-// ServeHTTP sends the health answer.
-func (v *visit) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	maps.Copy(w.Header(), v.answer.Header)
-	w.WriteHeader(v.answer.Status)
-	_, _ = w.Write(v.answer.Body) // the prober may have gone
-}
+// IsProbe implements proxy.ProbePolicy.
+func (p *policy) IsProbe(path string) bool { return p.site.Load().health.Owns(path) }
 
 // Decide implements proxy.Policy.
 func (p *policy) Decide(h *proxy.Head) proxy.Action {
@@ -58,7 +51,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	d := &v.decision
 	v.health = d.Kind == gateway.Health
 	a := proxy.Action{
-		Kind: proxy.Answer, Status: d.Status, Body: d.Body, Response: d.Response,
+		Kind: proxy.Answer, Status: d.Status, Body: []byte(d.Body), Response: d.Response,
 		Client: known(d.Client), Scheme: d.Scheme, RequestID: d.RequestID, Data: v,
 	}
 	if !v.health {
@@ -66,11 +59,11 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	}
 	switch d.Kind {
 	case gateway.Health:
-		v.answer = s.health.Answer(health.Query{
+		answer := s.health.Answer(health.Query{
 			Method: h.Method, Path: h.Path, RawQuery: h.RawQuery, Client: d.Client,
 			Accept: strings.Join(h.Header.Values("Accept"), ","), Authorization: h.Header.Get("Authorization"),
 		})
-		a.Kind, a.Handler = proxy.Serve, v
+		a.Status, a.Header, a.Body = answer.Status, answer.Header, answer.Body
 	case gateway.Answer:
 		if d.Close {
 			a.Response = with(d.Response, "Connection", "close")
@@ -79,7 +72,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 		a.Response = with(d.Response, "Location", d.Location)
 	case gateway.Forward:
 		if s.app.IsZero() {
-			a.Status, a.Body = 404, "404: this hale has no app behind it (no app.url in hale.yaml): it answers "+string(s.config.Health.Path)+" alone\n"
+			a.Status, a.Body = 404, []byte("404: this hale has no app behind it (no app.url in hale.yaml): it answers "+string(s.config.Health.Path)+" alone\n")
 			break
 		}
 		a.Kind, a.Upstream, a.Set, a.Remove, a.Owns = proxy.Forward, s.app, d.Set, d.Remove, gateway.Owned

@@ -34,6 +34,7 @@ const directRead = 512
 type Conn struct {
 	net.Conn
 	limits Limits
+	prober Prober // may be nil
 
 	// Read's own. buf[next:good] is to be handed on next; buf[good:] is an
 	// unfinished head or line, of which the first looked bytes are whole lines.
@@ -45,12 +46,14 @@ type Conn struct {
 	begun      bool      // a first head has been handed on
 	err        error     // what Read returns once buf[next:good] is empty
 	headBegan  time.Time // when the first byte of the unfinished, or refused, head came
+	probed     time.Time // when the Prober last took a request; zero since the server's deadline was put off for that
 
 	writeSet time.Time // Write's own: when it set the deadline last
 
 	refusal atomic.Pointer[Refusal]
 	linger  atomic.Bool
 	closed  atomic.Bool
+	probing sync.Mutex // held by the Prober, and by Close
 
 	mu    sync.Mutex // guards what follows, and the setting of the read deadline
 	outer time.Time  // the reader's deadline
@@ -161,6 +164,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 // readDirect reads into p and returns how much of it may be handed on.
 func (c *Conn) readDirect(p []byte) (int, error) {
 	c.setDeadline()
+	idle := c.begun && c.scan.at == atStart
 	n, err := c.Conn.Read(p)
 	if n == 0 {
 		return 0, err
@@ -168,6 +172,8 @@ func (c *Conn) readDirect(p []byte) (int, error) {
 	n, deliver, looked := c.scan.scan(p[:n], 0)
 	c.begun = c.begun || deliver > 0
 	switch {
+	case idle && deliver == n && c.prober != nil && isLoneHead(p[:n]) && c.probe(p[:n]):
+		return 0, c.err
 	case c.scan.refusal != nil:
 		c.headBegan = time.Now()
 		c.refuse()
@@ -247,6 +253,12 @@ func (c *Conn) readError(err error) error {
 	c.mu.Lock()
 	ours := passed(c.inner, now) && !passed(c.outer, now)
 	c.mu.Unlock()
+	if !ours && !c.probed.IsZero() && len(c.buf) == 0 {
+		if again := c.probed.Add(c.limits.IdleTimeout); now.Before(again) {
+			c.probed = time.Time{}
+			return c.SetReadDeadline(again)
+		}
+	}
 	if !ours || !c.begun && len(c.buf) == 0 {
 		return err
 	}
@@ -344,7 +356,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 		n, err := c.Conn.Write(p[written:])
 		written += n
-		if n == 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if n == 0 || err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.closed.Load() {
 			return written, err
 		}
 		c.writeSet = time.Time{} // slow, but taking some
@@ -356,6 +368,11 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return net.ErrClosed
 	}
+	if !c.probing.TryLock() {
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
+		c.probing.Lock()
+	}
+	defer c.probing.Unlock()
 	if c.linger.Load() {
 		c.drain()
 	}
