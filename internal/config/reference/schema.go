@@ -176,7 +176,7 @@ func (ref *Reference) text(t reflect.Type, s *jsonschema.Schema, off bool) {
 		if slices.Contains(f.types, "number") || slices.Contains(f.types, "integer") {
 			written.Minimum = "0"
 		}
-		if t == reflect.TypeFor[time.Duration]() {
+		if t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[checks.Span]() {
 			written.Maximum = "0" // the one duration that needs no unit
 		}
 		ref.oneOf(s, written, off)
@@ -212,6 +212,7 @@ const number = `([0-9]+\.?[0-9]*|\.[0-9]+)`
 var formsOf = map[reflect.Type]form{
 	reflect.TypeFor[time.Duration]():          {"duration", []string{"string", "integer"}, `^(0|\+?(` + number + `(ns|us|µs|μs|ms|s|m|h))+)$`},
 	reflect.TypeFor[netip.Prefix]():           {"network", []string{"string"}, `^[0-9A-Fa-f:.]+(/[0-9]+)?$`},
+	reflect.TypeFor[checks.Span]():            {"days, or duration", []string{"string", "integer"}, `^ *(0|(` + number + `d)?(` + number + `(ns|us|µs|μs|ms|s|m|h))*) *$`},
 	reflect.TypeFor[checks.Size]():            {"size", []string{"string", "number"}, `^ *` + number + ` *([kKmMgGtTpP]?[iI]?[bB])? *$`},
 	reflect.TypeFor[checks.Percent]():         {"percentage", []string{"string", "number"}, `^ *` + number + ` *%? *$`},
 	reflect.TypeFor[checks.StatusSet]():       {"status codes", []string{"string", "integer"}, `^[0-9, -]+$`},
