@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -13,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hale/internal/proxy/guard"
 	"hale/internal/upstream"
 )
 
@@ -285,3 +289,55 @@ func TestProbesNobodyReadsTheAnswersOf(t *testing.T) {
 		}
 	})
 }
+
+// What the guard lets pass and a probe takes, net/http understands likewise.
+func FuzzProbe(f *testing.F) {
+	for _, seed := range []string{
+		healthProbe, "GET /health?a HTTP/1.1\r\nhost:a\r\nX-Twice: 1\r\nx-twice:\t2 \r\nEmpty:\r\n\r\n",
+		"GET /health%20/ HTTP/1.1\r\nHost: [::1]:80\r\nA: b:c\r\n\r\n", "HEAD //health HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n",
+		"GET /health HTTP/1.1\r\nHost:\r\nConnection: Keep-Alive\r\n\r\n", "GET /health HTTP/1.1\r\nHost: a\r\nConnection: x\r\n\r\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		conn := guard.NewConn(&recorded{Reader: bytes.NewReader(raw)}, Settings{}.withDefaults().guard())
+		passed, _ := io.ReadAll(conn)
+		if conn.Refused() != nil || !bytes.Equal(passed, raw) || bytes.Index(raw, []byte("\r\n\r\n")) != len(raw)-4 {
+			return
+		}
+		var b probe
+		if !b.parse(raw, &probed{}) {
+			return
+		}
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+		if err != nil {
+			t.Fatalf("%q: net/http: %v", raw, err)
+		}
+		header := make(http.Header)
+		b.head.Header.Each(func(name string, values []string) {
+			for _, value := range values {
+				header.Add(name, value)
+			}
+		})
+		if r.ContentLength != 0 || len(r.TransferEncoding) > 0 || r.Close {
+			t.Errorf("%q: is more than a probe", raw)
+		}
+		path, query, asked := strings.Cut(r.RequestURI, "?")
+		h := &b.head
+		if h.Method != r.Method || h.Host != r.Host || h.Path != path || h.RawQuery != query || h.ForceQuery != (asked && query == "") || h.Proto != r.Proto {
+			t.Errorf("%q: %+v, but net/http has %+v", raw, h, r)
+		}
+		if !reflect.DeepEqual(header, r.Header) {
+			t.Errorf("%q: %q, but net/http has %q", raw, header, r.Header)
+		}
+	})
+}
+
+// recorded is a connection that brings what was recorded.
+type recorded struct {
+	io.Reader
+	net.Conn
+}
+
+func (r *recorded) Read(p []byte) (int, error)      { return r.Reader.Read(p) }
+func (r *recorded) SetReadDeadline(time.Time) error { return nil }
