@@ -13,8 +13,8 @@ import (
 //
 // The named checks, which are to ask in m what they ask in old, keep all that
 // their results say, with how many answers in a row speak against Status and
-// whether they have ever passed; name, type, impact, scope, rise and fall are
-// m's. What was green goes on growing old, and expires by m's interval and
+// whether they have ever passed; name, type, impact, scope, profiles, rise and
+// fall are m's. A group is adopted like a check, and so is each of its members. What was green goes on growing old, and expires by m's interval and
 // time-out. If old was started (each critical check had passed once), so is m
 // for the path /health/startup, though a check that is new fails the verdict
 // until it has passed. A Monitor that adopts a draining one drains.
@@ -47,8 +47,17 @@ func (m *Monitor) Adopt(old *Monitor, names ...string) error {
 	for _, name := range names {
 		find(m.results, name).adopt(find(past.results, name))
 	}
+	for i := range slices.Backward(m.items) { // groups that are new, of members that are not
+		if c := &m.items[i]; c.isGroup() && m.results[i].Status == Unknown {
+			m.results[i].first(&c.Check, m.membersLocked(i))
+		}
+	}
 	m.started = m.started || past.started
-	m.told = past.told
+	for i := range m.judged {
+		if was := slices.IndexFunc(past.judged, func(j judged) bool { return j.profile == m.judged[i].profile }); was >= 0 {
+			m.judged[i].told = past.judged[was].told
+		}
+	}
 	if past.drain.draining {
 		m.drain = past.drain
 	}
@@ -61,13 +70,13 @@ type standing struct {
 	results []Result
 	started bool
 	drain   drain
-	told    turn
+	judged  []judged
 }
 
 func (m *Monitor) standing() standing {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return standing{slices.Clone(m.results), m.started, m.drain, m.told}
+	return standing{slices.Clone(m.results), m.started, m.drain, slices.Clone(m.judged)}
 }
 
 func find(results []Result, name string) *Result {
@@ -82,7 +91,8 @@ func find(results []Result, name string) *Result {
 // is not one of r's, whose check is asked at once.
 func (r *Result) adopt(old *Result) {
 	adopted := *old
-	adopted.Name, adopted.Type, adopted.Impact, adopted.Scope = r.Name, r.Type, r.Impact, r.Scope
-	adopted.Stuck, adopted.answered = false, false
+	adopted.Name, adopted.Type, adopted.Group = r.Name, r.Type, r.Group
+	adopted.Impact, adopted.Scope, adopted.Profiles = r.Impact, r.Scope, r.Profiles
+	adopted.Stuck, adopted.answered, adopted.CausedBy = false, false, ""
 	*r = adopted
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -41,6 +42,7 @@ const (
 	targetReady
 	targetLive
 	targetStartup
+	targetEndpoint
 	targetCheck
 )
 
@@ -52,7 +54,8 @@ func (h *Handler) Owns(path string) bool {
 	return t != targetNone
 }
 
-// route returns what path asks about, and the check's name, still escaped.
+// route returns what path asks about, and the check's name, still escaped, or
+// the profile.
 func (h *Handler) route(path string) (target, string) {
 	below, ok := strings.CutPrefix(path, h.path)
 	if !ok {
@@ -70,6 +73,9 @@ func (h *Handler) route(path string) (target, string) {
 	}
 	if name, ok := strings.CutPrefix(below, "/checks/"); ok && name != "" && !strings.Contains(name, "/") {
 		return targetCheck, name
+	}
+	if word := strings.TrimSuffix(below[1:], "/"); below[0] == '/' && slices.Contains(h.monitor.endpoints, word) {
+		return targetEndpoint, word
 	}
 	return targetNone, ""
 }
@@ -127,20 +133,22 @@ func answer(method string, status int, d *document) Answer {
 
 // aspect finds what the path asks about. The names of checks are details: where
 // those may not be seen, a check that exists is not told from one that does not.
-func (h *Handler) aspect(q *Query, s *state, t target, escapedName string) (*aspect, bool) {
+func (h *Handler) aspect(q *Query, s *state, t target, name string) (*aspect, bool) {
 	switch t {
 	case targetLive:
 		return s.live, true
 	case targetStartup:
 		return s.startup, true
+	case targetEndpoint:
+		return s.endpoint(name), true
 	case targetCheck:
-		name, err := url.PathUnescape(escapedName)
+		name, err := url.PathUnescape(name)
 		if err != nil || !h.sees(q) {
 			return nil, false
 		}
 		return s.check(name)
 	default:
-		return s.ready, true
+		return s.ready(), true
 	}
 }
 

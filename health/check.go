@@ -3,12 +3,8 @@ package health
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Defaults of a Check's zero fields.
@@ -43,6 +39,25 @@ type Check struct {
 	Fall     int           // failures in a row that turn pass into fail; 0 means 1
 	Impact   Impact        // of a failure on the verdict; the zero value is Critical
 	Scope    Scope         // whom a failure is about; the zero value is Instance
+
+	// DependsOn are the names of checks without which this one cannot pass, as
+	// the home page's cannot without the database: while one of them fails, this
+	// one's failure is its consequence, and not reported beside it. Optional.
+	DependsOn []string
+
+	// Profiles are the endpoints that the check counts for: ProfileReady,
+	// ProfileStartup, or one of your own, a lower-case word such as "deep", which
+	// makes the path /health/deep. None means ready and startup.
+	Profiles []string
+
+	// Any or All, instead of Run, make the check a group, whose answer is that
+	// of its best or of its worst member. The members are asked in the
+	// background like any check, and shown, but only the group counts: Impact,
+	// Scope, DependsOn and Profiles are the group's alone, Interval and Timeout
+	// the members'. Rise and Fall are for both: the group's are counted in the
+	// answers of those of its members that speak against its Status. A member
+	// may be a group again.
+	Any, All []Check
 }
 
 // Func adapts a function that only returns an error, such as
@@ -64,66 +79,31 @@ func (w *warning) Unwrap() error { return w.err }
 
 // withDefaults returns c with its zero fields filled in.
 func (c Check) withDefaults() Check {
-	c.Interval = cmp.Or(c.Interval, DefaultInterval)
-	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	if !c.isGroup() {
+		c.Interval = cmp.Or(c.Interval, DefaultInterval)
+		c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	} else if c.Type == "" {
+		c.Type = c.kind()
+	}
 	c.Rise = cmp.Or(c.Rise, 1)
 	c.Fall = cmp.Or(c.Fall, 1)
 	return c
 }
 
-// maxAge is how long a pass or a warning is believed.
-func (c Check) maxAge() time.Duration { return c.Interval + c.Timeout + slack }
+func (c *Check) isGroup() bool { return len(c.Any)+len(c.All) > 0 }
 
-// validate returns all that is wrong with c, joined.
-func (c Check) validate() error {
-	var faults []error
-	add := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("check %q: "+format, append([]any{c.Name}, args...)...))
+// members returns those of a group; a check has none.
+func (c *Check) members() []Check {
+	if len(c.Any) > 0 {
+		return c.Any
 	}
-	if why := unusableName(c.Name); why != "" {
-		add("name %s; it is used in the path /health/checks/NAME", why)
-	}
-	if c.Run == nil {
-		add("nothing to run: set Run")
-	}
-	duration := func(what string, d, byDefault time.Duration) {
-		if d < 0 || d > longest {
-			add("%s %v: must be above 0 and at most a year; 0 means %v", what, d, byDefault)
-		}
-	}
-	duration("interval", c.Interval, DefaultInterval)
-	duration("time-out", c.Timeout, DefaultTimeout)
-	if c.Rise < 0 {
-		add("rise %d: must be at least 1; 0 means 1", c.Rise)
-	}
-	if c.Fall < 0 {
-		add("fall %d: must be at least 1; 0 means 1", c.Fall)
-	}
-	if int(c.Impact) >= len(impactNames) {
-		add("impact %v: use Critical or Degraded", c.Impact)
-	}
-	if int(c.Scope) >= len(scopeNames) {
-		add("scope %v: use Instance or Shared", c.Scope)
-	}
-	return errors.Join(faults...)
+	return c.All
 }
 
-// unusableName says why name cannot be a segment of a URL's path, or nothing.
-// A slash can be escaped, but many proxies unescape it on the way.
-func unusableName(name string) string {
-	switch {
-	case name == "":
-		return "is empty"
-	case name == "." || name == "..":
-		return "is a relative path segment"
-	case !utf8.ValidString(name):
-		return "is not valid UTF-8"
-	case strings.ContainsAny(name, `/\`):
-		return "has a slash or backslash"
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return "has a control character"
-	case strings.TrimSpace(name) != name:
-		return "begins or ends with a space"
+// kind names what kind of group c is.
+func (c *Check) kind() string {
+	if len(c.Any) > 0 {
+		return "any"
 	}
-	return ""
+	return "all"
 }

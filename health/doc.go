@@ -40,6 +40,21 @@
 //   - Green expires. A pass or a warning is worth nothing once it is older than
 //     the check's interval and time-out and one second together. This is judged
 //     when the verdict is read, and so holds even where Run is not running.
+//   - A failed cause hides its consequences. While a check fails on which another
+//     depends (Check.DependsOn), directly or through others, that other's failure
+//     is shown with what it follows from, but neither announced nor named in the
+//     verdict; and it counts as having its cause's scope. It is named beside its
+//     cause where it is worse for the verdict than that: a critical consequence
+//     of a degraded cause fails the verdict all the same. A cause that only warns
+//     hides nothing.
+//   - Before a check turns to fail by itself, what it depends on is asked again
+//     at once, and its failure waits for the answers: at most the longest of
+//     their time-outs and one second, by which its last pass is believed longer.
+//     When a cause is well again, its consequences are asked at once, and remain
+//     consequences until they have answered.
+//   - A group ([Check.Any], [Check.All]) counts in place of its members.
+//   - A check counts for its Profiles alone, each of which has a verdict of its
+//     own by the same rules. That of the instance is ProfileReady's.
 //   - Once drained, the verdict is fail for good; liveness is not concerned.
 //
 // A program that reads its configuration again makes a new Monitor, which takes

@@ -87,7 +87,7 @@ func plainCheck(r *Result) string {
 		return "fail: " + notAsked
 	case Fail:
 	}
-	return prefixed("fail", output)
+	return prefixed("fail", r.withCause(output))
 }
 
 const notAsked = "not asked yet"

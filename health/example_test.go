@@ -144,6 +144,46 @@ func ExampleOptions_logger() {
 	// Output: level=WARN msg="check changed" check=queue status=fail was=unknown explanation="no consumer"
 }
 
+// A database that every instance uses is down, and with it all that needs it:
+// one report, which only warns, since taking out every instance would help nobody.
+func ExampleCheck_dependsOn() {
+	refused := health.Func(func(context.Context) error { return errors.New("connection refused") })
+	checks := []health.Check{
+		{Name: "database", Run: refused, Scope: health.Shared},
+		{Name: "sessions", Run: refused, DependsOn: []string{"database"}},
+		{Name: "home page", Run: refused, DependsOn: []string{"sessions"}},
+	}
+	results := health.RunOnce(context.Background(), nil, checks...)
+	for _, r := range results {
+		fmt.Printf("%s: %v, caused by %q\n", r.Name, r.Status, r.CausedBy)
+	}
+	fmt.Println("verdict:", health.Judge(results, health.SharedWarns))
+	// Output:
+	// database: fail, caused by ""
+	// sessions: fail, caused by "database"
+	// home page: fail, caused by "database"
+	// verdict: warn
+}
+
+// A check that counts for an endpoint of its own.
+func ExampleMonitor_VerdictOf() {
+	monitor, err := health.NewMonitor(health.Options{},
+		health.Check{Name: "report", Profiles: []string{"deep"}, Run: health.Func(func(context.Context) error { return nil })},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	deep, _ := monitor.VerdictOf("deep")
+	fmt.Println("/health:", monitor.Verdict().Status)
+	fmt.Println("/health/deep:", deep.Status, deep.Reason)
+	fmt.Println("paths of their own:", monitor.Endpoints())
+	// Output:
+	// /health: pass
+	// /health/deep: fail starting: waiting for report
+	// paths of their own: [deep]
+}
+
 func ExampleHandler_Answer() {
 	monitor, err := health.NewMonitor(health.Options{})
 	if err != nil {

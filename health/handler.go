@@ -45,6 +45,7 @@ type HandlerOptions struct {
 //	/health/ready         the same
 //	/health/live          always ok: the process answers
 //	/health/startup       whether each critical check has passed once
+//	/health/PROFILE       the verdict of that profile of your checks (Check.Profiles)
 //	/health/checks/NAME   one check; 404 where details may not be seen
 //
 // The answer is `ok` or `fail` in plain text, with the names of the checks

@@ -30,6 +30,8 @@ type component struct {
 	Output        string   `json:"output,omitempty"`
 
 	Type       string  `json:"type,omitempty"`
+	Group      string  `json:"group,omitempty"`     // that it is a member of
+	CausedBy   string  `json:"caused_by,omitempty"` // the check that its failure follows from
 	Impact     Impact  `json:"impact"`
 	Scope      Scope   `json:"scope"`
 	Since      string  `json:"since,omitempty"`
@@ -70,6 +72,8 @@ func newComponent(r *Result) component {
 		ComponentType: componentType(r.Type),
 		Output:        r.Output,
 		Type:          r.Type,
+		Group:         r.Group,
+		CausedBy:      r.CausedBy,
 		Impact:        r.Impact,
 		Scope:         r.Scope,
 		Stuck:         r.Stuck,

@@ -40,29 +40,47 @@ func failing(s Status) bool { return s == Fail }
 
 // take adds one more answer to the result.
 func (r *Result) take(a reply, rise, fall int) {
+	r.note(a)
+	next := side{r.Status, r.against}.after(a.status, rise, fall)
+	if r.against = next.against; next.against == 0 { // the answer agrees with Status, or decides it
+		r.settle(a)
+	}
+}
+
+// note keeps the last answer, and counts it.
+func (r *Result) note(a reply) {
 	r.Runs++
 	if a.status == Fail {
 		r.Failures++
 	}
 	r.Last, r.LastOutput, r.Time, r.Took = a.status, a.output, a.ended, a.took
+}
 
-	next := side{r.Status, r.against}.after(a.status, rise, fall)
-	if next.status != r.Status {
+// settle makes an answer the Status, which it also explains.
+func (r *Result) settle(a reply) {
+	if a.status != r.Status {
 		r.Since = a.ended
 	}
-	if next.against == 0 { // the answer agrees with Status, and so explains it
-		r.Output, r.Expired = a.output, false
-	}
-	r.Status, r.against = next.status, next.against
+	r.Status, r.Output, r.Expired = a.status, a.output, false
 	r.passed = r.passed || green(r.Status)
 }
 
-// softened returns what the result's Status means for the verdict.
-func softened(r *Result, shared SharedFailure) Status {
-	if r.Status == Fail && (r.Impact == Degraded || r.Scope == Shared && shared == SharedWarns) {
+// softened returns what the Status of a result, which is one of all, means for
+// the verdict. A failure that follows from another has that one's scope: a page
+// that fails because the database does, which every instance uses, fails
+// everywhere at once too.
+func softened(r *Result, all []Result, shared SharedFailure) Status {
+	if r.Status != Fail {
+		return r.Status
+	}
+	scope := r.Scope
+	if cause := find(all, r.CausedBy); cause != nil {
+		scope = cause.Scope
+	}
+	if r.Impact == Degraded || scope == Shared && shared == SharedWarns {
 		return Warn
 	}
-	return r.Status
+	return Fail
 }
 
 // drain is whether and why the instance is being taken out of service.
@@ -71,28 +89,54 @@ type drain struct {
 	reason   string
 }
 
-// findings sorts results by what they do to the verdict.
+// findings sorts the results of a profile by what they do to its verdict.
 type findings struct {
-	fails, warns []*Result
-	unproven     []*Result // critical, and never passed yet
+	results      []Result
+	fails, warns []*Result // to be named
+	unproven     []*Result // likewise; critical, and never passed yet
 }
 
-func sortOut(results []Result, shared SharedFailure) *findings {
-	var f findings
-	for i := range results {
-		r := &results[i]
-		switch softened(r, shared) {
-		case Fail:
-			f.fails = append(f.fails, r)
-		case Warn:
-			f.warns = append(f.warns, r)
-		case Unknown, Pass:
+// sortOut finds what the results of a profile do to its verdict. Members of
+// groups count for nothing. A consequence is not named beside its cause, unless
+// it is worse for the verdict than that, or the cause is none of the profile's:
+// then both are.
+func sortOut(all []Result, shared SharedFailure, profile string) *findings {
+	f := findings{results: ofProfile(all, profile)}
+	for i := range f.results {
+		r := &f.results[i]
+		if r.Group != "" {
+			continue
 		}
-		if r.Impact == Critical && !r.passed {
+		cause := find(all, r.CausedBy)
+		beside := cause != nil && cause.countsFor(profile)
+		if awaited(r) && (!beside || !awaited(cause)) {
 			f.unproven = append(f.unproven, r)
+		}
+		status := softened(r, all, shared)
+		if beside && softened(cause, all, shared) >= status {
+			continue
+		}
+		switch status {
+		case Fail:
+			f.fails = named(f.fails, cause, r)
+		case Warn:
+			f.warns = named(f.warns, cause, r)
+		case Unknown, Pass:
 		}
 	}
 	return &f
+}
+
+// awaited reports whether the instance is starting until r has passed.
+func awaited(r *Result) bool { return r.Impact == Critical && !r.passed }
+
+// named adds r to those that are named, and before it what it follows from, if
+// that still fails.
+func named(list []*Result, cause, r *Result) []*Result {
+	if cause != nil && cause.ailing() && !slices.ContainsFunc(list, func(n *Result) bool { return n.Name == cause.Name }) {
+		list = append(list, cause)
+	}
+	return append(list, r)
 }
 
 // unasked reports whether a critical check was never asked, so that the verdict
@@ -102,8 +146,8 @@ func (f *findings) unasked() bool {
 }
 
 // judge makes the verdict, save its Since.
-func judge(f *findings, d drain, results []Result) Verdict {
-	v := Verdict{Status: Pass, Starting: len(f.unproven) > 0, Draining: d.draining, Results: results}
+func judge(f *findings, d drain) Verdict {
+	v := Verdict{Status: Pass, Starting: len(f.unproven) > 0, Draining: d.draining, Results: f.results}
 	switch {
 	case d.draining:
 		v.Status, v.Reason = Fail, prefixed("draining", d.reason)
@@ -118,11 +162,14 @@ func judge(f *findings, d drain, results []Result) Verdict {
 }
 
 // Judge returns what the results of RunOnce amount to: Fail if a check failed
-// that fails the verdict, Warn if anything else is not as it should be.
+// that fails the verdict, Warn if anything else is not as it should be. Members
+// of groups do not count.
 func Judge(results []Result, shared SharedFailure) Status {
 	worst := Pass
 	for i := range results {
-		worst = max(worst, softened(&results[i], shared))
+		if results[i].Group == "" {
+			worst = max(worst, softened(&results[i], results, shared))
+		}
 	}
 	return worst
 }
@@ -151,9 +198,26 @@ func names(results []*Result) string {
 func explain(results []*Result) string {
 	list := make([]string, len(results))
 	for i, r := range results {
-		list[i] = prefixed(r.Name, r.Output)
+		list[i] = prefixed(r.Name, r.explanation())
 	}
 	return strings.Join(list, "; ")
+}
+
+// explanation is the result's output, with what it follows from.
+func (r *Result) explanation() string {
+	output := r.Output
+	if r.Status == Pass && r.Last == Fail { // it is named for that
+		output = prefixed("last answer", r.LastOutput)
+	}
+	return r.withCause(output)
+}
+
+// withCause adds to what is said of r what its failure follows from.
+func (r *Result) withCause(text string) string {
+	if r.CausedBy == "" {
+		return text
+	}
+	return strings.TrimSpace(text + " (caused by " + r.CausedBy + ")")
 }
 
 func waiting(f *findings) string { return "starting: waiting for " + names(f.unproven) }

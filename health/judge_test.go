@@ -33,7 +33,7 @@ func TestRiseAndFall(t *testing.T) {
 		{"pass and warn are one side", 5, 5, "pwpw", "pwpw"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newResult(&Check{Name: "c"}, time.Time{})
+			r := Result{Name: "c"}
 			var got strings.Builder
 			for i, letter := range tt.answers {
 				a := reply{output: string(letter), ended: time.Unix(int64(i), 0)}
@@ -140,8 +140,8 @@ func TestJudge(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := sortOut(tt.results, tt.shared)
-			v := judge(f, tt.drain, tt.results)
+			f := sortOut(tt.results, tt.shared, ProfileReady)
+			v := judge(f, tt.drain)
 			if v.Status != tt.want || v.Starting != tt.starting || v.Draining != tt.drain.draining || v.Reason != tt.reason {
 				t.Errorf("verdict %v, starting %v, draining %v, %q; want %v, %v, %v, %q",
 					v.Status, v.Starting, v.Draining, v.Reason, tt.want, tt.starting, tt.drain.draining, tt.reason)

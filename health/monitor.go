@@ -44,21 +44,31 @@ type Options struct {
 // Monitor runs checks in the background and judges their results. Its methods
 // may be called from any goroutine.
 type Monitor struct {
-	options Options
-	checks  []Check // with defaults filled in
-	made    time.Time
-	state   atomic.Pointer[state]
-	settled chan struct{}
-	wake    chan struct{} // has an element if transitions may be pending
+	options   Options
+	items     []item   // the checks, groups before their members
+	endpoints []string // profiles besides ready and startup
+	made      time.Time
+	state     atomic.Pointer[state]
+	settled   chan struct{}
+	wake      chan struct{}   // has an element if transitions may be pending
+	asks      []chan struct{} // by item: has an element if it is to be asked at once
 
 	mu        sync.Mutex // guards everything that follows
 	ran       bool
-	results   []Result // of checks, by index
+	results   []Result // of items, by index
+	runs      []runs   // likewise
 	unsettled int      // checks without an answer to this Monitor
 	started   bool     // each critical check has passed once, here or before Adopt
 	drain     drain
-	told      turn         // the verdict's last change that was announced, or its beginning
-	pending   []Transition // not announced yet
+	news      chan struct{} // closed when the next answer is recorded
+	judged    []judged      // ready, then the endpoints
+	pending   []Transition  // not announced yet
+}
+
+// judged is a profile that has a verdict.
+type judged struct {
+	profile string
+	told    turn // the verdict's last change that was announced, or its beginning
 }
 
 // turn is a change of the verdict's status.
@@ -78,42 +88,34 @@ func NewMonitor(options Options, checks ...Check) (*Monitor, error) {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Monitor{
-		options:   options,
-		made:      time.Now(),
-		settled:   make(chan struct{}),
-		wake:      make(chan struct{}, 1),
-		unsettled: len(checks),
+		options: options,
+		items:   plan(checks),
+		made:    time.Now(),
+		settled: make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+		news:    make(chan struct{}),
 	}
-	for _, c := range checks {
-		c = c.withDefaults()
-		m.checks = append(m.checks, c)
-		m.results = append(m.results, newResult(&c, m.made))
+	m.endpoints = endpoints(m.items)
+	m.results = newResults(m.items, m.made)
+	m.runs = make([]runs, len(m.items))
+	for i := range m.items {
+		m.asks = append(m.asks, make(chan struct{}, 1))
+		if !m.items[i].isGroup() {
+			m.unsettled++
+		}
 	}
 	if m.unsettled == 0 {
 		close(m.settled)
 	}
+	for _, profile := range append([]string{ProfileReady}, m.endpoints...) {
+		m.judged = append(m.judged, judged{profile: profile})
+	}
 	m.publishLocked(m.made)
-	m.told = turn{m.state.Load().verdict.Status, m.made}
-	m.pending = nil // the first verdict is no transition
+	for i, a := range m.state.Load().judged {
+		m.judged[i].told = turn{a.verdict.Status, m.made}
+	}
+	m.pending = nil // the first verdicts are no transitions
 	return m, nil
-}
-
-func validate(options Options, checks []Check) error {
-	var faults []error
-	if int(options.SharedFailure) >= len(sharedFailureNames) {
-		faults = append(faults, fmt.Errorf("shared failure %v: use SharedFails or SharedWarns", options.SharedFailure))
-	}
-	seen := make(map[string]bool, len(checks))
-	for _, c := range checks {
-		if err := c.validate(); err != nil {
-			faults = append(faults, err)
-		}
-		if seen[c.Name] {
-			faults = append(faults, fmt.Errorf("check %q: another check has the same name", c.Name))
-		}
-		seen[c.Name] = true
-	}
-	return errors.Join(faults...)
 }
 
 // Run asks the checks, each on its own interval, until ctx is done: all of them
@@ -129,9 +131,11 @@ func (m *Monitor) Run(ctx context.Context) error {
 	var announcer, loops sync.WaitGroup
 	announcer.Go(func() { m.announce(ctx, stop) })
 
-	left := make([]bool, len(m.checks))
-	for i := range m.checks {
-		loops.Go(func() { left[i] = m.watch(ctx, i) })
+	left := make([]bool, len(m.items))
+	for i := range m.items {
+		if !m.items[i].isGroup() {
+			loops.Go(func() { left[i] = m.watch(ctx, i) })
+		}
 	}
 	<-ctx.Done()
 	loops.Wait()
@@ -141,7 +145,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	var ignoring []string
 	for i, l := range left {
 		if l {
-			ignoring = append(ignoring, m.checks[i].Name)
+			ignoring = append(ignoring, m.items[i].Name)
 		}
 	}
 	if len(ignoring) > 0 {
@@ -162,19 +166,21 @@ func (m *Monitor) begin() bool {
 // watch asks one check again and again until ctx is done. It reports whether it
 // had to leave a run behind.
 func (m *Monitor) watch(ctx context.Context, i int) (left bool) {
-	c := &m.checks[i]
+	c := &m.items[i].Check
 	timer := time.NewTimer(jitter(min(firstJitter, c.Interval)))
 	defer timer.Stop()
 	next := jitter(c.Interval) // to the second run: the phase
 	for {
 		select {
 		case <-timer.C:
+		case <-m.asks[i]:
 		case <-ctx.Done():
 			return false
 		}
 		if ctx.Err() != nil {
 			return false
 		}
+		m.count(i)
 		r := begin(ctx, c)
 		if !m.follow(ctx, i, r) {
 			return r.outlives(slack)
@@ -197,6 +203,7 @@ func (m *Monitor) follow(ctx context.Context, i int, r *run) bool {
 	if ctx.Err() != nil {
 		return returned // an answer that was cut short says nothing of the instance
 	}
+	m.askCauses(ctx, i, a.status)
 	m.record(i, a, !returned)
 	if returned {
 		return true
@@ -227,7 +234,7 @@ func (r *run) outlives(d time.Duration) bool {
 func (m *Monitor) record(i int, a reply, stuck bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, c := &m.results[i], &m.checks[i]
+	r, c := &m.results[i], &m.items[i]
 	if !r.answered {
 		r.answered = true
 		m.unsettled--
@@ -235,14 +242,32 @@ func (m *Monitor) record(i int, a reply, stuck bool) {
 	if stuck && !r.Stuck {
 		r.Overruns++
 	}
-	was := r.Status
 	r.take(a, c.Rise, c.Fall)
 	r.Stuck = stuck
-	m.checkChangedLocked(r, was)
+	m.answeredLocked(i, a.status, stuck)
+	m.groupsLocked(i)
 	m.publishLocked(time.Now())
 	if m.unsettled == 0 && !isClosed(m.settled) {
 		close(m.settled)
 	}
+	close(m.news)
+	m.news = make(chan struct{})
+}
+
+// groupsLocked makes the results of the groups anew that item i is a member of.
+func (m *Monitor) groupsLocked(i int) {
+	for g := m.items[i].group; g >= 0; i, g = g, m.items[g].group {
+		c := &m.items[g]
+		m.results[g].hear(&c.Check, slices.Index(c.members, i), m.membersLocked(g))
+	}
+}
+
+func (m *Monitor) membersLocked(group int) []*Result {
+	var members []*Result
+	for _, i := range m.items[group].members {
+		members = append(members, &m.results[i])
+	}
+	return members
 }
 
 // freed records that a stuck run has returned.
@@ -268,12 +293,12 @@ func (m *Monitor) expire() *state {
 	defer m.mu.Unlock()
 	now := time.Now()
 	expired := false
-	for i := range m.results {
-		r := &m.results[i]
-		was := r.Status
-		if expire(r, m.checks[i].maxAge(), now) {
+	for i := range slices.Backward(m.items) { // members before their groups
+		c := &m.items[i]
+		if c.isGroup() {
+			m.results[i].collapse(&c.Check, m.membersLocked(i))
+		} else if expire(&m.results[i], c.maxAge(), now) {
 			expired = true
-			m.checkChangedLocked(r, was)
 		}
 	}
 	if expired {
@@ -282,42 +307,66 @@ func (m *Monitor) expire() *state {
 	return m.state.Load()
 }
 
-// publishLocked judges the results and makes the verdict the current one.
+// publishLocked judges the results and makes the verdicts the current ones.
 func (m *Monitor) publishLocked(now time.Time) {
+	m.blameLocked()
+	m.checksChangedLocked(now)
 	expires := neverExpires
 	for i := range m.results {
-		if r := &m.results[i]; green(r.Status) {
-			expires = min(expires, r.Time.Sub(m.made)+m.checks[i].maxAge())
+		if r := &m.results[i]; green(r.Status) && !m.items[i].isGroup() {
+			expires = min(expires, r.Time.Sub(m.made)+m.items[i].maxAge())
 		}
 	}
 	results := slices.Clone(m.results)
-	found := sortOut(results, m.options.SharedFailure)
-	verdict := judge(found, m.drain, results)
-	verdict.Since = now
 	last := m.state.Load()
-	switch {
-	case verdict.Status == m.told.status:
-		verdict.Since = m.told.at
-	case last != nil && last.verdict.Status == verdict.Status:
-		verdict.Since = last.verdict.Since
+	aspects := make([]*aspect, len(m.judged))
+	for i := range m.judged {
+		j := &m.judged[i]
+		found := sortOut(results, m.options.SharedFailure, j.profile)
+		verdict := judge(found, m.drain)
+		verdict.Since = now
+		switch {
+		case verdict.Status == j.told.status:
+			verdict.Since = j.told.at
+		case last != nil && last.judged[i].verdict.Status == verdict.Status:
+			verdict.Since = last.judged[i].verdict.Since
+		}
+		aspects[i] = newAspect(&m.options, j.profile, verdict, plainReady(&verdict, found))
+		if verdict.Status != j.told.status && (verdict.Draining || !found.unasked()) {
+			m.verdictChangedLocked(j, &verdict, now)
+		}
 	}
-	m.started = m.started || !verdict.Starting
-	m.state.Store(newState(&m.options, verdict, found, m.started, expires))
-	if verdict.Status != m.told.status && (verdict.Draining || !found.unasked()) {
-		m.announceLocked(Transition{
-			From: m.told.status, To: verdict.Status, Explanation: verdict.Reason, Time: now,
-		})
-		m.told = turn{verdict.Status, verdict.Since}
-	}
+	found := sortOut(results, m.options.SharedFailure, ProfileStartup)
+	m.started = m.started || len(found.unproven) == 0
+	m.state.Store(newState(&m.options, results, aspects, newStartup(&m.options, found, m.started), expires))
 }
 
-// Verdict returns the instance's answer as of now. It costs one atomic load and
-// a copy of the results.
+// Verdict returns the instance's answer as of now: that of the profile ready. It
+// costs one atomic load and a copy of the results.
 func (m *Monitor) Verdict() Verdict {
-	v := m.current().verdict
-	v.Results = slices.Clone(v.Results)
+	v, _ := m.VerdictOf(ProfileReady)
 	return v
 }
+
+// VerdictOf returns the verdict of ProfileReady or of one of the Endpoints; it
+// reports false for another profile.
+func (m *Monitor) VerdictOf(profile string) (Verdict, bool) {
+	a := m.current().endpoint(profile)
+	if a == nil {
+		return Verdict{}, false
+	}
+	v := a.verdict
+	v.Results = slices.Clone(v.Results)
+	return v, true
+}
+
+// Results returns what is known of all checks, whatever they count for, in their
+// order, groups before their members.
+func (m *Monitor) Results() []Result { return slices.Clone(m.current().results) }
+
+// Endpoints returns the profiles of the checks besides ready and startup: each
+// has a path of its own below the Handler's.
+func (m *Monitor) Endpoints() []string { return slices.Clone(m.endpoints) }
 
 // Settled returns a channel that is closed when each check has answered, or
 // missed its deadline, once. It stays open if Run ends before that.

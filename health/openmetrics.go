@@ -78,9 +78,9 @@ func unixSeconds(t time.Time) string {
 }
 
 // metricsBrief tells the status and nothing else.
-func metricsBrief(v *Verdict) []byte {
+func metricsBrief(s *state) []byte {
 	var e exposition
-	e.verdict(v)
+	e.verdict(&s.ready().verdict)
 	return e.end()
 }
 
@@ -90,9 +90,14 @@ func (e *exposition) verdict(v *Verdict) {
 }
 
 // metricsFull tells all that is known.
-func metricsFull(o *Options, v *Verdict) []byte {
+func metricsFull(s *state) []byte {
 	var e exposition
+	o, v := s.service, &s.ready().verdict
 	e.verdict(v)
+	e.family("hale_health_profile_status", "stateset", "", "The verdict at each path: ready is that of /health, startup that of /health/startup, any other that of its own.")
+	for _, a := range append(slices.Clip(s.judged), s.startup) {
+		e.states("hale_health_profile_status", a.verdict.Status, []Status{Pass, Warn, Fail}, label{"profile", a.profile})
+	}
 	e.family("hale_health_starting", "gauge", "", "Whether some critical check has not passed yet.")
 	e.sample("hale_health_starting", bit(v.Starting))
 	e.family("hale_health_draining", "gauge", "", "Whether the instance is being taken out of service.")
@@ -104,8 +109,8 @@ func metricsFull(o *Options, v *Verdict) []byte {
 		e.sample("hale_service_info", "1",
 			label{"version", o.Version}, label{"release_id", o.ReleaseID}, label{"service_id", o.ServiceID})
 	}
-	if len(v.Results) > 0 {
-		e.checks(v.Results)
+	if len(s.results) > 0 {
+		e.checks(s.results)
 	}
 	return e.end()
 }
@@ -116,11 +121,18 @@ func (e *exposition) checks(results []Result) {
 		r := &results[i]
 		e.sample("hale_check_info", "1",
 			label{"check", r.Name}, label{"type", r.Type},
-			label{"impact", r.Impact.String()}, label{"scope", r.Scope.String()})
+			label{"group", r.Group}, label{"impact", r.Impact.String()}, label{"scope", r.Scope.String()},
+			label{"profiles", ownProfiles(r)})
 	}
 	e.family("hale_check_status", "stateset", "", "The status of the check, after rise and fall.")
 	for i := range results {
 		e.states("hale_check_status", results[i].Status, []Status{Unknown, Pass, Warn, Fail}, label{"check", results[i].Name})
+	}
+	e.family("hale_check_consequence", "gauge", "", "There while the failure of the check follows from that of another, which is reported in its place.")
+	for i := range results {
+		if r := &results[i]; r.CausedBy != "" {
+			e.sample("hale_check_consequence", "1", label{"check", r.Name}, label{"caused_by", r.CausedBy})
+		}
 	}
 	for _, f := range checkFamilies {
 		e.family(f.name, f.kind, f.unit, f.help)

@@ -49,6 +49,7 @@ type fact struct{ Name, Value string }
 
 type pageCheck struct {
 	Name, Type, Href string
+	Member           bool // of a group
 	Status           Status
 	Output           string
 	Numbers          string // how long the last run took, and how long ago
@@ -98,11 +99,20 @@ func newPageCheck(r *Result, path string, now time.Time) pageCheck {
 	c := pageCheck{
 		Name:   r.Name,
 		Type:   r.Type,
+		Member: r.Group != "",
 		Href:   path + "/checks/" + url.PathEscape(r.Name),
 		Status: r.Status,
 		Output: r.Output,
 	}
 	about := []string{r.Impact.String(), r.Scope.String()}
+	if r.Group != "" { // which says what a failure means
+		about = []string{"member of " + r.Group}
+	} else if profiles := ownProfiles(r); profiles != "" {
+		about = append(about, "counts for "+profiles)
+	}
+	if r.CausedBy != "" {
+		about = append(about, "caused by "+r.CausedBy)
+	}
 	if r.Status == Unknown {
 		c.Output = notAsked
 	} else {

@@ -4,10 +4,12 @@ import "time"
 
 // Result is what is known of one check.
 type Result struct {
-	Name   string
-	Type   string
-	Impact Impact
-	Scope  Scope
+	Name     string
+	Type     string // of a group "any" or "all", unless it was given one
+	Group    string // the group that it is a member of, and which counts in its place
+	Impact   Impact
+	Scope    Scope
+	Profiles []string // that it counts for; none means ready and startup
 
 	Status Status    // after rise and fall; Unknown before the first answer
 	Output string    // explains Status: the latest run's that agreed with it
@@ -21,18 +23,21 @@ type Result struct {
 	Stuck   bool // a run has missed its deadline and is still going on
 	Expired bool // Status is Fail because no answer came for too long
 
+	// CausedBy names the check that the failure follows from: one that it depends
+	// on, and that fails too. The verdict then counts the failure as having that
+	// one's Scope, and does not report it beside it.
+	CausedBy string
+
 	Runs     uint64 // answers counted; each interval that a stuck run lasts is one
 	Failures uint64 // those of them that failed
 	Overruns uint64 // runs that became stuck
 
-	against  int  // answers in a row that speak against Status
-	passed   bool // has passed or warned once
-	answered bool // has answered its Monitor, and not only one before (Adopt)
-}
-
-// newResult is the result of a check that was never asked.
-func newResult(c *Check, now time.Time) Result {
-	return Result{Name: c.Name, Type: c.Type, Impact: c.Impact, Scope: c.Scope, Since: now}
+	against  int    // answers in a row that speak against Status
+	tally    []int  // of a group, by member: answers that speak against Status; never changed in place
+	passed   bool   // has passed or warned once
+	answered bool   // has answered its Monitor, and not only one before (Adopt)
+	told     Status // that was announced last
+	untold   bool   // Status was not announced, being a consequence
 }
 
 // Verdict is the instance's answer, made from all results.
@@ -42,5 +47,5 @@ type Verdict struct {
 	Draining bool      // Drain has been called
 	Reason   string    // why Status is not Pass, with the checks' explanations
 	Since    time.Time // when Status last changed
-	Results  []Result  // in the order of the checks
+	Results  []Result  // those that count, in the order of the checks, groups before their members
 }

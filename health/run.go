@@ -19,40 +19,84 @@ const grace = 100 * time.Millisecond
 const maxOutput = 4 << 10
 
 // RunOnce asks all checks once, at the same time, each within its own time-out,
-// and returns their results in the order given. It returns as soon as the last
-// check has answered or missed its deadline. A run that ignores its context is
-// left behind, with Stuck set in its result. If done is not nil, it is called
-// with each result as it comes in, one call at a time. Rise, Fall and Interval
-// do not matter here. A Check that NewMonitor would refuse has failed.
+// and returns their results in the order given, groups before their members. It
+// returns as soon as the last check has answered or missed its deadline. A run
+// that ignores its context is left behind, with Stuck set in its result. If done
+// is not nil, it is called with each result as it comes in, one call at a time,
+// for a group after its last member. Rise, Fall and Interval do not matter here.
+// A Check that NewMonitor would refuse has failed; a check in DependsOn that is
+// not among those given is passed over.
 func RunOnce(ctx context.Context, done func(Result), checks ...Check) []Result {
-	results := make([]Result, len(checks))
-	finished := make(chan int)
-	for i, c := range checks {
-		go func() {
-			results[i] = runOnce(ctx, c)
-			finished <- i
-		}()
+	items := plan(checks)
+	results := newResults(items, time.Now())
+	if done == nil {
+		done = func(Result) {}
 	}
-	for range checks {
+	finished := make(chan int)
+	asked := 0
+	for i := range items {
+		if !items[i].isGroup() {
+			asked++
+			go func() {
+				results[i].once(ctx, &items[i])
+				finished <- i
+			}()
+		}
+	}
+	open := make([]int, len(items)) // members of a group that are still to answer
+	for i := range items {
+		open[i] = len(items[i].members)
+	}
+	for range asked {
 		i := <-finished
-		if done != nil {
-			done(results[i])
+		done(results[i])
+		for g := items[i].group; g >= 0; g = items[g].group {
+			if open[g]--; open[g] > 0 {
+				break
+			}
+			results[g].onceGroup(&items[g], results)
+			done(results[g])
+		}
+	}
+	for i := range items {
+		if root := rootOf(items, results, i); root >= 0 && results[i].Status == Fail {
+			results[i].CausedBy = items[root].Name
 		}
 	}
 	return results
 }
 
-func runOnce(ctx context.Context, c Check) Result {
-	r := newResult(&c, time.Now())
-	if err := c.validate(); err != nil {
-		r.take(reply{status: Fail, output: err.Error(), ended: time.Now()}, 1, 1)
-		return r
+// once asks a check.
+func (r *Result) once(ctx context.Context, it *item) {
+	if r.refused(it) {
+		return
 	}
-	c = c.withDefaults()
-	a, returned := begin(ctx, &c).wait(ctx)
+	a, returned := begin(ctx, &it.Check).wait(ctx)
 	r.take(a, 1, 1)
 	r.Stuck = !returned
-	return r
+}
+
+// onceGroup answers for a group whose members have answered.
+func (r *Result) onceGroup(it *item, results []Result) {
+	if r.refused(it) {
+		return
+	}
+	var members []*Result
+	for _, i := range it.members {
+		members = append(members, &results[i])
+	}
+	r.first(&it.Check, members)
+}
+
+// refused fails a check that cannot work.
+func (r *Result) refused(it *item) bool {
+	var f faults
+	it.validate(&f, nil)
+	if len(f) == 0 {
+		return false
+	}
+	r.take(reply{status: Fail, output: f.err().Error(), ended: time.Now()}, 1, 1)
+	return true
 }
 
 // reply is how one run ended.

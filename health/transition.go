@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// Transition is a change of the Status of a check, or of the verdict.
+// Transition is a change of the Status of a check, or of a verdict. A failure
+// that follows from another check's is none, as long as it does: only the
+// verdict and that other check's transitions tell of it.
 type Transition struct {
 	Check       string // name of the check; empty: the verdict
+	Group       string // that the check is a member of, if it is
+	Profile     string // whose verdict it is, if it is one of the Endpoints; empty: the instance's
 	From, To    Status
 	Explanation string // the check's output, or the verdict's reason
 	Time        time.Time
@@ -18,10 +22,36 @@ type Transition struct {
 // that passes is no worsening, a first one that warns or fails is.
 func (t Transition) Worse() bool { return t.To > max(t.From, Pass) }
 
-func (m *Monitor) checkChangedLocked(r *Result, was Status) {
-	if r.Status != was {
-		m.announceLocked(Transition{Check: r.Name, From: was, To: r.Status, Explanation: r.Output, Time: r.Since})
+// checksChangedLocked announces the checks whose Status is another one than was
+// announced last. Consequences wait until they are none any more.
+func (m *Monitor) checksChangedLocked(now time.Time) {
+	for i := range m.results {
+		r := &m.results[i]
+		switch {
+		case r.Status == r.told:
+			r.untold = false
+		case r.CausedBy != "":
+			r.untold = true
+		default:
+			at := r.Since
+			if r.untold {
+				at = now
+			}
+			m.announceLocked(Transition{
+				Check: r.Name, Group: r.Group, From: r.told, To: r.Status, Explanation: r.Output, Time: at,
+			})
+			r.told, r.untold = r.Status, false
+		}
 	}
+}
+
+func (m *Monitor) verdictChangedLocked(j *judged, v *Verdict, now time.Time) {
+	t := Transition{From: j.told.status, To: v.Status, Explanation: v.Reason, Time: now}
+	if j.profile != ProfileReady {
+		t.Profile = j.profile
+	}
+	m.announceLocked(t)
+	j.told = turn{v.Status, v.Since}
 }
 
 // announceLocked leaves t to be announced by Run, so that nobody who records or
@@ -70,11 +100,17 @@ func (t *Transition) log(ctx context.Context, logger *slog.Logger) {
 	if t.Worse() {
 		level = slog.LevelWarn
 	}
-	status, was := slog.String("status", t.To.String()), slog.String("was", t.From.String())
-	explanation := slog.String("explanation", t.Explanation)
-	if t.Check == "" {
-		logger.LogAttrs(ctx, level, "verdict changed", status, was, explanation)
-		return
+	attrs := make([]slog.Attr, 0, 6)
+	for _, a := range []slog.Attr{slog.String("check", t.Check), slog.String("group", t.Group), slog.String("profile", t.Profile)} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
 	}
-	logger.LogAttrs(ctx, level, "check changed", slog.String("check", t.Check), status, was, explanation)
+	attrs = append(attrs, slog.String("status", t.To.String()), slog.String("was", t.From.String()),
+		slog.String("explanation", t.Explanation))
+	if t.Check == "" {
+		logger.LogAttrs(ctx, level, "verdict changed", attrs...)
+	} else {
+		logger.LogAttrs(ctx, level, "check changed", attrs...)
+	}
 }

@@ -1,0 +1,131 @@
+package health
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// A check that fails while one fails on which it depends is a consequence, and
+// is not reported beside its cause. Two moments need care, since each check is
+// asked on its own interval:
+//
+//   - A failure may be seen before that of its cause. So when a check is about
+//     to turn to fail while nothing that it depends on fails, those are asked
+//     again at once, and its failure waits for their answers: at most their
+//     longest time-out and a second (item.patience). Its last pass is believed
+//     that much longer (item.maxAge).
+//   - A cause may be well again before its consequence was asked. So the
+//     consequence is asked again at once, and stays one until it has answered
+//     that, or has turned out to be stuck.
+
+// runs counts those of one check.
+type runs struct {
+	begun    uint64 // the last one of which may be going on
+	answered uint64 // the number of the last one that has answered
+	excused  uint64 // the first one that a consequence without a cause answers for itself; 0 if it is none
+}
+
+// count counts a run that is about to begin.
+func (m *Monitor) count(i int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.runs[i].begun++
+}
+
+// ask has a check asked at once, or as soon as its run has ended.
+func (m *Monitor) ask(i int) {
+	select {
+	case m.asks[i] <- struct{}{}:
+	default: // somebody was there before
+	}
+}
+
+// askCauses asks what a check depends on, if the answer that it is about to give
+// turns it to fail and nothing explains that yet, and waits for the answers.
+func (m *Monitor) askCauses(ctx context.Context, i int, answer Status) {
+	asked := m.question(i, answer)
+	if len(asked) == 0 {
+		return
+	}
+	timer := time.NewTimer(m.items[i].patience)
+	defer timer.Stop()
+	for {
+		news, open := m.await(i, asked)
+		if !open {
+			return
+		}
+		select {
+		case <-news:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// question is a check that was asked, and the first run that answers it.
+type question struct {
+	item int
+	run  uint64
+}
+
+// question asks what is to be asked before check i turns to fail, if anything.
+func (m *Monitor) question(i int, answer Status) []question {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, r := &m.items[i], &m.results[i]
+	turned := side{r.Status, r.against}.after(answer, c.Rise, c.Fall).status
+	if len(c.needs) == 0 || answer != Fail || r.Status == Fail || turned != Fail || rootOf(m.items, m.results, i) >= 0 {
+		return nil
+	}
+	var asked []question
+	for _, leaf := range leaves(m.items, c.needs) {
+		asked = append(asked, question{leaf, m.runs[leaf].begun + 1})
+		m.ask(leaf)
+	}
+	return asked
+}
+
+// await reports whether check i is to wait for more answers, and returns a
+// channel that is closed when there is one.
+func (m *Monitor) await(i int, asked []question) (news <-chan struct{}, open bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	open = rootOf(m.items, m.results, i) < 0 &&
+		slices.ContainsFunc(asked, func(q question) bool { return m.runs[q.item].answered < q.run })
+	return m.news, open
+}
+
+// answeredLocked notes that the last run of check i has answered: a consequence
+// whose cause is well again now fails by itself, if it does.
+func (m *Monitor) answeredLocked(i int, answer Status, stuck bool) {
+	n := &m.runs[i]
+	n.answered = n.begun
+	if answer == Fail && n.excused > 0 && (n.begun >= n.excused || stuck) {
+		m.results[i].CausedBy, n.excused = "", 0
+	}
+}
+
+// blameLocked finds out which failures follow from which.
+func (m *Monitor) blameLocked() {
+	for i := range slices.Backward(m.items) { // members before their groups
+		r, n := &m.results[i], &m.runs[i]
+		root := rootOf(m.items, m.results, i)
+		switch {
+		case r.Status != Fail:
+			r.CausedBy, n.excused = "", 0
+		case root >= 0:
+			r.CausedBy, n.excused = m.items[root].Name, 0
+		case r.CausedBy == "":
+		case m.items[i].isGroup():
+			if !slices.ContainsFunc(m.membersLocked(i), func(r *Result) bool { return r.CausedBy != "" }) {
+				r.CausedBy = ""
+			}
+		case n.excused == 0:
+			n.excused = n.begun + 1
+			m.ask(i)
+		}
+	}
+}
