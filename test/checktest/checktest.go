@@ -215,10 +215,11 @@ func Soak(t *testing.T, check checks.Check, connections func() int) {
 		}
 	}
 	run(10)
-	goroutines, open := runtime.NumGoroutine(), 0
+	open := 0
 	if connections != nil {
-		open = connections()
+		open = connections() // which may start goroutines of its own
 	}
+	goroutines := runtime.NumGoroutine()
 	start := time.Now()
 	run(runs)
 	t.Logf("%d runs, %v each", runs, (time.Since(start) / time.Duration(max(runs, 1))).Round(time.Microsecond))
