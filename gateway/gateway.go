@@ -63,6 +63,12 @@ type Settings struct {
 	// byte for byte.
 	HealthPath string
 
+	// HealthEndpoints are the names of further paths of the health answer:
+	// "deep" is /health/deep, with or without a slash at its end. They are words
+	// of lower-case letters, digits, dashes and underscores, a letter first. For
+	// a health.Monitor they are its Endpoints.
+	HealthEndpoints []string
+
 	// Hosts are the hosts that may be asked for; none means any. A pattern is
 	// a name ("mysite.com"), a domain with all its subdomains (".mysite.com",
 	// as in Django's ALLOWED_HOSTS), an IPv4 or IPv6 address ("10.0.0.5",
@@ -158,7 +164,7 @@ type Gateway struct {
 func New(s Settings) (*Gateway, error) {
 	var m mistakes
 	g := &Gateway{
-		health:    newHealthPaths(s.HealthPath, &m),
+		health:    newHealthPaths(&s, &m),
 		hosts:     newHosts(s.Hosts, s.InstanceAddrs, &m),
 		trusted:   newTrusted(s.TrustedProxies, &m),
 		trustUnix: s.TrustUnix,

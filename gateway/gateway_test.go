@@ -167,6 +167,19 @@ func outcome(d *gateway.Decision) string {
 	return strings.Join(words, " ")
 }
 
+// Endpoints of one's own are exempt from the hosts and from https, as /health is.
+func TestHealthEndpoints(t *testing.T) {
+	g := mustNew(t, gateway.Settings{HealthEndpoints: []string{"deep"}, Hosts: []string{"mysite.com"}, Redirect: 301})
+	for path, want := range map[string]gateway.Kind{
+		"/health": gateway.Health, "/health/deep": gateway.Health, "/health/deep/": gateway.Health,
+		"/health/deep//": gateway.Answer, "/health/deeper": gateway.Answer, "/deep": gateway.Answer,
+	} {
+		if d := g.Decide(&gateway.Request{Method: "GET", Host: "10.0.0.5", Path: path}); d.Kind != want {
+			t.Errorf("%q: %v, want %v", path, d.Kind, want)
+		}
+	}
+}
+
 func TestHealthPaths(t *testing.T) {
 	for _, test := range []struct {
 		setting string

@@ -54,10 +54,6 @@ func newSite(c *config.Config, s surroundings) (_ *site, err error) {
 			return nil, fmt.Errorf("app.url: %w", err)
 		}
 	}
-	if t.gateway, err = gateway.New(gatewaySettings(c, s.addresses)); err != nil {
-		return nil, err
-	}
-
 	checks, closeChecks := c.BuildChecks()
 	t.closeChecks = closeChecks
 	defer func() {
@@ -72,6 +68,11 @@ func newSite(c *config.Config, s surroundings) (_ *site, err error) {
 		Version:       s.version,
 	}, checks...)
 	if err != nil {
+		return nil, err
+	}
+	settings := gatewaySettings(c, s.addresses)
+	settings.HealthEndpoints = t.monitor.Endpoints()
+	if t.gateway, err = gateway.New(settings); err != nil {
 		return nil, err
 	}
 	if t.health, err = health.NewHandler(t.monitor, healthOptions(c)); err != nil {
