@@ -6,6 +6,7 @@ import (
 	"hale/checks"
 	"hale/checks/certificate"
 	"hale/checks/disk"
+	"hale/checks/dns"
 	"hale/checks/env"
 	"hale/checks/exec"
 	"hale/checks/file"
@@ -53,6 +54,7 @@ func Types() []Type {
 		{"disk", "A file system has room, and inodes.", func(Site) checks.Check { return &disk.Check{} }},
 		{"memory", "The machine, or the control group that this process is in, has memory left.", func(Site) checks.Check { return &memory.Check{} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
+		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
 	}
 }
