@@ -17,11 +17,16 @@ const deepest = 8
 type CheckError struct {
 	Check   string // its name
 	Field   string // of Check: "DependsOn"
-	Value   string // the element that is wrong, if the field is a list
-	Problem string // what is wrong, and the way out
+	Value   string // the element that is wrong, if the field is a list of names
+	Problem string // what is wrong, and the way out; of a list, what is said of Value
 }
 
-func (e *CheckError) Error() string { return fmt.Sprintf("check %q: %s", e.Check, e.Problem) }
+func (e *CheckError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("check %q: %s", e.Check, e.Problem)
+	}
+	return fmt.Sprintf("check %q: %s: %q %s", e.Check, e.Field, e.Value, e.Problem)
+}
 
 // faults collects what is wrong with checks.
 type faults []error
@@ -45,7 +50,7 @@ func validate(options Options, checks []Check) error {
 			c := &checks[i]
 			c.validate(&f, group)
 			if seen[c.Name] {
-				f.add(c, "Name", c.Name, "another check has the same name")
+				f.add(c, "Name", "", "another check has the same name")
 			}
 			seen[c.Name] = true
 			if members := c.members(); len(members) > 0 && depth == deepest {
@@ -74,7 +79,7 @@ func onlyProfiles(f faults) bool {
 // that is not nil.
 func (c *Check) validate(f *faults, group *Check) {
 	if why := unusableName(c.Name); why != "" {
-		f.add(c, "Name", c.Name, "name %s; it is used in the path /health/checks/NAME", why)
+		f.add(c, "Name", "", "name %s; it is used in the path /health/checks/NAME", why)
 	}
 	switch {
 	case len(c.Any) > 0 && len(c.All) > 0:
@@ -107,7 +112,7 @@ func (c *Check) validate(f *faults, group *Check) {
 	}
 	for _, p := range c.Profiles {
 		if wrong := wrongProfile(p); wrong != "" {
-			f.add(c, "Profiles", p, "profile %q %s", p, wrong)
+			f.add(c, "Profiles", p, "%s", wrong)
 		}
 	}
 	if group != nil {
@@ -165,12 +170,12 @@ func (f *faults) dependencies(checks []Check) {
 		for j, name := range c.DependsOn {
 			switch {
 			case name == c.Name:
-				f.add(c, "DependsOn", name, "depends on itself: %s -> %[1]s", name)
+				f.add(c, "DependsOn", name, "is the check itself")
 			case slices.Contains(c.DependsOn[:j], name):
-				f.add(c, "DependsOn", name, "depends on %q twice", name)
+				f.add(c, "DependsOn", name, "is there twice")
 			case byName[name] != nil:
 			default:
-				f.add(c, "DependsOn", name, "depends on %q, %s", name, notACheck(name, names, checks))
+				f.add(c, "DependsOn", name, "%s", notACheck(name, names, checks))
 			}
 		}
 	}
@@ -181,13 +186,13 @@ func (f *faults) dependencies(checks []Check) {
 func notACheck(name string, names []string, checks []Check) string {
 	for i := range checks {
 		if hasMember(&checks[i], name) {
-			return fmt.Sprintf("which is a member of the group %q; depend on the group", checks[i].Name)
+			return fmt.Sprintf("is a member of the group %q; depend on the group", checks[i].Name)
 		}
 	}
 	if near := nearest(name, names); near != "" {
-		return fmt.Sprintf("which is no check; did you mean %q?", near)
+		return fmt.Sprintf("is no check; did you mean %q?", near)
 	}
-	return "which is no check"
+	return "is no check"
 }
 
 func hasMember(c *Check, name string) bool {
@@ -212,7 +217,7 @@ func (f *faults) circles(checks []Check, byName map[string]*Check) {
 			}
 			if at := slices.Index(path, name); at >= 0 {
 				circle := append(slices.Clone(path[at:]), name)
-				f.add(next, "DependsOn", circle[1], "depends on itself: %s", strings.Join(circle, " -> "))
+				f.add(next, "DependsOn", circle[1], "leads back to it: %s", strings.Join(circle, " -> "))
 				continue
 			}
 			follow(next)

@@ -26,13 +26,13 @@ func TestNewMonitorRefusesCompositions(t *testing.T) {
 		checks []health.Check
 		want   string
 	}{
-		{"a name of no check", []health.Check{check("page", "databse"), check("database")}, `check "page": depends on "databse", which is no check; did you mean "database"?`},
-		{"nothing near", []health.Check{check("page", "x"), check("database")}, `check "page": depends on "x", which is no check`},
-		{"itself", []health.Check{check("page", "page")}, `check "page": depends on itself: page -> page`},
-		{"twice", []health.Check{check("page", "db", "db"), check("db")}, `check "page": depends on "db" twice`},
-		{"a circle", []health.Check{check("a", "b"), check("b", "c"), check("c", "a"), check("d", "a")}, `check "a": depends on itself: a -> b -> c -> a`},
-		{"two circles", []health.Check{check("a", "b", "c"), check("b", "a"), check("c", "a")}, "check \"a\": depends on itself: a -> b -> a\ncheck \"a\": depends on itself: a -> c -> a"},
-		{"a member", []health.Check{check("page", "replica"), {Name: "db", Any: []health.Check{check("replica")}}}, `check "page": depends on "replica", which is a member of the group "db"; depend on the group`},
+		{"a name of no check", []health.Check{check("page", "databse"), check("database")}, `check "page": DependsOn: "databse" is no check; did you mean "database"?`},
+		{"nothing near", []health.Check{check("page", "x"), check("database")}, `check "page": DependsOn: "x" is no check`},
+		{"itself", []health.Check{check("page", "page")}, `check "page": DependsOn: "page" is the check itself`},
+		{"twice", []health.Check{check("page", "db", "db"), check("db")}, `check "page": DependsOn: "db" is there twice`},
+		{"a circle", []health.Check{check("a", "b"), check("b", "c"), check("c", "a"), check("d", "a")}, `check "a": DependsOn: "b" leads back to it: a -> b -> c -> a`},
+		{"two circles", []health.Check{check("a", "b", "c"), check("b", "a"), check("c", "a")}, "check \"a\": DependsOn: \"b\" leads back to it: a -> b -> a\ncheck \"a\": DependsOn: \"c\" leads back to it: a -> c -> a"},
+		{"a member", []health.Check{check("page", "replica"), {Name: "db", Any: []health.Check{check("replica")}}}, `check "page": DependsOn: "replica" is a member of the group "db"; depend on the group`},
 		{"any and all", []health.Check{{Name: "g", Any: []health.Check{check("a")}, All: []health.Check{check("b")}}}, `check "g": both Any and All are set: a group is one of them; put one into the other`},
 		{"a group that asks", []health.Check{{Name: "g", Run: pass, All: []health.Check{check("b")}}}, `check "g": a group asks nothing itself: set Run, Any or All, not two of them`},
 		{"a group with an interval", []health.Check{{Name: "g", Interval: 1, All: []health.Check{check("b")}}}, `check "g": a group has no interval and no time-out: set those of its members`},
@@ -43,10 +43,10 @@ func TestNewMonitorRefusesCompositions(t *testing.T) {
 		{"a member's name again", []health.Check{check("a"), {Name: "g", All: []health.Check{check("a")}}}, `check "a": another check has the same name`},
 		{"a member that cannot work", []health.Check{{Name: "g", All: []health.Check{{Name: "b"}}}}, `check "b": nothing to run: set Run`},
 		{"too deep", []health.Check{nested}, `check "g1": groups lie more than 8 deep within groups`},
-		{"liveness", profile("live"), `check "a": profile "live" is not to be had: /health/live depends on no check, since what answers a failure there is a restart, which mends nothing outside the process; use ready`},
-		{"a path of its own", profile("checks"), `check "a": profile "checks" is a path of its own; choose another word`},
-		{"a misspelt profile", profile("redy"), `check "a": profile "redy" would be an endpoint of its own; did you mean ready?`},
-		{"no word", profile("Deep/x"), `check "a": profile "Deep/x" is no lower-case word; write ready, startup, or a word of your own such as deep, which becomes the path /health/deep (at most 40 of a-z, 0-9, - and _, a letter first)`},
+		{"liveness", profile("live"), `check "a": Profiles: "live" is not to be had: /health/live depends on no check, since what answers a failure there is a restart, which mends nothing outside the process; use ready`},
+		{"a path of its own", profile("checks"), `check "a": Profiles: "checks" is a path of its own; choose another word`},
+		{"a misspelt profile", profile("redy"), `check "a": Profiles: "redy" would be an endpoint of its own; did you mean ready?`},
+		{"no word", profile("Deep/x"), `check "a": Profiles: "Deep/x" is no lower-case word; write ready, startup, or a word of your own such as deep, which becomes the path /health/deep (at most 40 of a-z, 0-9, - and _, a letter first)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := health.NewMonitor(health.Options{}, tt.checks...)
