@@ -7,48 +7,22 @@ import (
 	"time"
 
 	"hale/checks"
+	"hale/checks/internal/redisserver"
 	"hale/checks/internal/report"
-	"hale/checks/internal/resp"
 )
-
-func TestParseAddress(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		url  string
-		want address
-	}{
-		{"redis://h", address{where: "h:6379", host: "h"}},
-		{"redis://", address{where: "localhost:6379", host: "localhost"}},
-		{"redis://:p@h:1/2", address{where: "h:1", host: "h", password: "p", database: 2}},
-		{"redis://u:p%40%2F%23@[::1]:1/", address{where: "[::1]:1", host: "::1", user: "u", password: "p@/#"}},
-		{"rediss://h?ssl_cert_reqs=required&db=3", address{where: "h:6379", host: "h", tls: true, database: 3}},
-		{"rediss://h/0?ssl_cert_reqs=none", address{where: "h:6379", host: "h", tls: true, insecure: true}},
-		{"valkeys://h", address{where: "h:6379", host: "h", tls: true}},
-		{"unix:///run/r.sock", address{where: "/run/r.sock"}},
-		{"unix://u:p@/run/r.sock?db=1", address{where: "/run/r.sock", user: "u", password: "p", database: 1}},
-		{"unix:///run/r.sock?username=u&password=p", address{where: "/run/r.sock", user: "u", password: "p"}},
-		{"redis+socket:///run/r.sock?virtual_host=/4", address{where: "/run/r.sock", database: 4}},
-		{"redis://h?max_connections=5&health_check_interval=30", address{where: "h:6379", host: "h"}},
-	} {
-		got, err := parseAddress(test.url)
-		if err != nil || *got != test.want {
-			t.Errorf("%s: got %+v, %v\nwant %+v", test.url, got, err, test.want)
-		}
-	}
-}
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	const url = "redis://h"
-	unreadable := "url: " + errUnreadable.Error()
+	unreadable := "url: " + redisserver.ErrUnreadable.Error()
 	for _, test := range []struct {
 		name  string
 		check Check
 		want  string
 	}{
-		{"nothing", Check{}, "url: is missing: " + forms},
-		{"no scheme", Check{URL: "/run/redis.sock"}, "url: has no scheme: " + forms},
-		{"another scheme", Check{URL: "http://u:hunter2@h"}, `url: has the scheme "http", which is none of Redis: ` + forms},
+		{"nothing", Check{}, "url: is missing: " + redisserver.Forms},
+		{"no scheme", Check{URL: "/run/redis.sock"}, "url: has no scheme: " + redisserver.Forms},
+		{"another scheme", Check{URL: "http://u:hunter2@h"}, `url: has the scheme "http", which is none of Redis: ` + redisserver.Forms},
 		{"host and port alone", Check{URL: "h:6379"}, unreadable},
 		{"slash in the password", Check{URL: "redis://:12/hunter2@h"}, unreadable},
 		{"hash in the password", Check{URL: "redis://:12#hunter2@h"}, unreadable},
@@ -77,7 +51,7 @@ func TestValidate(t *testing.T) {
 		{"CA without TLS", Check{URL: url, CA: "ca.pem"}, "ca: has no effect without TLS: write rediss:// in url"},
 		{"insecure without TLS", Check{URL: url, Insecure: true}, "insecure: has no effect without TLS: write rediss:// in url"},
 		{"half a certificate", Check{URL: "rediss://h", Certificate: "c.pem"}, "key: is missing: the file of the private key that belongs to certificate"},
-		{"two mistakes", Check{Mode: "x"}, "url: is missing: " + forms + "\n" + `mode: "x" is neither ping nor write`},
+		{"two mistakes", Check{Mode: "x"}, "url: is missing: " + redisserver.Forms + "\n" + `mode: "x" is neither ping nor write`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,41 +64,6 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
-}
-
-// What the tests with a real server do not bring about.
-func TestComplaint(t *testing.T) {
-	t.Parallel()
-	for refusal, want := range map[resp.Error]string{
-		"ASK 3999 127.0.0.1:6381": "a node of a cluster, which takes only the keys of its own slots: write mode: ping and cluster: true",
-		"DENIED Redis is running in protected mode because protected mode is enabled": "the server is in protected mode: it has no password, and so talks to its own machine alone",
-		"ERR invalid password":                             "wrong password",                               // before Redis 6
-		"ERR Client sent AUTH, but no password is set":     "the server has no password, but the URL does", // before Redis 6
-		"ERR wrong number of arguments for 'auth' command": "wrong number of arguments for 'auth' command",
-		"NEWCODE something\x1b[31m happened":               "NEWCODE something[31m happened",
-	} {
-		if got := complaint(refusal, new(address)); got != want {
-			t.Errorf("%s: got %q, want %q", refusal, got, want)
-		}
-	}
-}
-
-func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"redis://u:p@h:1/2?db=3", "unix:///s?password=p", "rediss://[::1]", "redis://:a/b#c?d@h", "redis+socket:///s?virtual_host=/1"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, url string) {
-		a, err := parseAddress(url)
-		if err != nil {
-			if a != nil {
-				t.Error("an address and an error")
-			}
-			return
-		}
-		if a.where == "" || a.database < 0 {
-			t.Errorf("%q: %+v", url, a)
-		}
-	})
 }
 
 // Whatever a server tells of itself, the report is one that can be shown.

@@ -6,16 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"syscall"
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
-	"hale/checks/internal/link"
+	"hale/checks/internal/redisserver"
 	"hale/checks/internal/report"
-	"hale/checks/internal/resp"
 	"hale/checks/internal/trust"
 )
 
@@ -69,7 +65,7 @@ type Check struct {
 // Validate refuses a URL that names no server, and options that contradict one
 // another. The error never contains the URL: it holds a password.
 func (c *Check) Validate() error {
-	a, err := parseAddress(c.URL)
+	a, err := redisserver.ParseAddress(c.URL)
 	if err != nil {
 		return errors.Join(&checks.OptionError{Key: "url", Err: err}, c.validateOptions(nil))
 	}
@@ -77,7 +73,7 @@ func (c *Check) Validate() error {
 }
 
 // validateOptions judges all options but the URL, which is nil if it is bad.
-func (c *Check) validateOptions(a *address) error {
+func (c *Check) validateOptions(a *redisserver.Address) error {
 	var errs []error
 	refuse := func(is bool, key, format string, args ...any) {
 		if is {
@@ -97,12 +93,12 @@ func (c *Check) validateOptions(a *address) error {
 	refuse(c.KeyPrefix != "" && c.Mode != "write", "key_prefix", "has no effect without mode: write")
 	refuse(c.Sentinel != "" && (c.Mode == "write" || c.Role != "" || c.asksMemory() || c.Cluster), "sentinel", "a Sentinel holds no data and is no node of a cluster: remove mode, role, warn_memory, max_memory and cluster")
 	if a != nil {
-		refuse(a.database != 0 && c.Cluster, "cluster", "a cluster has database 0 alone: remove the database from url")
-		refuse(a.database != 0 && c.Sentinel != "", "sentinel", "a Sentinel has no databases: remove the database from url")
+		refuse(a.Database != 0 && c.Cluster, "cluster", "a cluster has database 0 alone: remove the database from url")
+		refuse(a.Database != 0 && c.Sentinel != "", "sentinel", "a Sentinel has no databases: remove the database from url")
 		const noTLS = "has no effect without TLS: write rediss:// in url"
-		refuse(!a.tls && c.CA != "", "ca", noTLS)
-		refuse(!a.tls && c.Certificate != "", "certificate", noTLS)
-		refuse(!a.tls && c.Insecure, "insecure", noTLS)
+		refuse(!a.TLS && c.CA != "", "ca", noTLS)
+		refuse(!a.TLS && c.Certificate != "", "certificate", noTLS)
+		refuse(!a.TLS && c.Insecure, "insecure", noTLS)
 	}
 	return errors.Join(append(errs, c.trust().Validate())...)
 }
@@ -115,55 +111,36 @@ func (c *Check) trust() trust.Options {
 
 // Run asks once.
 func (c *Check) Run(ctx context.Context) (string, error) {
-	a, err := parseAddress(c.URL)
+	address, err := redisserver.ParseAddress(c.URL)
 	if err != nil {
 		return "", fmt.Errorf("url %w", err)
 	}
-	conn, err := c.connect(ctx, a)
+	conn, err := address.Dial(ctx, c.trust(), maxReplies)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
 
 	var found report.Report
-	if err := converse(conn, c.steps(a, &found)); err != nil {
-		var refusal resp.Error
-		switch {
-		case errors.As(err, &refusal):
-			return "", fmt.Errorf("%s: %s", complaint(refusal, a), a.where)
-		case isStranger(err):
-			return "", conn.Stranger("Redis", err)
-		case a.tls && c.Certificate == "" && hungUp(err):
-			// In TLS 1.3 the handshake is over for the client before the server has
-			// judged the client's certificate, and the alert may not get through.
-			return "", &explain.Error{Text: "connection closed after the TLS handshake; does the server ask for a client's certificate? " + a.where, Err: err}
-		default:
-			return "", conn.Explain("", err)
+	steps := c.steps(&found)
+	commands := make([][]string, len(steps))
+	for i, step := range steps {
+		commands[i] = step.command
+	}
+	replies, err := conn.Ask(commands...)
+	if err != nil {
+		return "", err
+	}
+	for i, step := range steps {
+		if step.judge != nil {
+			step.judge(replies[i])
 		}
 	}
 	output, err := found.Result()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, a.where)
+		return "", fmt.Errorf("%w: %s", err, address.Where)
 	}
-	return output + ": " + a.where, nil
-}
-
-func (c *Check) connect(ctx context.Context, a *address) (*link.Conn, error) {
-	conn, err := link.Dial(ctx, a.where)
-	if err != nil || !a.tls {
-		return conn, err
-	}
-	options := c.trust()
-	options.Insecure = options.Insecure || a.insecure
-	config, err := options.Config(a.host)
-	if err == nil {
-		err = conn.Secure(config)
-	}
-	if err != nil {
-		_ = conn.Close() // why it is of no use is the news
-		return nil, err
-	}
-	return conn, nil
+	return output + ": " + address.Where, nil
 }
 
 // step is a command, and what to make of the reply if it is no error.
@@ -172,54 +149,9 @@ type step struct {
 	judge   func(reply any)
 }
 
-// converse sends all commands at once and reads their replies in order. The
-// first reply that is an error ends it, and is returned as a resp.Error.
-func converse(conn *link.Conn, steps []step) error {
-	var question []byte
-	for _, step := range steps {
-		question = resp.Append(question, step.command...)
-	}
-	_, sent := conn.Write(question)
-	// A server that takes no more clients says so before it hangs up, and does
-	// not wait for a question.
-	reader := resp.NewReader(conn, maxReplies)
-	for i, step := range steps {
-		reply, err := reader.Reply()
-		if err != nil {
-			if i == 0 && sent != nil && !isStranger(err) {
-				return sent
-			}
-			return err
-		}
-		if refusal, ok := reply.(resp.Error); ok {
-			return refusal
-		}
-		if step.judge != nil {
-			step.judge(reply)
-		}
-	}
-	return nil
-}
-
-// isStranger reports whether an answer is not what a Redis server would say.
-func isStranger(err error) bool {
-	_, ok := errors.AsType[*resp.StrangerError](err)
-	return ok || errors.Is(err, resp.ErrTooLong)
-}
-
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
 // steps are the commands of a run. Their judgements go into found.
-func (c *Check) steps(a *address, found *report.Report) []step {
+func (c *Check) steps(found *report.Report) []step {
 	var steps []step
-	if login := a.login(); login != nil {
-		steps = append(steps, step{command: login})
-	}
-	if a.database != 0 {
-		steps = append(steps, step{command: []string{"SELECT", fmt.Sprint(a.database)}})
-	}
 	if c.Mode == "write" {
 		steps = append(steps, writing(cmp.Or(c.KeyPrefix, DefaultKeyPrefix), found)...)
 	} else {

@@ -1,4 +1,4 @@
-package redis
+package redisserver
 
 import (
 	"cmp"
@@ -12,22 +12,24 @@ import (
 	"strings"
 )
 
-// address is a URL taken apart.
-type address struct {
-	where    string // host:port, or the path of a unix socket
+// Address is a URL taken apart.
+type Address struct {
+	Where    string // host:port, or the path of a unix socket
+	TLS      bool
+	Database int
+
 	host     string // empty for a socket
-	tls      bool
 	insecure bool
 	user     string
 	password string
-	database int
 }
 
-const forms = "write redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss://... for TLS, or unix:///PATH?db=DATABASE"
+// Forms says how to write a URL.
+const Forms = "write redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss://... for TLS, or unix:///PATH?db=DATABASE"
 
-// errUnreadable repeats nothing: the usual cause is a password that was pasted
+// ErrUnreadable is the error of a URL that is none. It repeats nothing: the usual cause is a password that was pasted
 // as it is, and any part of the URL may be part of it.
-var errUnreadable = errors.New("cannot be read: " + forms + ", with special characters in user and password percent-encoded (@ as %40, / as %2F, # as %23, ? as %3F, % as %25)")
+var ErrUnreadable = errors.New("cannot be read: " + Forms + ", with special characters in user and password percent-encoded (@ as %40, / as %2F, # as %23, ? as %3F, % as %25)")
 
 // Schemes by which the libraries of apps know a server: redis-py and redis-rb,
 // Spring and Lettuce, kombu (Celery), valkey-py.
@@ -37,39 +39,45 @@ var (
 	socketSchemes = []string{"unix", "redis+socket", "redis-socket", "redis+unix", "valkey+socket"}
 )
 
-// parseAddress reads a URL. No error repeats any of it but its scheme.
-func parseAddress(raw string) (*address, error) {
+// IsURL reports whether a URL has a scheme of Redis.
+func IsURL(raw string) bool {
+	scheme, _, ok := strings.Cut(raw, ":")
+	return ok && slices.Contains(slices.Concat(plainSchemes, tlsSchemes, socketSchemes), scheme)
+}
+
+// ParseAddress reads a URL. No error repeats any of it but its scheme.
+func ParseAddress(raw string) (*Address, error) {
 	if raw == "" {
-		return nil, errors.New("is missing: " + forms)
+		return nil, errors.New("is missing: " + Forms)
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Fragment != "" || u.Opaque != "" {
-		return nil, errUnreadable
+		return nil, ErrUnreadable
 	}
-	a := new(address)
+	a := new(Address)
 	switch scheme := u.Scheme; {
 	case slices.Contains(socketSchemes, scheme):
 		if u.Host != "" || u.Path == "" || u.Path == "/" {
 			return nil, errors.New("names no socket: write unix:///PATH, with three slashes")
 		}
-		a.where = u.Path
+		a.Where = u.Path
 	case slices.Contains(plainSchemes, scheme), slices.Contains(tlsSchemes, scheme):
-		a.tls = slices.Contains(tlsSchemes, scheme)
+		a.TLS = slices.Contains(tlsSchemes, scheme)
 		port := cmp.Or(u.Port(), "6379")
 		n, err := strconv.ParseUint(port, 10, 16)
 		several := strings.Contains(u.Host, ",") || strings.Count(u.Host, ":") > 1 && !strings.HasPrefix(u.Host, "[")
 		if err != nil || n == 0 || several {
-			return nil, errUnreadable
+			return nil, ErrUnreadable
 		}
 		a.host = cmp.Or(u.Hostname(), "localhost")
-		a.where = net.JoinHostPort(a.host, port)
+		a.Where = net.JoinHostPort(a.host, port)
 		if err := a.setDatabase(strings.TrimPrefix(u.Path, "/")); err != nil {
 			return nil, err
 		}
 	case scheme == "":
-		return nil, errors.New("has no scheme: " + forms)
+		return nil, errors.New("has no scheme: " + Forms)
 	default:
-		return nil, fmt.Errorf("has the scheme %q, which is none of Redis: %s", scheme, forms)
+		return nil, fmt.Errorf("has the scheme %q, which is none of Redis: %s", scheme, Forms)
 	}
 	a.user = u.User.Username()
 	a.password, _ = u.User.Password()
@@ -79,15 +87,15 @@ func parseAddress(raw string) (*address, error) {
 	return a, nil
 }
 
-func (a *address) setDatabase(text string) error {
+func (a *Address) setDatabase(text string) error {
 	if text == "" {
 		return nil
 	}
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return errUnreadable
+		return ErrUnreadable
 	}
-	a.database = int(n)
+	a.Database = int(n)
 	return nil
 }
 
@@ -101,10 +109,10 @@ var passedOver = []string{
 // setParameters reads what follows the question mark, as redis-py and kombu do.
 // A parameter that is not known is refused: a typing error in a setting of TLS
 // must not go unnoticed.
-func (a *address) setParameters(query string) error {
+func (a *Address) setParameters(query string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil || strings.Contains(query, "@") {
-		return errUnreadable
+		return ErrUnreadable
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := values.Get(name)
@@ -129,14 +137,14 @@ func (a *address) setParameters(query string) error {
 		case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") == "":
 			return fmt.Errorf("has a parameter that is not known here: %s; remove it, or give the check a URL of its own", name)
 		default:
-			return errUnreadable
+			return ErrUnreadable
 		}
 	}
 	return nil
 }
 
 // login is the command that logs in; nil if the URL has nothing to do it with.
-func (a *address) login() []string {
+func (a *Address) login() []string {
 	switch {
 	case a.password == "":
 		return nil
@@ -148,7 +156,7 @@ func (a *address) login() []string {
 }
 
 // whom names the user, for messages.
-func (a *address) whom() string {
+func (a *Address) whom() string {
 	if a.user == "" {
 		return "the default user"
 	}

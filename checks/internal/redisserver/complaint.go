@@ -1,4 +1,4 @@
-package redis
+package redisserver
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 // complaint says in words what an error reply means. The codes are those of
 // createSharedObjects in src/server.c of Redis and Valkey; what has none begins
 // with ERR and explains itself.
-func complaint(refusal resp.Error, a *address) string {
+func complaint(refusal resp.Error, a *Address) string {
 	said := explain.Line(refusal.Text())
 	switch refusal.Code() {
 	case "NOAUTH":
@@ -54,7 +54,7 @@ func complaint(refusal resp.Error, a *address) string {
 	case said == "invalid password":
 		return "wrong password"
 	case strings.Contains(said, "DB index is out of range"):
-		return fmt.Sprintf("the server has no database %d", a.database)
+		return fmt.Sprintf("the server has no database %d", a.Database)
 	case strings.Contains(said, "unknown command 'SENTINEL'"), strings.Contains(said, "unknown command `SENTINEL`"):
 		return "not a Sentinel"
 	case strings.Contains(said, "cluster support disabled"):
