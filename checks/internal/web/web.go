@@ -47,25 +47,35 @@ type Request struct {
 // Ask asks once, and returns a line about the answer if it is as it has to be.
 // Nothing stays open afterwards.
 func (r *Request) Ask(ctx context.Context) (string, error) {
+	status, _, err := r.Fetch(ctx)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s: %d", r.Name, status), nil
+}
+
+// Fetch asks once, and returns the answer's status and the beginning of its
+// body if it is as it has to be. Nothing stays open afterwards.
+func (r *Request) Fetch(ctx context.Context) (status int, body []byte, err error) {
 	start := time.Now()
 	resp, err := r.send(ctx)
 	if err != nil {
-		return "", r.failed(ctx, start, "no answer", err)
+		return 0, nil, r.failed(ctx, start, "no answer", err)
 	}
 	defer resp.Body.Close()
 	body, truncated, err := read(resp.Body)
 	// The status comes first: the body of an error page that breaks off is not
 	// the news.
 	if !r.Status.Contains(resp.StatusCode) {
-		return "", errors.New(r.wrongStatus(resp))
+		return 0, nil, errors.New(r.wrongStatus(resp))
 	}
 	if err != nil {
-		return "", r.failed(ctx, start, fmt.Sprintf("%d, but the page did not end", resp.StatusCode), err)
+		return 0, nil, r.failed(ctx, start, fmt.Sprintf("%d, but the page did not end", resp.StatusCode), err)
 	}
 	if text := r.wrongBody(resp, body, truncated); text != "" {
-		return "", errors.New(text)
+		return 0, nil, errors.New(text)
 	}
-	return fmt.Sprintf("%s: %d", r.Name, resp.StatusCode), nil
+	return resp.StatusCode, body, nil
 }
 
 // send sends the request and follows redirects as far as allowed; the last
