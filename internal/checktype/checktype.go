@@ -12,8 +12,10 @@ import (
 	"hale/checks/file"
 	"hale/checks/grpc"
 	"hale/checks/http"
+	"hale/checks/memcached"
 	"hale/checks/memory"
 	"hale/checks/page"
+	"hale/checks/redis"
 	"hale/checks/sql"
 	"hale/checks/tcp"
 )
@@ -53,6 +55,8 @@ func Types() []Type {
 		{"file", "A file is there, or is not; holds what it should; is not too old.", func(s Site) checks.Check { return &file.Check{Dir: s.Dir} }},
 		{"disk", "A file system has room, and inodes.", func(Site) checks.Check { return &disk.Check{} }},
 		{"memory", "The machine, or the control group that this process is in, has memory left.", func(Site) checks.Check { return &memory.Check{} }},
+		{"redis", "A Redis or Valkey server answers, takes a key, and has the role and the memory that it should.", func(s Site) checks.Check { return &redis.Check{Dir: s.Dir} }},
+		{"memcached", "A memcached server answers, takes an item, and has connections left.", func(s Site) checks.Check { return &memcached.Check{Dir: s.Dir} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
