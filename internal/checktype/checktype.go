@@ -4,6 +4,7 @@ package checktype
 
 import (
 	"hale/checks"
+	"hale/checks/amqp"
 	"hale/checks/certificate"
 	"hale/checks/disk"
 	"hale/checks/dns"
@@ -14,6 +15,7 @@ import (
 	"hale/checks/http"
 	"hale/checks/memcached"
 	"hale/checks/memory"
+	"hale/checks/migrations"
 	"hale/checks/page"
 	"hale/checks/redis"
 	"hale/checks/sql"
@@ -41,6 +43,12 @@ type Site struct {
 	// Lookup finds a variable of the app's environment; nil means that of this
 	// process.
 	Lookup func(name string) (value string, ok bool)
+
+	// Environ returns the variables, as NAME=value, that the app has beside those
+	// of this process; nil means none.
+	Environ func() []string
+
+	User string // that the app runs as, as app.user; empty for this process's
 }
 
 // Types returns the table, in the order in which it is to be shown.
@@ -55,8 +63,12 @@ func Types() []Type {
 		{"file", "A file is there, or is not; holds what it should; is not too old.", func(s Site) checks.Check { return &file.Check{Dir: s.Dir} }},
 		{"disk", "A file system has room, and inodes.", func(Site) checks.Check { return &disk.Check{} }},
 		{"memory", "The machine, or the control group that this process is in, has memory left.", func(Site) checks.Check { return &memory.Check{} }},
+		{"migrations", "No migration of the database is unapplied: Django, Rails, Alembic, Flyway, Liquibase, Prisma and others.", func(s Site) checks.Check {
+			return &migrations.Check{Dir: s.Dir, Lookup: s.Lookup, Environ: s.Environ, User: s.User}
+		}},
 		{"redis", "A Redis or Valkey server answers, takes a key, and has the role and the memory that it should.", func(s Site) checks.Check { return &redis.Check{Dir: s.Dir} }},
 		{"memcached", "A memcached server answers, takes an item, and has connections left.", func(s Site) checks.Check { return &memcached.Check{Dir: s.Dir} }},
+		{"amqp", "RabbitMQ, or another AMQP 0-9-1 broker, takes messages; its queues are there, not too long, and consumed.", func(s Site) checks.Check { return &amqp.Check{Dir: s.Dir} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},

@@ -30,6 +30,7 @@ import (
 var packages = map[string]string{
 	"apache2":            "apache2",
 	"curl":               "curl",
+	"epmd":               "erlang-base",
 	"gunicorn":           "gunicorn",
 	"initdb":             "postgresql",
 	"mariadb-install-db": "mariadb-server-core",
