@@ -70,7 +70,7 @@ func (c *Config) BuildChecks() ([]health.Check, func() error) {
 // decoded before them.
 func (d *decoder) site() checktype.Site {
 	c := d.config
-	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: d.dir, Lookup: d.env.lookup}
+	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: d.dir, Lookup: d.env.lookup, Environ: d.env.environ, User: c.App.User}
 }
 
 // public returns the name that users know the app by: the first exact one that

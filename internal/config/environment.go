@@ -40,6 +40,16 @@ func (e *environment) lookup(name string) (string, bool) {
 	return e.lookupProcess(name)
 }
 
+// environ returns the variables of app.env_file, as NAME=value.
+func (e *environment) environ() []string {
+	vars, _ := e.fromFile()
+	all := make([]string, 0, len(vars))
+	for name, value := range vars {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
+
 // lookupProcess finds a variable of this process.
 func (e *environment) lookupProcess(name string) (string, bool) {
 	if e.process == nil {
