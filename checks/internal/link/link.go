@@ -14,10 +14,12 @@ import (
 	"sync"
 	"time"
 
+	"hale/checks"
 	"hale/checks/internal/explain"
 )
 
-// maxRead bounds what a run reads from its server, in bytes.
+// maxRead bounds what a run reads from its server, in bytes, unless Allow says
+// otherwise.
 const maxRead = 1 << 20
 
 // Conn is a connection for one run. It is plain until Secure has been called.
@@ -43,7 +45,7 @@ func Dial(ctx context.Context, address string) (*Conn, error) {
 	if err != nil {
 		return nil, c.explain("no connection", err)
 	}
-	c.raw = &memory{Conn: conn}
+	c.raw = &memory{Conn: conn, limit: maxRead}
 	c.Conn = c.raw
 	c.stop = append(c.stop, context.AfterFunc(ctx, c.cut))
 	return c, nil
@@ -80,6 +82,29 @@ func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
 		return state, false
 	}
 	return secured.ConnectionState(), true
+}
+
+// CloseWrite tells the server that nothing more will come. It can still answer.
+func (c *Conn) CloseWrite() error {
+	if secured, ok := c.Conn.(*tls.Conn); ok {
+		if err := secured.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	if half, ok := c.raw.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Address is what was connected to.
+func (c *Conn) Address() string { return c.address }
+
+// Allow lets the run read up to n bytes from its server.
+func (c *Conn) Allow(n int64) {
+	c.raw.mu.Lock()
+	defer c.raw.mu.Unlock()
+	c.raw.limit = n
 }
 
 // Hurry leaves the server at most d from now, for the steps after the one that
@@ -181,9 +206,6 @@ func text(first string) bool {
 	})
 }
 
-// errTooMuch ends a run whose server does not stop talking.
-var errTooMuch = errors.New("answers without end, more than 1MiB by now")
-
 // memory is the connection below TLS. It remembers how the server began, and
 // counts.
 type memory struct {
@@ -192,7 +214,8 @@ type memory struct {
 	// mu guards everything that follows: HTTP/2 reads in a goroutine of its own.
 	mu    sync.Mutex
 	first []byte
-	read  int
+	read  int64
+	limit int64
 }
 
 // maxFirst is how much of a server's beginning is remembered, in bytes: more
@@ -203,10 +226,10 @@ func (m *memory) Read(b []byte) (int, error) {
 	n, err := m.Conn.Read(b)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.read += n
+	m.read += int64(n)
 	m.first = append(m.first, b[:min(n, maxFirst-len(m.first))]...)
-	if m.read > maxRead {
-		return 0, errTooMuch
+	if m.read > m.limit { // a server that does not stop talking
+		return 0, fmt.Errorf("answers without end, more than %v by now", checks.Size(m.limit))
 	}
 	return n, err
 }
