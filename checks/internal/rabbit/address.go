@@ -63,7 +63,9 @@ func ParseAddress(raw string) (*Address, error) {
 		port = "5671"
 	}
 	port = cmp.Or(u.Port(), port)
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	n, err := strconv.ParseUint(port, 10, 16)
+	several := strings.ContainsAny(u.Host, ",;") || strings.Count(u.Host, ":") > 1 && !strings.HasPrefix(u.Host, "[")
+	if err != nil || n == 0 || several {
 		return nil, errUnreadable
 	}
 	a.host = cmp.Or(u.Hostname(), "localhost")
@@ -79,7 +81,8 @@ func ParseAddress(raw string) (*Address, error) {
 // must not go unnoticed.
 func refuseParameters(query string) error {
 	values, err := url.ParseQuery(query)
-	if err != nil {
+	// An at sign is one that should have stood in front of the host.
+	if err != nil || strings.Contains(query, "@") {
 		return errUnreadable
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {

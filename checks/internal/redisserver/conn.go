@@ -44,6 +44,7 @@ func (a *Address) Dial(ctx context.Context, options trust.Options, limit int64) 
 			return nil, err
 		}
 	}
+	conn.Allow(limit)
 	c := &Conn{address: a, link: conn, reader: resp.NewReader(conn, limit), noCert: a.TLS && options.Certificate == ""}
 	if login := a.login(); login != nil {
 		c.first = append(c.first, login)
