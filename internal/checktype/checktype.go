@@ -18,6 +18,7 @@ import (
 	"hale/checks/migrations"
 	"hale/checks/page"
 	"hale/checks/redis"
+	"hale/checks/smtp"
 	"hale/checks/sql"
 	"hale/checks/tcp"
 )
@@ -69,6 +70,7 @@ func Types() []Type {
 		{"redis", "A Redis or Valkey server answers, takes a key, and has the role and the memory that it should.", func(s Site) checks.Check { return &redis.Check{Dir: s.Dir} }},
 		{"memcached", "A memcached server answers, takes an item, and has connections left.", func(s Site) checks.Check { return &memcached.Check{Dir: s.Dir} }},
 		{"amqp", "RabbitMQ, or another AMQP 0-9-1 broker, takes messages; its queues are there, not too long, and consumed.", func(s Site) checks.Check { return &amqp.Check{Dir: s.Dir} }},
+		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
