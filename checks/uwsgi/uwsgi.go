@@ -179,32 +179,18 @@ func (c *Check) compare(r *report.Report, s stats, sockets []listenqueue.Socket)
 	before := c.before
 	c.before = now
 	if dropped > 0 {
-		r.Warnf("the queue was full, %d attempts to connect were turned away since the last run", dropped)
+		r.Warnf("%s turned away since the last run: the queue was full", workers.Count(int(dropped), "connection"))
 	}
 	if before.master == 0 || before.master != now.master {
 		return
 	}
 	if n := now.refusals - before.refusals; n > 0 {
-		r.Warnf("the queue was full %s since the last run", times(n))
+		r.Warnf("the queue found full %s since the last run", workers.Count(n, "time"))
 	}
 	if n := now.harakiri - before.harakiri; n > 0 {
-		r.Warnf("harakiri: %s for taking too long since the last run", killed(n))
+		r.Warnf("harakiri: %s killed for taking too long since the last run", workers.Count(n, "request"))
 	}
 	if n := now.restarts - before.restarts; c.WarnRestarts > 0 && n > c.WarnRestarts {
-		r.Warnf("%d workers were started anew since the last run, more than %d", n, c.WarnRestarts)
+		r.Warnf("%s started anew since the last run, more than %d", workers.Count(n, "worker"), c.WarnRestarts)
 	}
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
-func killed(n int) string {
-	if n == 1 {
-		return "1 request was killed"
-	}
-	return fmt.Sprintf("%d requests were killed", n)
 }

@@ -106,6 +106,7 @@ func TestFaults(t *testing.T) {
 		Address: s.stats,
 		New:     func(address string) checks.Check { return &uwsgi.Check{Address: address} },
 	}
+	become(t, target.New(s.stats), "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 	target.Faults(t)
 	// A stats server has no count of its own: it serves one client after the
 	// other, and closes.
@@ -138,7 +139,7 @@ func TestBusy(t *testing.T) {
 		}
 	}
 	for _, check := range []*uwsgi.Check{check, kernel} {
-		if got := run(t, check); !strings.Contains(got, " attempts to connect were turned away since the last run") {
+		if got := run(t, check); !strings.Contains(got, " turned away since the last run: the queue was full") {
 			t.Errorf("the kernel turned some away, the check says %s", got)
 		}
 	}
@@ -182,13 +183,13 @@ func TestHarakiri(t *testing.T) {
 	s.gate.Hold(2, servers.Get(s.serve))
 	checktest.Eventually(t, "harakiri is told", func() bool {
 		got := run(t, check)
-		return strings.Contains(got, "harakiri: 1 request was killed for taking too long since the last run") ||
-			strings.Contains(got, "harakiri: 2 requests were killed for taking too long since the last run")
+		return strings.Contains(got, "harakiri: 1 request killed for taking too long since the last run") ||
+			strings.Contains(got, "harakiri: 2 requests killed for taking too long since the last run")
 	})
 	s.gate.Open()
 	// Once told, it is history.
 	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
-	if got, want := run(t, restarts), "workers were started anew since the last run, more than 1"; !strings.Contains(got, want) {
+	if got, want := run(t, restarts), "workers started anew since the last run, more than 1"; !strings.Contains(got, want) {
 		t.Errorf("%s\nwant in it: %s", got, want)
 	}
 }
@@ -312,14 +313,14 @@ func TestGrowth(t *testing.T) {
 	}{
 		{"at first", 7, 10, 20, 30, "pass: " + well},
 		{"as before", 7, 10, 20, 30, "pass: " + well},
-		{"refused once", 7, 11, 20, 30, "warn: the queue was full once since the last run"},
-		{"refused twice", 7, 13, 20, 30, "warn: the queue was full 2 times since the last run"},
-		{"killed one", 7, 13, 21, 31, "warn: harakiri: 1 request was killed for taking too long since the last run"},
-		{"killed two", 7, 13, 23, 33, "warn: harakiri: 2 requests were killed for taking too long since the last run"},
+		{"refused once", 7, 11, 20, 30, "warn: the queue found full 1 time since the last run"},
+		{"refused twice", 7, 13, 20, 30, "warn: the queue found full 2 times since the last run"},
+		{"killed one", 7, 13, 21, 31, "warn: harakiri: 1 request killed for taking too long since the last run"},
+		{"killed two", 7, 13, 23, 33, "warn: harakiri: 2 requests killed for taking too long since the last run"},
 		{"as many restarts as allowed", 7, 13, 23, 35, "pass: " + well},
-		{"more restarts", 7, 13, 23, 38, "warn: 3 workers were started anew since the last run, more than 2"},
+		{"more restarts", 7, 13, 23, 38, "warn: 3 workers started anew since the last run, more than 2"},
 		{"a new master", 8, 0, 0, 1, "pass: " + well},
-		{"goes on counting", 8, 0, 1, 2, "warn: harakiri: 1 request was killed for taking too long since the last run"},
+		{"goes on counting", 8, 0, 1, 2, "warn: harakiri: 1 request killed for taking too long since the last run"},
 		{"a newer master that has counted more", 9, 50, 50, 50, "pass: " + well},
 	} {
 		answer := fmt.Sprintf(`{"pid":%d,"listen_queue_errors":%d,"workers":[{"pid":7,"status":"idle","harakiri_count":%d,"respawn_count":%d,"apps":[{}]}]}`,
