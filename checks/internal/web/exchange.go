@@ -1,0 +1,72 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+
+	"hale/checks/internal/explain"
+)
+
+// Answer is what a server said to one request.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte // at most as much as was asked for
+}
+
+// Transport makes the connections of a check that speaks an API over HTTP/1.1:
+// directly, never through a proxy of the environment, and nothing is unpacked
+// that was not asked for. Whoever lets it keep connections calls
+// CloseIdleConnections at the end of the run.
+func Transport(secure *tls.Config) *http.Transport {
+	return &http.Transport{
+		DialContext:            new(net.Dialer).DialContext,
+		TLSClientConfig:        secure,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// Exchange sends one request, follows no redirect, and reads at most limit bytes of
+// the answer's body. Where is what is connected to, host:port. Errors are
+// explained; since is when the run began.
+func Exchange(transport http.RoundTripper, req *http.Request, where string, since time.Time, limit int64) (*Answer, error) {
+	waiting := "no connection"
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { waiting = "connected, but no answer" }}
+	ctx := req.Context()
+	resp, err := transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
+	if err != nil {
+		return nil, exchanging(ctx, since, waiting, where, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	if err != nil {
+		return nil, exchanging(ctx, since, "the answer did not end", where, err)
+	}
+	return &Answer{resp.StatusCode, resp.Header, body}, nil
+}
+
+func exchanging(ctx context.Context, since time.Time, waiting, where string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return explain.Network(context.Canceled, where)
+	}
+	if budget, ok := explain.Budget(ctx, since); ok && explain.IsTimeout(err) {
+		return &explain.Error{Text: fmt.Sprintf("%s within %v: %s", waiting, budget, where), Err: err}
+	}
+	switch text := err.Error(); {
+	case strings.Contains(text, "malformed HTTP"):
+		return &explain.Error{Text: "answered something that is not HTTP: " + where, Err: err}
+	case text == "http: server closed idle connection":
+		// net/http's name for a server that hangs up before the request is on its way.
+		return &explain.Error{Text: explain.Network(io.EOF, where).Error(), Err: err}
+	}
+	return explain.Network(err, where)
+}
