@@ -105,8 +105,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	var report report.Report
 	var unreachable []error
 	for i, server := range servers {
-		// The last one that is tried has all the time that is left.
-		ctx, cancel := link.Share(ctx, len(servers)-i)
+		ctx, cancel := link.NewAttempt(ctx, len(servers)-i)
 		session, err := c.open(ctx, server)
 		if err != nil {
 			cancel()
@@ -115,6 +114,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 		}
 		defer cancel()
 		defer session.close()
+		ctx.Settle()
 		report.Passf("answers: %s", server.address)
 		for _, err := range unreachable {
 			report.Passf("%v", err)
