@@ -17,6 +17,7 @@ import (
 	"hale/checks/memcached"
 	"hale/checks/memory"
 	"hale/checks/migrations"
+	"hale/checks/nats"
 	"hale/checks/page"
 	"hale/checks/redis"
 	"hale/checks/smtp"
@@ -71,6 +72,7 @@ func Types() []Type {
 		{"redis", "A Redis or Valkey server answers, takes a key, and has the role and the memory that it should.", func(s Site) checks.Check { return &redis.Check{Dir: s.Dir} }},
 		{"memcached", "A memcached server answers, takes an item, and has connections left.", func(s Site) checks.Check { return &memcached.Check{Dir: s.Dir} }},
 		{"amqp", "RabbitMQ, or another AMQP 0-9-1 broker, takes messages; its queues are there, not too long, and consumed.", func(s Site) checks.Check { return &amqp.Check{Dir: s.Dir} }},
+		{"nats", "A NATS server answers; its streams are there, and their consumers keep up.", func(s Site) checks.Check { return &nats.Check{Dir: s.Dir} }},
 		{"elasticsearch", "An Elasticsearch or OpenSearch cluster, or an index of it, is green, and large enough.", func(s Site) checks.Check { return &elasticsearch.Check{Dir: s.Dir} }},
 		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
