@@ -14,6 +14,7 @@ import (
 	"hale/checks/file"
 	"hale/checks/grpc"
 	"hale/checks/http"
+	"hale/checks/kafka"
 	"hale/checks/memcached"
 	"hale/checks/memory"
 	"hale/checks/migrations"
@@ -72,6 +73,7 @@ func Types() []Type {
 		{"redis", "A Redis or Valkey server answers, takes a key, and has the role and the memory that it should.", func(s Site) checks.Check { return &redis.Check{Dir: s.Dir} }},
 		{"memcached", "A memcached server answers, takes an item, and has connections left.", func(s Site) checks.Check { return &memcached.Check{Dir: s.Dir} }},
 		{"amqp", "RabbitMQ, or another AMQP 0-9-1 broker, takes messages; its queues are there, not too long, and consumed.", func(s Site) checks.Check { return &amqp.Check{Dir: s.Dir} }},
+		{"kafka", "A Kafka cluster has its brokers, topics and leaders, and a group of consumers keeps up.", func(s Site) checks.Check { return &kafka.Check{Dir: s.Dir} }},
 		{"nats", "A NATS server answers; its streams are there, and their consumers keep up.", func(s Site) checks.Check { return &nats.Check{Dir: s.Dir} }},
 		{"elasticsearch", "An Elasticsearch or OpenSearch cluster, or an index of it, is green, and large enough.", func(s Site) checks.Check { return &elasticsearch.Check{Dir: s.Dir} }},
 		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
