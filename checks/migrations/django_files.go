@@ -1,6 +1,7 @@
 package migrations
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -38,6 +39,10 @@ func readDjango(ctx context.Context, s source) (*django, error) {
 		}
 	}
 	if len(s.paths) == 0 {
+		variable, _ := s.variable(settingsVariable)
+		if name := cmp.Or(s.django.settings, variable); name != "" {
+			r.settings = append(r.settings, filepath.Join(s.dir, strings.ReplaceAll(name, ".", "/")+".py"))
+		}
 		apps = r.installed(apps)
 	}
 	for _, app := range apps {

@@ -112,6 +112,11 @@ func (s source) pythons() []string {
 
 // variable finds a variable of the app's environment.
 func (s source) variable(name string) (string, bool) {
+	for _, variable := range s.environment() {
+		if value, ok := strings.CutPrefix(variable, name+"="); ok {
+			return value, true
+		}
+	}
 	if s.django.lookup == nil {
 		return os.LookupEnv(name)
 	}
