@@ -6,8 +6,12 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v4"
+
+	"hale/health"
 	"hale/internal/upstream"
 )
 
@@ -18,7 +22,7 @@ func (d *decoder) agree() {
 	d.commands()
 	d.https()
 	d.hosts()
-	d.checkNames()
+	d.checks()
 	d.fileNames()
 }
 
@@ -140,25 +144,96 @@ func (d *decoder) hosts() {
 	}
 }
 
-// checkNames looks at the names of checks, which are part of a URL.
-func (d *decoder) checkNames() {
-	first := map[string]int{}
-	for i, c := range d.config.Health.Checks {
-		path := fmt.Sprintf("health.checks[%d].name", i)
-		n := d.nodes[path]
-		if n == nil || !d.ok(path) {
-			continue
-		}
-		if wrong := wrongName(c.Name); wrong != "" {
-			d.fault(n, path, "%s %s", d.seen(n, c.Name), wrong)
-			continue
-		}
-		if j, ok := first[c.Name]; ok {
-			d.fault(n, path, "%s is the name of another check already (line %d); give each its own", d.seen(n, c.Name), d.nodes[fmt.Sprintf("health.checks[%d].name", j)].Line)
-			continue
-		}
-		first[c.Name] = i
+// checks looks at the names of checks, which are part of a URL, and at what they
+// depend on.
+func (d *decoder) checks() {
+	const path = "health.checks"
+	lines := map[string]int{}
+	inOrder := d.checkNames(d.config.Health.Checks, path, lines)
+	if inOrder && d.ok(path) {
+		d.dependencies(path)
 	}
+}
+
+// checkNames reports whether all names will do. Lines are those of the names so
+// far.
+func (d *decoder) checkNames(checks []Check, list string, lines map[string]int) bool {
+	inOrder := true
+	for i := range checks {
+		c := &checks[i]
+		path := elementPath(list, i)
+		inOrder = d.checkName(c.Name, join(path, "name"), lines) && inOrder
+		inOrder = d.checkNames(c.Any, join(path, "any"), lines) && inOrder
+		inOrder = d.checkNames(c.All, join(path, "all"), lines) && inOrder
+	}
+	return inOrder
+}
+
+func (d *decoder) checkName(name, path string, lines map[string]int) bool {
+	n := d.nodes[path]
+	if n == nil || !d.ok(path) {
+		return false
+	}
+	if wrong := wrongName(name); wrong != "" {
+		d.fault(n, path, "%s %s", d.seen(n, name), wrong)
+		return false
+	}
+	if line, ok := lines[name]; ok {
+		d.fault(n, path, "%s is the name of another check already (line %d); give each its own", d.seen(n, name), line)
+		return false
+	}
+	lines[name] = n.Line
+	return true
+}
+
+// dependencies reports what the monitor has against depends_on.
+func (d *decoder) dependencies(list string) {
+	var all []health.Check
+	for i := range d.config.Health.Checks {
+		all = append(all, d.config.Health.Checks[i].standIn())
+	}
+	for _, wrong := range asHealthSays(all...) {
+		i := slices.IndexFunc(all, func(c health.Check) bool { return c.Name == wrong.Check })
+		if wrong.Field != "DependsOn" || i < 0 {
+			continue
+		}
+		c := &d.config.Health.Checks[i]
+		n, path := d.placeOf(c, elementPath(list, i), "depends_on", slices.Index(c.DependsOn, wrong.Value))
+		if n != nil {
+			d.fault(n, path, "%s %s", d.seen(n, wrong.Value), d.withoutSecrets(d.nodes[list], wrong.Problem))
+		}
+	}
+}
+
+// standIn is the check as far as others depend on it.
+func (c *Check) standIn() health.Check {
+	h := health.Check{Name: c.Name, DependsOn: c.DependsOn}
+	if members := c.Members(); len(members) == 0 {
+		h.Run = nothing
+	} else {
+		for i := range members {
+			h.All = append(h.All, members[i].standIn())
+		}
+	}
+	return h
+}
+
+// placeOf finds the element of a list, or the one word in its place, that a
+// check has from the file itself or from one of its templates.
+func (d *decoder) placeOf(c *Check, path, key string, i int) (*yaml.Node, string) {
+	homes := []string{path}
+	for _, name := range slices.Backward(c.Template) {
+		homes = append(homes, join("health.templates", shownKey(name)))
+	}
+	for _, home := range homes {
+		list := join(home, key)
+		for _, at := range []string{elementPath(list, i), list} {
+			if n := d.nodes[at]; n != nil {
+				return n, at
+			}
+		}
+	}
+	return nil, ""
 }
 
 // wrongName says why a name cannot stand in /health/checks/NAME, or "".

@@ -18,12 +18,14 @@ import (
 )
 
 // Check is one entry of health.checks: what every check has, and the options
-// of its type.
+// of its type; or a group of checks.
 type Check struct {
 	// Name of the check, unlike that of any other. It is in the health answer and in the path /health/checks/NAME.
 	Name string `yaml:"name" jsonschema:"required"`
-	// What kind of check it is.
-	Type string `yaml:"type" jsonschema:"required"`
+	// What kind of check it is. A group has any or all instead.
+	Type string `yaml:"type"`
+	// Templates whose keys the check has besides its own: a name of health.templates, or a list of several, of which the later ones win.
+	Template OneOrMore[string] `yaml:"template"`
 	// Time from the start of one run to the start of the next.
 	Interval time.Duration `yaml:"interval" jsonschema:"default=10s,minimum=10ms,maximum=24h"`
 	// Time that one run may take; a longer one has failed.
@@ -36,27 +38,28 @@ type Check struct {
 	Impact health.Impact `yaml:"impact" jsonschema:"enum=critical,enum=degraded,default=critical"`
 	// Whom a failure is about: this instance alone, or something shared that every instance uses, such as a database (health.shared_failure).
 	Scope health.Scope `yaml:"scope" jsonschema:"enum=instance,enum=shared,default=instance"`
+	// Names of the checks without which this one cannot pass: while one of them fails, this one's failure is a consequence, and is not reported beside it.
+	DependsOn OneOrMore[string] `yaml:"depends_on"`
+	// Endpoints that the check counts for: ready (/health and /health/ready), startup (/health/startup), or a lower-case word of your own such as deep, which makes /health/deep. Absent: ready and startup.
+	Profile OneOrMore[Profile] `yaml:"profile"`
+	// Checks of a group that is as good as the best of them.
+	Any []Check `yaml:"any"`
+	// Checks of a group that is as bad as the worst of them.
+	All []Check `yaml:"all"`
 
-	// Options are those of the type, ready to run.
+	// Options are those of the type, ready to run; nil for a group.
 	Options checks.Check `yaml:"-" jsonschema:"-"`
 }
+
+// Members returns the checks of a group; a check has none.
+func (c *Check) Members() []Check { return append(slices.Clip(c.Any), c.All...) }
 
 // BuildChecks returns the checks for a monitor, and a function that gives back
 // what they hold between runs, to be called once when no check runs any more.
 // The checks of one Config share their connections, so build them once.
 func (c *Config) BuildChecks() ([]health.Check, func() error) {
-	var all []health.Check
 	var closers []io.Closer
-	for _, k := range c.Health.Checks {
-		all = append(all, health.Check{
-			Name: k.Name, Type: k.Type, Run: k.Options.Run,
-			Interval: k.Interval, Timeout: k.Timeout,
-			Rise: k.Rise, Fall: k.Fall, Impact: k.Impact, Scope: k.Scope,
-		})
-		if closer, ok := k.Options.(io.Closer); ok {
-			closers = append(closers, closer)
-		}
-	}
+	all := build(c.Health.Checks, &closers)
 	return all, func() error {
 		var errs []error
 		for _, closer := range closers {
@@ -64,6 +67,35 @@ func (c *Config) BuildChecks() ([]health.Check, func() error) {
 		}
 		return errors.Join(errs...)
 	}
+}
+
+func build(checks []Check, closers *[]io.Closer) []health.Check {
+	var all []health.Check
+	for i := range checks {
+		k := &checks[i]
+		c := k.withoutRun()
+		c.Any, c.All = build(k.Any, closers), build(k.All, closers)
+		if k.Options != nil {
+			c.Run = k.Options.Run
+		}
+		all = append(all, c)
+		if closer, ok := k.Options.(io.Closer); ok {
+			*closers = append(*closers, closer)
+		}
+	}
+	return all
+}
+
+// withoutRun is the check for a monitor, but for what it asks.
+func (c *Check) withoutRun() health.Check {
+	h := health.Check{
+		Name: c.Name, Type: c.Type, Interval: c.Interval, Timeout: c.Timeout,
+		Rise: c.Rise, Fall: c.Fall, Impact: c.Impact, Scope: c.Scope, DependsOn: c.DependsOn,
+	}
+	for _, p := range c.Profile {
+		h.Profiles = append(h.Profiles, string(p))
+	}
+	return h
 }
 
 // site is what the checks take for granted. The app and the hosts have been
@@ -100,19 +132,28 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if m == nil {
 		return
 	}
-	common := keysOf(reflect.TypeFor[Check]())
+	d.useTemplates(c, m)
+	d.member(m)
+	if m.isGroup() {
+		d.group(c, m)
+		return
+	}
+	common := checkKeys(keysOfGroupsAlone)
+	if len(d.groups) > 0 {
+		common = checkKeys(append(slices.Clone(keysOfMembers), keysOfGroupsAlone...))
+	}
 	d.fields(m, reflect.ValueOf(c).Elem(), "a check", common)
+	if m.byKey["type"] == nil && !m.misspelt("type", common) {
+		d.fault(m.node, join(m.path, "type"), "is missing; a check needs it")
+	}
 
 	t, known := d.checkType(c.Type)
 	if !known {
 		d.unknownType(m, c.Type)
 		// Which keys it may have cannot be told; those that no type has are wrong.
-		all := common
-		for _, t := range d.options.Types {
-			all = append(all, optionKeys(t)...)
-		}
+		all := append(slices.Clone(common), d.allOptionKeys()...)
 		for _, p := range m.pairs {
-			p.taken = p.taken || slices.Contains(all, p.key.Value)
+			p.taken = p.taken || slices.Contains(all, p.key.Value) || p.template != ""
 		}
 		d.unknown(m, "a check", common, nil)
 		return
@@ -123,11 +164,43 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 	v := reflect.ValueOf(options).Elem()
 	keys, where := append(slices.Clone(common), keysOf(v.Type())...), "a check of type "+t.Name
 	d.fields(m, v, where, keys)
+	d.brought(m, t)
 	d.unknown(m, where, keys, func(key string) string { return d.otherType(t, key) })
 	if len(d.faults) == before {
 		d.invalid(m, options.Validate())
 	}
 	c.Options = options
+}
+
+// brought reports the keys that templates bring and that are no check's of this
+// type. Keys that no type has were reported in the template.
+func (d *decoder) brought(m *mapping, t checktype.Type) {
+	for _, p := range m.pairs {
+		if p.taken || p.template == "" {
+			continue
+		}
+		p.taken = true
+		if others := d.otherType(t, p.key.Value); others != "" {
+			d.fault(p.use.node, p.use.path, "the template %s brings %s; %s", shownKey(p.template), p.key.Value, others)
+		}
+	}
+}
+
+// keysOfGroupsAlone are the keys that make a check a group.
+var keysOfGroupsAlone = []string{"any", "all"}
+
+// checkKeys returns the keys that checks of all types have, but for some.
+func checkKeys(without []string) []string {
+	return slices.DeleteFunc(keysOf(reflect.TypeFor[Check]()), func(key string) bool { return slices.Contains(without, key) })
+}
+
+// allOptionKeys returns the keys of the options of all types.
+func (d *decoder) allOptionKeys() []string {
+	var all []string
+	for _, t := range d.options.Types {
+		all = append(all, optionKeys(t)...)
+	}
+	return all
 }
 
 func (d *decoder) checkType(name string) (checktype.Type, bool) {
@@ -150,7 +223,7 @@ func (d *decoder) unknownType(m *mapping, name string) {
 	for _, t := range d.options.Types {
 		names = append(names, t.Name)
 	}
-	hint := "the types are " + alternatives(names)
+	hint := "hale check --list names them all"
 	if near := nearest(name, names); near != "" && d.made[n] == nil {
 		hint = "did you mean " + near + "?"
 	}
@@ -165,8 +238,11 @@ func (d *decoder) otherType(this checktype.Type, key string) string {
 			names = append(names, t.Name)
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return ""
+	case len(names) > 4:
+		names = append(names[:3], "others")
 	}
 	return fmt.Sprintf("it is for checks of type %s, not %s", alternatives(names), this.Name)
 }
@@ -185,6 +261,9 @@ func (d *decoder) invalid(m *mapping, err error) {
 		key, _, _ := strings.Cut(strings.ReplaceAll(err.Key, "[", "."), ".")
 		if p := m.byKey[key]; p != nil {
 			n = target(p.value)
+			if p.home != "" {
+				path = join(p.home, err.Key)
+			}
 		} else if d.bad["app"] && d.config.App.URL == "" {
 			return // it may lack only what it has from there
 		}

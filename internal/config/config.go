@@ -149,7 +149,7 @@ const (
 
 // Health is the health answer and the checks behind it.
 type Health struct {
-	// Path of the health answer, with and without a slash at its end. It is exempt from hosts and https; below it are /live, /ready, /startup and /checks/NAME.
+	// Path of the health answer, with and without a slash at its end. It is exempt from hosts and https; below it are /live, /ready, /startup, /checks/NAME and the profiles of checks.
 	Path HealthPath `yaml:"path" jsonschema:"default=/health"`
 	// Status of a failing health answer.
 	FailStatus int `yaml:"fail_status" jsonschema:"default=503,minimum=400,maximum=599"`
@@ -159,6 +159,8 @@ type Health struct {
 	Details Details `yaml:"details" jsonschema:"default=private"`
 	// What the failure of a check with scope shared does: fail takes the instance out of service as any failure does, warn only warns, so that a database that is down for everybody does not take every instance out.
 	SharedFailure health.SharedFailure `yaml:"shared_failure" jsonschema:"enum=fail,enum=warn,default=fail"`
+	// Keys that several checks have in common, by a name that the key template of a check gives.
+	Templates Templates `yaml:"templates"`
 	// What must work for this instance to be healthy.
 	Checks []Check `yaml:"checks"`
 }

@@ -22,8 +22,11 @@ type decoder struct {
 	nodes map[string]*yaml.Node     // value of each key path decoded so far
 	bad   map[string]bool           // key paths that have a fault, and those above them
 	made  map[*yaml.Node]*expansion // values that the environment had a part in
-	homes map[string][]string       // of each key, the sections that have it; made when first asked for
 	work  int                       // values looked at, bounded against aliases of aliases
+	homes map[string][]string       // of each key, the sections that have it; made when first asked for
+
+	templates map[string]template // of checks, by name
+	groups    []*yaml.Node        // the groups whose members are being decoded
 }
 
 // maxWork bounds how many values one file may come to with its aliases
@@ -74,6 +77,9 @@ func parent(path string) string {
 	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }
 
+// elementPath is the path of an element of a list.
+func elementPath(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
 func join(path, key string) string {
 	if path == "" {
 		return key
@@ -88,12 +94,12 @@ func (d *decoder) fields(m *mapping, v reflect.Value, where string, known []stri
 		path := join(m.path, f.key)
 		p := m.take(f.key)
 		if p == nil {
-			if f.required && !m.misspelt(f.key, known) {
+			if f.required && !m.partial && !m.misspelt(f.key, known) {
 				d.fault(m.node, path, "is missing; %s needs it", where)
 			}
 			continue
 		}
-		d.value(p.value, v.FieldByIndex(f.index), f, path)
+		d.value(p.value, v.FieldByIndex(f.index), f, p.at(m))
 	}
 }
 
@@ -181,7 +187,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f field, path string) {
 	}
 	items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, c := range n.Content {
-		d.value(c, items.Index(i), f, fmt.Sprintf("%s[%d]", path, i))
+		d.value(c, items.Index(i), f, elementPath(path, i))
 	}
 	v.Set(items)
 }

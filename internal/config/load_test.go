@@ -71,6 +71,7 @@ func TestFullExample(t *testing.T) {
 		Health: config.Health{
 			Path: "/health", FailStatus: 503, Log: "/var/log/hale/health.log",
 			Details: config.Details{Level: config.DetailsPrivate}, SharedFailure: health.SharedFails,
+			Templates: config.Templates{"slow", "sign-in"},
 		},
 	}
 	if !reflect.DeepEqual(c, want) {

@@ -17,6 +17,8 @@ type mapping struct {
 	path  string
 	pairs []*pair          // in the order of the file
 	byKey map[string]*pair // the same
+
+	partial bool // a template: what is missing, those who use it have
 }
 
 // pair is one key and its value.
@@ -24,6 +26,18 @@ type pair struct {
 	key, value *yaml.Node
 	taken      bool
 	merged     bool // comes from a merge key: the mapping's own keys win
+
+	template string // whose it is, if it is a template's
+	home     string // path of the mapping that has it, if that is another one
+	use      use    // where the template is named
+}
+
+// at returns the path of p, which m has.
+func (p *pair) at(m *mapping) string {
+	if p.home != "" {
+		return join(p.home, shownKey(p.key.Value))
+	}
+	return join(m.path, shownKey(p.key.Value))
 }
 
 // mapping takes n apart. Of a key that is there twice, the first counts.
@@ -109,6 +123,16 @@ func (m *mapping) take(key string) *pair {
 	return p
 }
 
+// remove takes a key out of m, and returns what it was, or nil.
+func (m *mapping) remove(key string) *pair {
+	p := m.byKey[key]
+	if p != nil {
+		delete(m.byKey, key)
+		m.pairs = slices.DeleteFunc(m.pairs, func(other *pair) bool { return other == p })
+	}
+	return p
+}
+
 // misspelt tells whether a key that nobody knows looks like the given one.
 func (m *mapping) misspelt(key string, known []string) bool {
 	return slices.ContainsFunc(m.pairs, func(p *pair) bool {
@@ -133,7 +157,7 @@ func (d *decoder) unknown(m *mapping, where string, known []string, elsewhere fu
 		if hint == "" {
 			hint = where + " takes " + strings.Join(known, ", ")
 		}
-		d.fault(p.key, join(m.path, shownKey(key)), "unknown key; %s", hint)
+		d.fault(p.key, p.at(m), "unknown key; %s", hint)
 	}
 }
 
@@ -158,7 +182,7 @@ func addHomes(homes map[string][]string, t reflect.Type, path string) {
 		if ft.Kind() == reflect.Slice {
 			ft, at = ft.Elem(), at+"[]"
 		}
-		if ft.Kind() == reflect.Struct && !isText(reflect.New(ft).Elem()) {
+		if ft.Kind() == reflect.Struct && ft != t && !isText(reflect.New(ft).Elem()) {
 			addHomes(homes, ft, at)
 		}
 	}

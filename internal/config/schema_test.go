@@ -83,13 +83,22 @@ func TestFullExampleIsFull(t *testing.T) {
 			used[key+"."+k] = ok
 		}
 	}
-	for _, c := range full["health"].(map[string]any)["checks"].([]any) {
-		check := c.(map[string]any)
-		for key := range check {
-			used["health.checks[]."+key] = true
-			used["health.checks[] type "+check["type"].(string)+"."+key] = true
+	var look func(checks []any)
+	look = func(checks []any) {
+		for _, c := range checks {
+			check := c.(map[string]any)
+			for key, value := range check {
+				used["health.checks[]."+key] = true
+				if kind, ok := check["type"].(string); ok {
+					used["health.checks[] type "+kind+"."+key] = true
+				}
+				if members, ok := value.([]any); ok && (key == "any" || key == "all") {
+					look(members)
+				}
+			}
 		}
 	}
+	look(full["health"].(map[string]any)["checks"].([]any))
 	for _, table := range ref.Tables() {
 		for _, row := range table.Rows {
 			if !used[table.Section+"."+row.Key] {
@@ -178,8 +187,11 @@ func TestExamples(t *testing.T) {
 	for name, data := range all {
 		t.Run(strings.TrimPrefix(name, root+"/"), func(t *testing.T) {
 			anything := func(name string) (string, bool) {
-				if strings.HasSuffix(name, "_URL") {
+				switch {
+				case strings.HasSuffix(name, "_URL"):
 					return "postgres://db.internal/site", true
+				case strings.HasSuffix(name, "_PASSWORD"), strings.HasSuffix(name, "_TOKEN"):
+					return "none", true
 				}
 				return "/run/" + strings.ToLower(name), true
 			}
@@ -212,6 +224,10 @@ func TestSchemaAcceptsWhatIsAccepted(t *testing.T) {
 		"health: {checks: [{name: 1, type: disk, max_used: 95, min_free: 1.5 GiB}]}\n",
 		"health: {checks: [{name: a, type: page, status: 200, interval: \"${I}\", rise: \"${R}\"}]}\n",
 		"health: {checks: [{name: a, type: exec, command: [x, -w, 4], env: {A: 1, B: \"${C}\"}}]}\n",
+		"health: {templates: , checks: [{name: a, type: memory, profile: deep, depends_on: b}, {name: b, type: memory, profile: [ready, deep]}]}\n",
+		"health: {templates: {t: {type: sql}, u: {url: x, max_used: 90%, status: 200}}, checks: [{name: a, template: t, url: \"${U}\"}, {name: b, template: [t, u]}]}\n",
+		"health: {templates: {t: {type: disk}}, checks: [{name: a, template: t, max_used: 50%}]}\n",
+		"health: {checks: [{name: g, scope: shared, rise: 2, any: [{name: a, type: memory}, {name: h, fall: 3, all: [{name: b, type: disk, interval: 5s}]}]}]}\n",
 	} {
 		document, ok := asJSON(t, []byte(text))
 		if !ok {
@@ -233,6 +249,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"^syntax-", "duplicate", "^env-", "^merge-", "^listen-is-", "^listen-bad-", "^listen-url$", "^access-log-empty$", "^app-url-", "^app-user-empty$", "^app-command-(empty|word)",
 		"^app-require-env$", "^app-timeout-zero$", "^hosts-(url|wildcard|bad|none)", "^https-redirect-trusts", "^https-proxies-", "^https-hsts-short$", "^headers-referrer",
 		"^limits-(header-too|idle)", "^instance-refresh$", "^health-path-", "^health-(details-typo)$", "^check-(duplicate|name|interval-(zero|long)|timeout-zero|bad-(percent|regexp|address)|percents)",
+		"^depends-(circle|member|secret|self|template|twice|unknown|word)", "^group-(in-itself|too-deep)$", "^profile-(env|misspelt)$",
+		"^template-(for-a-|missing-|none$|not-for-|unknown$|unknown-far$|validate)",
 		"^page-(no-app|app-wrong|status|path|host)", "^http-(url|follow-)", "^sql-(scheme|password|url)", "^just-a-word$", "^tag$", "^key-is-a-list$",
 		"^(empty|only-comments|not-utf8|control-character|utf16|null)$",
 	}

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -127,17 +128,40 @@ func (s *server) reopenLogs() {
 // unchangedChecks are the names of the checks that both have alike: their
 // standing goes on through a reload.
 func unchangedChecks(old, now *config.Config) []string {
+	before := map[string]*config.Check{}
+	each(old.Health.Checks, func(c *config.Check) { before[c.Name] = c })
 	var names []string
-	for i := range now.Health.Checks {
-		for j := range old.Health.Checks {
-			a, b := &now.Health.Checks[i], &old.Health.Checks[j]
-			if a.Name == b.Name && sameFields(reflect.ValueOf(*a), reflect.ValueOf(*b)) &&
-				sameFields(reflect.ValueOf(a.Options).Elem(), reflect.ValueOf(b.Options).Elem()) {
-				names = append(names, a.Name)
-			}
+	each(now.Health.Checks, func(c *config.Check) {
+		if was := before[c.Name]; was != nil && sameCheck(was, c) {
+			names = append(names, c.Name)
 		}
-	}
+	})
 	return names
+}
+
+// each calls f with each check and each member of a group.
+func each(checks []config.Check, f func(*config.Check)) {
+	for i := range checks {
+		f(&checks[i])
+		each(checks[i].Any, f)
+		each(checks[i].All, f)
+	}
+}
+
+// sameCheck compares two checks, or two groups with their members.
+func sameCheck(a, b *config.Check) bool {
+	return sameSettings(a, b) && slices.EqualFunc(a.Any, b.Any, sameMember) && slices.EqualFunc(a.All, b.All, sameMember)
+}
+
+func sameMember(a, b config.Check) bool { return sameCheck(&a, &b) }
+
+func sameSettings(a, b *config.Check) bool {
+	x, y := *a, *b
+	x.Any, x.All, y.Any, y.All = nil, nil, nil, nil
+	if !sameFields(reflect.ValueOf(x), reflect.ValueOf(y)) || (a.Options == nil) != (b.Options == nil) {
+		return false
+	}
+	return a.Options == nil || sameFields(reflect.ValueOf(a.Options).Elem(), reflect.ValueOf(b.Options).Elem())
 }
 
 // sameFields compares two structs by the fields that hale.yaml sets, and not by

@@ -25,6 +25,12 @@ health:
     - {name: other type, type: tcp, address: "127.0.0.1:1"}
     - {name: sql, type: sql, url: "sqlite:x.db"}
     - {name: gone, type: tcp, address: "127.0.0.1:1"}
+    - {name: same group, any: [{name: same member, type: tcp, address: "127.0.0.1:1"}]}
+    - name: other group
+      all: [{name: of another, type: tcp, address: "127.0.0.1:1"}, {name: changed, type: tcp, address: "127.0.0.1:1"}]
+    - {name: any or all, any: [{name: of any, type: tcp, address: "127.0.0.1:1"}]}
+    - {name: other needs, type: tcp, address: "127.0.0.1:1"}
+    - {name: other profile, type: tcp, address: "127.0.0.1:1", profile: deep}
 `)
 	now := parse(`
 health:
@@ -35,6 +41,12 @@ health:
     - {name: other interval, type: tcp, address: "127.0.0.1:1", interval: 2s}
     - {name: other address, type: tcp, address: "127.0.0.1:2"}
     - {name: same, type: tcp, address: "127.0.0.1:1"}
+    - {name: same group, any: [{name: same member, type: tcp, address: "127.0.0.1:1"}]}
+    - name: other group
+      all: [{name: of another, type: tcp, address: "127.0.0.1:1"}, {name: changed, type: tcp, address: "127.0.0.1:2"}]
+    - {name: any or all, all: [{name: of any, type: tcp, address: "127.0.0.1:1"}]}
+    - {name: other needs, type: tcp, address: "127.0.0.1:1", depends_on: same}
+    - {name: other profile, type: tcp, address: "127.0.0.1:1", profile: ready}
 `)
 	// What the check keeps between runs does not count.
 	checks, closeChecks := old.BuildChecks()
@@ -44,7 +56,7 @@ health:
 		}
 	}
 	defer func() { _ = closeChecks() }()
-	if got, want := unchangedChecks(old, now), []string{"sql", "same"}; !slices.Equal(got, want) {
+	if got, want := unchangedChecks(old, now), []string{"sql", "same", "same group", "same member", "of another", "of any"}; !slices.Equal(got, want) {
 		t.Errorf("unchanged: %q, want %q", got, want)
 	}
 }

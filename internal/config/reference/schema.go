@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/internal/checktype"
 	"hale/internal/config"
 
 	"github.com/invopop/jsonschema"
@@ -49,7 +47,7 @@ func New(configDir string) (*Reference, error) {
 		RequiredFromJSONSchemaTags: true,
 		DoNotReference:             true,
 		Anonymous:                  true,
-		Mapper:                     scalar,
+		Mapper:                     mapped,
 	}
 	if err := r.AddGoComments("hale/internal/config", configDir); err != nil {
 		return nil, fmt.Errorf("read comments of the configuration: %w", err)
@@ -58,11 +56,8 @@ func New(configDir string) (*Reference, error) {
 	s := ref.schema
 	ref.object(reflect.TypeFor[config.Config](), s, "")
 
-	health, ok := s.Properties.Get("health")
-	if !ok {
-		return nil, errors.New("no health among the keys")
-	}
-	if err := ref.checks(r, health); err != nil {
+	definitions, err := ref.checks(r)
+	if err != nil {
 		return nil, err
 	}
 	// Editors know draft 7 best (the YAML language server follows no later one),
@@ -70,13 +65,12 @@ func New(configDir string) (*Reference, error) {
 	s.Version = "http://json-schema.org/draft-07/schema#"
 	s.Title = "hale.yaml"
 	s.Description = "Configuration of hale serve and hale check."
-	s.Extras = map[string]any{"definitions": map[string]*jsonschema.Schema{
-		"variable": {
-			Type:        "string",
-			Pattern:     `\$\{`,
-			Description: "${NAME} is the environment's; ${NAME:-default} and ${NAME:?message} as in a shell.",
-		},
-	}}
+	definitions["variable"] = &jsonschema.Schema{
+		Type:        "string",
+		Pattern:     `\$\{`,
+		Description: "${NAME} is the environment's; ${NAME:-default} and ${NAME:?message} as in a shell.",
+	}
+	s.Extras = map[string]any{"definitions": definitions}
 	return ref, nil
 }
 
@@ -90,6 +84,18 @@ func (ref *Reference) Schema() ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// mapped maps the types that are written as one text, and those with a
+// definition of their own.
+func mapped(t reflect.Type) *jsonschema.Schema {
+	switch t { // see checks
+	case reflect.TypeFor[[]config.Check]():
+		return &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Ref: "#/definitions/check"}}
+	case reflect.TypeFor[config.Templates]():
+		return &jsonschema.Schema{Type: "object", AdditionalProperties: &jsonschema.Schema{Ref: "#/definitions/template"}}
+	}
+	return scalar(t)
 }
 
 // scalar maps the types that are written as one text.
@@ -131,8 +137,12 @@ func (ref *Reference) value(t reflect.Type, s *jsonschema.Schema, off bool, path
 	switch {
 	case t == reflect.TypeFor[config.Steps]():
 		s.Items = steps(s.Items)
-	case t == reflect.TypeFor[[]config.Check]():
-		// See checks.
+	case t == reflect.TypeFor[[]config.Check](), t == reflect.TypeFor[config.Templates]():
+		// What is in them has its own definition.
+	case oneOrMore(t):
+		ref.value(t.Elem(), s.Items, false, path+"[]")
+		*s = jsonschema.Schema{Description: s.Description, AnyOf: []*jsonschema.Schema{s.Items, {Type: "array", Items: s.Items}}}
+		return
 	case scalar(t) != nil, t.Kind() != reflect.Struct && t.Kind() != reflect.Slice && t.Kind() != reflect.Map:
 		ref.text(t, s, off)
 		return
@@ -147,6 +157,9 @@ func (ref *Reference) value(t reflect.Type, s *jsonschema.Schema, off bool, path
 	s.Extras = map[string]any{"type": []string{s.Type, "null"}}
 	s.Type = ""
 }
+
+// oneOrMore reports whether t is a list that may be written as one word.
+func oneOrMore(t reflect.Type) bool { return strings.HasPrefix(t.Name(), "OneOrMore[") }
 
 // steps is app.before: lists of words, or mappings.
 func steps(mapping *jsonschema.Schema) *jsonschema.Schema {
@@ -178,6 +191,9 @@ func (ref *Reference) text(t reflect.Type, s *jsonschema.Schema, off bool) {
 		}
 		if t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[checks.Span]() {
 			written.Maximum = "0" // the one duration that needs no unit
+		}
+		if t == reflect.TypeFor[config.Profile]() {
+			written.Not = &jsonschema.Schema{Enum: []any{"live", "checks", "metrics"}}
 		}
 		ref.oneOf(s, written, off)
 		return
@@ -224,43 +240,6 @@ var formsOf = map[reflect.Type]form{
 	reflect.TypeFor[config.InstanceAddress](): {"auto or file:PATH", []string{"string"}, `^(auto|file:.+)$`},
 	reflect.TypeFor[config.HealthPath]():      {"path", []string{"string"}, `^/.*[^/]`},
 	reflect.TypeFor[config.ReferrerPolicy]():  {"policy", []string{"string"}, `^[a-z, -]+$`},
+	reflect.TypeFor[config.Profile]():         {"ready, startup or a word", []string{"string"}, `^[a-z][a-z0-9_-]{0,39}$`},
 	reflect.TypeFor[config.Details]():         {"never, loopback, private, always or a token", []string{"string", "number"}, `^(never|loopback|private|always|[A-Za-z0-9._~+/-]{15,}[A-Za-z0-9._~+/=-]+)$`},
-}
-
-// checks finishes health.checks: what all checks have, and one alternative for
-// each type.
-func (ref *Reference) checks(r *jsonschema.Reflector, health *jsonschema.Schema) error {
-	const path = "health.checks[]"
-	list, ok := health.Properties.Get("checks")
-	if !ok || list.Items == nil {
-		return fmt.Errorf("no list %s among the keys", path)
-	}
-	item := list.Items
-	ref.object(reflect.TypeFor[config.Check](), item, path)
-
-	common := slices.Clone(ref.tables[len(ref.tables)-1].Rows)
-	var names []any
-	for _, t := range checktype.Types() {
-		names = append(names, t.Name)
-		options := reflect.TypeOf(t.New(checktype.Site{})).Elem()
-		then := r.ReflectFromType(options)
-		ref.object(options, then, path+" type "+t.Name)
-		*then = jsonschema.Schema{Properties: then.Properties, Required: then.Required, AdditionalProperties: jsonschema.FalseSchema}
-		for _, row := range common {
-			if _, taken := then.Properties.Get(row.Key); taken {
-				return fmt.Errorf("checks of type %s have an option %s, which every check has", t.Name, row.Key)
-			}
-			then.Properties.Set(row.Key, jsonschema.TrueSchema)
-		}
-		is := jsonschema.NewProperties()
-		is.Set("type", &jsonschema.Schema{Const: t.Name})
-		item.AllOf = append(item.AllOf, &jsonschema.Schema{If: &jsonschema.Schema{Properties: is, Required: []string{"type"}}, Then: then})
-	}
-	item.AdditionalProperties = nil // said by each alternative
-	kind, ok := item.Properties.Get("type")
-	if !ok {
-		return fmt.Errorf("no type among the keys of %s", path)
-	}
-	kind.Extras, kind.AnyOf = nil, []*jsonschema.Schema{{Enum: names}, {Ref: "#/definitions/variable"}}
-	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/invopop/jsonschema"
+
+	"hale/internal/config"
 )
 
 // Tables returns the tables, in the order of the file.
@@ -85,6 +87,10 @@ func typeName(t reflect.Type, s *jsonschema.Schema, off bool) string {
 		name = strings.Join(words, ", ")
 	case ok:
 		name = f.name
+	case t == reflect.TypeFor[config.Templates]():
+		name = "mapping to templates"
+	case oneOrMore(t):
+		name = typeName(t.Elem(), s.Items, false) + ", or a list"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && scalar(t.Elem()) == nil:
 		name = "list"
 	case t.Kind() == reflect.Slice:
