@@ -12,14 +12,17 @@ import (
 	"hale/checks/env"
 	"hale/checks/exec"
 	"hale/checks/file"
+	"hale/checks/files"
 	"hale/checks/grpc"
 	"hale/checks/http"
 	"hale/checks/kafka"
+	"hale/checks/load"
 	"hale/checks/memcached"
 	"hale/checks/memory"
 	"hale/checks/migrations"
 	"hale/checks/nats"
 	"hale/checks/page"
+	"hale/checks/process"
 	"hale/checks/redis"
 	"hale/checks/smtp"
 	"hale/checks/sql"
@@ -80,5 +83,8 @@ func Types() []Type {
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
+		{"load", "The processors keep up: load, time stolen by the hypervisor, the container's CPU limit.", func(Site) checks.Check { return &load.Check{} }},
+		{"files", "Files and connections can still be opened: those of the machine and of a program against their limits.", func(s Site) checks.Check { return &files.Check{Dir: s.Dir} }},
+		{"process", "A program runs, as often as it should: by name, command line or pid file.", func(s Site) checks.Check { return &process.Check{Dir: s.Dir} }},
 	}
 }
