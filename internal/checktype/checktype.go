@@ -22,6 +22,7 @@ import (
 	"hale/checks/migrations"
 	"hale/checks/nats"
 	"hale/checks/page"
+	"hale/checks/port"
 	"hale/checks/process"
 	"hale/checks/redis"
 	"hale/checks/smtp"
@@ -86,5 +87,6 @@ func Types() []Type {
 		{"load", "The processors keep up: load, time stolen by the hypervisor, the container's CPU limit.", func(Site) checks.Check { return &load.Check{} }},
 		{"files", "Files and connections can still be opened: those of the machine and of a program against their limits.", func(s Site) checks.Check { return &files.Check{Dir: s.Dir} }},
 		{"process", "A program runs, as often as it should: by name, command line or pid file.", func(s Site) checks.Check { return &process.Check{Dir: s.Dir} }},
+		{"port", "Something listens on a port or unix socket of this machine, on the right address, and accepts what comes.", func(Site) checks.Check { return &port.Check{} }},
 	}
 }
