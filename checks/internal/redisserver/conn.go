@@ -64,7 +64,7 @@ func (c *Conn) Close() error { return c.link.Close() }
 func (c *Conn) Ask(commands ...[]string) ([]any, error) {
 	replies, err := c.converse(append(c.first, commands...))
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, c.Explain(err)
 	}
 	replies = replies[len(c.first):]
 	c.first = nil
@@ -96,7 +96,8 @@ func (c *Conn) converse(commands [][]string) ([]any, error) {
 	return replies, nil
 }
 
-func (c *Conn) explain(err error) error {
+// Explain says what an error reply in the midst of others means.
+func (c *Conn) Explain(err error) error {
 	var refusal resp.Error
 	switch {
 	case errors.As(err, &refusal):

@@ -1,0 +1,358 @@
+package celery_test
+
+import (
+	"context"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"hale/checks"
+	"hale/checks/celery"
+	"hale/test/checktest"
+	"hale/test/servers"
+)
+
+// site is a broker with an application.
+type site struct {
+	app     *servers.Celery
+	address string
+	url     func(address string) string
+	clients func(t *testing.T) int
+	left    func(t *testing.T) []string // what checks have left on the broker
+	counts  bool                        // the broker tells how many workers listen
+}
+
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	s := site{
+		app:     servers.NewCelery(t, redis.url(redis.address, 3), "", ""),
+		address: redis.address,
+		url:     func(address string) string { return redis.url(address, 3) },
+		clients: redis.clients,
+		left:    func(t *testing.T) []string { return redis.left(t, 3) },
+		counts:  true,
+	}
+	s.testWorkers(t)
+}
+
+func TestRabbitMQ(t *testing.T) {
+	t.Parallel()
+	node := servers.RabbitMQ(t)
+	s := site{
+		app:     servers.NewCelery(t, node.URL(), "", ""),
+		address: node.Address(),
+		url: func(address string) string {
+			u, err := url.Parse(node.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.Host = address
+			return u.String()
+		},
+		clients: func(*testing.T) int { return node.Connections() },
+		left: func(t *testing.T) []string {
+			queues := node.Control("list_queues", "--vhost", servers.Database, "--no-table-headers", "name")
+			exchanges := node.Control("list_exchanges", "--vhost", servers.Database, "--no-table-headers", "name")
+			return slices.DeleteFunc(strings.Fields(queues+"\n"+exchanges), func(name string) bool { return !strings.Contains(name, "hale-") })
+		},
+	}
+	s.testWorkers(t)
+	t.Run("an alarm", func(t *testing.T) {
+		node.Alarm("memory")
+		s.is(t, &celery.Check{}, "fail: the broker blocks whoever publishes: low on memory: ADDRESS")
+		node.Relief("memory")
+	})
+}
+
+// testWorkers takes two workers through their lives. The order matters.
+func (s site) testWorkers(t *testing.T) {
+	const nobody = "fail: no worker listens for remote control: none runs, or worker_enable_remote_control is off: ADDRESS"
+	const short = 700 * time.Millisecond
+	s.is(t, &celery.Check{}, nobody)
+	s.is(t, &celery.Check{Nodes: []string{"a@hale"}}, nobody)
+
+	a := s.app.Worker("a@hale", "-P", "solo")
+	s.is(t, &celery.Check{}, "pass: 1 worker answered: a@hale: ADDRESS")
+	s.is(t, &celery.Check{Workers: 2, Wait: short}, "fail: only 1 worker answered within 700ms, expected at least 2: a@hale: ADDRESS")
+
+	b := s.app.Worker("b@hale", "-P", "prefork", "-c", "1", "-Q", "mail,low", "--prefetch-multiplier", "1")
+	both := &celery.Check{Workers: 2, Queues: []string{"celery", "mail", "low"}}
+	const well = `pass: 2 workers answered: a@hale, b@hale; queue "celery" has 0 messages; queue "mail" has 0 messages; queue "low" has 0 messages: ADDRESS`
+	s.is(t, both, well)
+	s.is(t, &celery.Check{Nodes: []string{"b@hale"}}, "pass: 1 worker answered: b@hale: ADDRESS")
+	s.is(t, &celery.Check{Nodes: []string{"b@hale", "c@hale"}, Wait: short}, "fail: c@hale did not answer within 700ms, only b@hale: ADDRESS")
+	s.is(t, &celery.Check{Workers: 2, Queues: []string{"mail", "sms"}, Wait: short},
+		map[bool]string{
+			true:  `fail: queue "sms" is consumed by no worker that answered: ADDRESS`,
+			false: `fail: queue "sms" is consumed by no worker that answered; no queue "sms": ADDRESS`,
+		}[s.counts])
+	s.agrees(t, "a@hale", "b@hale")
+
+	t.Run("faults", func(t *testing.T) {
+		before := s.clients(t)
+		checktest.Target{
+			Address: s.address,
+			New: func(at string) checks.Check {
+				return &celery.Check{Broker: s.url(at), Workers: 2, Queues: []string{"mail"}, Wait: 5 * time.Second}
+			},
+			Secrets:     []string{servers.Password, url.QueryEscape(servers.Password)},
+			Connections: func() int { return s.clients(t) - before },
+		}.Faults(t)
+		s.nothingLeft(t)
+	})
+	t.Run("soak", func(t *testing.T) {
+		checktest.Soak(t, &celery.Check{Broker: s.url(s.address), Workers: 2, Queues: []string{"celery", "mail"}, MaxAge: time.Minute, MaxLength: 10},
+			func() int { return s.clients(t) })
+		s.nothingLeft(t)
+	})
+	t.Run("cost", s.testCost)
+
+	// All of the pool is busy, one task waits in the worker and three in the
+	// queue; and the worker still answers.
+	s.app.Do("[app.sleep.apply_async((60,), queue='mail') for i in range(5)]")
+	waiting := &celery.Check{Broker: s.url(s.address), Nodes: []string{"b@hale"}, Queues: []string{"mail"}, MaxLength: 2, MaxAge: 400 * time.Millisecond}
+	eventually(t, waiting, regexp.MustCompile(`^fail: queue "mail" has 3 messages, more than 2: `))
+	eventually(t, waiting, regexp.MustCompile(`^fail: queue "mail" has 3 messages, more than 2; queue "mail" `+
+		map[bool]string{true: "has a message that waits for at least", false: "has not become shorter for"}[s.counts]+` [\d.]+m?s, more than 400ms: `))
+
+	// A solo pool answers between tasks.
+	s.app.Do("app.sleep.delay(3)")
+	only := &celery.Check{Broker: s.url(s.address), Nodes: []string{"a@hale"}, Wait: short}
+	eventually(t, only, regexp.MustCompile(`^fail: a@hale did not answer within 700ms: not running, stopped, or a solo pool busy with a task: `))
+	eventually(t, only, regexp.MustCompile(`^pass: 1 worker answered: a@hale: `))
+
+	a.Pause()
+	s.is(t, &celery.Check{Workers: 2, Wait: short}, "fail: only 1 worker answered within 700ms, expected at least 2: b@hale: ADDRESS")
+	b.Pause()
+	s.is(t, &celery.Check{Wait: short}, "fail: no worker answered within 700ms, though "+
+		map[bool]string{true: "2 listen", false: "at least one listens"}[s.counts]+": stopped, or a solo pool busy with a task: ADDRESS")
+	// Now they answer after all, to nobody.
+	a.Resume()
+	b.Resume()
+	s.is(t, &celery.Check{Workers: 2}, "pass: 2 workers answered: a@hale, b@hale: ADDRESS")
+	s.nothingLeft(t)
+
+	b.Kill()
+	s.is(t, &celery.Check{Workers: 2, Wait: short}, "fail: only 1 worker answered within 700ms, expected at least 2: a@hale: ADDRESS")
+	s.is(t, &celery.Check{Queues: []string{"celery", "low"}, Wait: short},
+		`fail: queue "low" is consumed by no worker that answered: ADDRESS`)
+	s.agrees(t, "a@hale")
+	a.Kill()
+	s.is(t, &celery.Check{Wait: short}, nobody)
+	s.agrees(t)
+	s.nothingLeft(t)
+}
+
+// is holds a check to its words.
+func (s site) is(t *testing.T, check *celery.Check, want string) {
+	t.Helper()
+	check.Broker = s.url(s.address)
+	want = strings.ReplaceAll(want, "ADDRESS", s.address)
+	got := checktest.Outcome(t, check, 0)
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if err := check.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// agrees compares the check with "celery inspect ping".
+func (s site) agrees(t *testing.T, want ...string) {
+	t.Helper()
+	output, code, _ := s.app.Command("inspect", "ping", "--timeout", "1")
+	var names []string
+	for _, found := range regexp.MustCompile(`->\s+(\S+): OK`).FindAllStringSubmatch(output, -1) {
+		names = append(names, found[1])
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, want) || (code == 0) != (len(want) > 0) {
+		t.Errorf("celery inspect ping finds %v with exit code %d, the check %v\n%s", names, code, want, output)
+	}
+}
+
+func (s site) nothingLeft(t *testing.T) {
+	t.Helper()
+	checktest.Eventually(t, "nothing is left on the broker", func() bool { return len(s.left(t)) == 0 })
+}
+
+// testCost compares the processor time of a run with that of "celery inspect
+// ping" for an application that imports nothing but Celery.
+func (s site) testCost(t *testing.T) {
+	_, _, theirs := s.app.Command("inspect", "ping", "--timeout", "1")
+	check := &celery.Check{Broker: s.url(s.address), Workers: 2}
+	defer check.Close()
+	const runs = 100
+	before := processorTime(t)
+	for range runs {
+		if _, err := check.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ours := (processorTime(t) - before) / runs
+	t.Logf("celery inspect ping takes %v of processor time, the check %v: 1/%d", theirs, ours, theirs/max(ours, 1))
+	if ours*20 > theirs {
+		t.Errorf("the check takes %v of processor time, celery inspect ping %v", ours, theirs)
+	}
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// eventually runs a check until its outcome is as wanted.
+func eventually(t *testing.T, check *celery.Check, want *regexp.Regexp) {
+	t.Helper()
+	var got string
+	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+		if got = checktest.Outcome(t, check, 0); want.MatchString(got) {
+			return
+		}
+	}
+	t.Errorf("got  %s\nwant %s", got, want)
+}
+
+// A worker answers late, when its mailbox is gone: nothing stays of it. And what
+// a process of ours has left that was killed goes with the next one.
+func TestRedisLeftovers(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	app := servers.NewCelery(t, redis.url(redis.address, 0), "", "")
+	a := app.Worker("a@hale", "-P", "solo")
+	check := &celery.Check{Broker: redis.url(redis.address, 0), Wait: 200 * time.Millisecond}
+
+	a.Pause()
+	for range 3 {
+		if got := checktest.Outcome(t, check, 0); !strings.Contains(got, "no worker answered within 200ms, though 1 listens") {
+			t.Fatal(got)
+		}
+	}
+	a.Resume()
+	if got := checktest.Outcome(t, check, 0); !strings.HasPrefix(got, "pass: ") {
+		t.Fatal(got)
+	}
+	checktest.Eventually(t, "late answers are gone", func() bool { return len(redis.left(t, 0)) == 0 })
+
+	// Cut off while it waits for an answer, and never run again.
+	a.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	cut := &celery.Check{Broker: redis.url(redis.address, 0), Wait: 10 * time.Second}
+	go func() { time.Sleep(50 * time.Millisecond); cancel() }()
+	if _, err := cut.Run(ctx); err == nil {
+		t.Error("cut off, and passes")
+	}
+	left := redis.left(t, 0)
+	if len(left) != 2 {
+		t.Errorf("a run that was cut off has left %q, want a list and its binding", left)
+	}
+	for _, key := range left {
+		if strings.HasPrefix(key, "hale-") {
+			if life, _ := redis.ask(t, 0, "PTTL", key).(int64); life <= 0 {
+				t.Errorf("%s lives on: %d", key, life)
+			}
+		}
+	}
+	if err := cut.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := redis.left(t, 0); len(left) > 0 {
+		t.Errorf("%q are there after Close", left)
+	}
+	a.Resume()
+
+	// Killed: its list has gone by itself, the binding has not.
+	const bindings, tail = "_kombu.binding.reply.celery.pidbox", ".reply.celery.pidbox"
+	binding := func(mailbox string) string { return mailbox + "\x06\x16\x06\x16" + mailbox + tail }
+	redis.ask(t, 0, "SADD", bindings, binding("hale-killed"), binding("hale-running"), binding("5e4c1d7e-celery-own"))
+	redis.ask(t, 0, "RPUSH", "hale-running"+tail, "")
+	next := &celery.Check{Broker: redis.url(redis.address, 0)}
+	if got := checktest.Outcome(t, next, 0); !strings.HasPrefix(got, "pass: ") {
+		t.Fatal(got)
+	}
+	want := []string{bindings + " " + binding("hale-running"), "hale-running" + tail}
+	if left := redis.left(t, 0); !slices.Equal(left, want) {
+		t.Errorf("left: %q\nwant  %q", left, want)
+	}
+}
+
+// The settings of the application that change where its messages go.
+func TestRedisSettings(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	for i, test := range []struct {
+		name, settings string
+		check          *celery.Check
+		want           string
+	}{
+		{name: "prefix of all keys", settings: `{"broker_transport_options": {"global_keyprefix": "shop:"}}`,
+			check: &celery.Check{GlobalKeyprefix: "shop:"}},
+		{name: "no prefix of channels", settings: `{"broker_transport_options": {"fanout_prefix": False}}`,
+			check: &celery.Check{FanoutPrefix: "off"}},
+		{name: "another prefix of channels", settings: `{"broker_transport_options": {"fanout_prefix": "/shop{db}."}}`,
+			check: &celery.Check{FanoutPrefix: "/shop{db}."}},
+		{name: "another separator", settings: `{"broker_transport_options": {"sep": ":", "queue_order_strategy": "priority"}}`,
+			check: &celery.Check{Sep: ":"}},
+		{name: "another exchange", settings: `{"control_exchange": "shop"}`,
+			check: &celery.Check{ControlExchange: "shop"}},
+		{name: "no remote control", settings: `{"worker_enable_remote_control": False}`,
+			check: new(celery.Check), want: "fail: no worker listens for remote control: none runs, or worker_enable_remote_control is off: ADDRESS"},
+		{name: "pickle", settings: `{"task_serializer": "pickle", "accept_content": ["json", "pickle"]}`,
+			check: new(celery.Check), want: "fail: the workers answer in application/x-python-serialize, which only Python reads: set task_serializer to json: ADDRESS"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			app := servers.NewCelery(t, redis.url(redis.address, i), "", test.settings)
+			test.check.Broker, test.check.Queues = redis.url(redis.address, i), []string{"celery"}
+			want := test.want
+			if want == "" {
+				app.Worker("a@hale", "-P", "solo")
+				app.Do("[app.beat.apply_async(queue='celery', priority=p, countdown=0) for p in (0, 3, 5, 9)]")
+				want = `pass: 1 worker answered: a@hale; queue "celery" has 0 messages: ADDRESS`
+				eventually(t, test.check, regexp.MustCompile("^"+regexp.QuoteMeta(strings.ReplaceAll(want, "ADDRESS", redis.address))+"$"))
+				if left := redis.left(t, i); len(left) > 0 {
+					t.Errorf("left: %q", left)
+				}
+				return
+			}
+			app.Worker("a@hale", "-P", "solo")
+			test.check.Queues = nil
+			want = strings.ReplaceAll(want, "ADDRESS", redis.address)
+			if got := checktest.Outcome(t, test.check, 0); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// Nobody consumes: what waits is counted in the lists of all priorities, and has
+// the age since when it was first seen.
+func TestRedisQueue(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	app := servers.NewCelery(t, redis.url(redis.address, 0), "", "")
+	app.Worker("a@hale", "-P", "solo", "-Q", "celery")
+	app.Do("[app.beat.apply_async(queue='idle', priority=p) for p in (0, 0, 3, 6, 9)]")
+	check := &celery.Check{Broker: redis.url(redis.address, 0), Queues: []string{"idle"}, MaxLength: 4, WarnAge: 3 * time.Second}
+	const unconsumed = `fail: queue "idle" is consumed by no worker that answered`
+	if got := checktest.Outcome(t, check, 0); got != unconsumed+`; queue "idle" has 5 messages, more than 4: `+redis.address {
+		t.Error(got)
+	}
+	check.MaxLength = 0
+	eventually(t, check, regexp.MustCompile(`^`+unconsumed+`; queue "idle" has a message that waits for at least [\d.]+s, more than 3s: `))
+	// Those are taken, and another comes.
+	redis.ask(t, 0, "DEL", "idle", "idle\x06\x163", "idle\x06\x166", "idle\x06\x169")
+	redis.ask(t, 0, "LPUSH", "idle", `{"n": 1}`)
+	if got := checktest.Outcome(t, check, 0); got != unconsumed+": "+redis.address {
+		t.Error(got)
+	}
+}
