@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
@@ -105,29 +104,20 @@ func (s stats) load(queue workers.Queue) workers.Load {
 
 // ask reads the stats.
 func (c *Check) ask(ctx context.Context) (stats, error) {
-	start := time.Now()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, link.Network(c.Address), c.Address)
+	conn, err := link.Dial(ctx, c.Address)
 	if err != nil {
-		return stats{}, c.explain(ctx, start, "no connection", err)
+		return stats{}, err
 	}
 	defer conn.Close()
-	// The context ends waiting, whether by its deadline or by being cancelled.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-
+	conn.Allow(maxStats)
 	answer, err := c.read(conn)
-	switch {
-	case err != nil && len(answer) > 0:
-		return stats{}, c.explain(ctx, start, "the answer did not end", err)
-	case err != nil:
-		err := c.explain(ctx, start, "connected, but no answer", err)
-		if !c.HTTP && explain.IsTimeout(err) {
+	if err != nil {
+		silent := len(answer) == 0 && !c.HTTP && explain.IsTimeout(err)
+		err = conn.Explain("", err)
+		if silent {
 			err = &explain.Error{Text: err.Error() + " (does it run with stats-http? Then set http)", Err: err}
 		}
 		return stats{}, err
-	case len(answer) > maxStats:
-		return stats{}, fmt.Errorf("more than %d MiB of stats: %s", maxStats>>20, c.Address)
 	}
 	s, err := parse(answer)
 	if err != nil {
@@ -140,9 +130,8 @@ func (c *Check) ask(ctx context.Context) (stats, error) {
 // to be asked first; the other would not read a request, so that its end would
 // be a reset.
 func (c *Check) read(conn net.Conn) ([]byte, error) {
-	limited := io.LimitReader(conn, maxStats+1)
 	if !c.HTTP {
-		answer, err := io.ReadAll(limited)
+		answer, err := io.ReadAll(conn)
 		if err == nil && len(answer) == 0 {
 			err = io.EOF
 		}
@@ -151,7 +140,7 @@ func (c *Check) read(conn net.Conn) ([]byte, error) {
 	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 		return nil, err
 	}
-	reader := bufio.NewReader(limited)
+	reader := bufio.NewReader(conn)
 	first, err := reader.Peek(1)
 	if err != nil {
 		return nil, err
@@ -168,13 +157,6 @@ func (c *Check) read(conn net.Conn) ([]byte, error) {
 		return nil, &explain.Error{Text: fmt.Sprintf("answered as HTTP, with %d", resp.StatusCode)}
 	}
 	return io.ReadAll(resp.Body)
-}
-
-func (c *Check) explain(ctx context.Context, start time.Time, waiting string, err error) error {
-	if budget, ok := explain.Budget(ctx, start); ok && explain.IsTimeout(err) {
-		return &explain.Error{Text: fmt.Sprintf("%s within %v: %s", waiting, budget, c.Address), Err: err}
-	}
-	return explain.Network(err, c.Address)
 }
 
 // parse reads the stats, and says who else it was that answered.

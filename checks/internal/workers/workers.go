@@ -4,7 +4,9 @@ package workers
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"time"
 
 	"hale/checks"
@@ -18,6 +20,9 @@ type Load struct {
 	Busy    int
 	Workers int // 0: not known
 	Queue   Queue
+
+	// Silent says that no worker was free to tell any of this but the queue.
+	Silent bool
 
 	// Finished differs from that of another moment if a request was finished in
 	// between.
@@ -38,6 +43,24 @@ func Fullest(sockets []listenqueue.Socket) (fullest Queue) {
 	return fullest
 }
 
+// Serving returns how many connections the programs behind the sockets have
+// accepted and not closed yet, and a number that stands for just these: while it
+// stays the same, none of them has come to its end.
+func Serving(sockets []listenqueue.Socket) (n int, which uint64, err error) {
+	hash := fnv.New64a()
+	for _, s := range sockets {
+		inodes, err := listenqueue.Accepted(s)
+		if err != nil {
+			return 0, 0, err
+		}
+		n += len(inodes)
+		for _, inode := range inodes {
+			_ = binary.Write(hash, binary.NativeEndian, inode) // never fails
+		}
+	}
+	return n, hash.Sum64(), nil
+}
+
 // Or returns the one of two queues that is taken more.
 func (q Queue) Or(other Queue) Queue {
 	if other.share() > q.share() || other.share() == q.share() && other.Limit > q.Limit {
@@ -49,6 +72,14 @@ func (q Queue) Or(other Queue) Queue {
 // share is how much of the queue is taken. Linux lets one connection more wait
 // than the limit says.
 func (q Queue) share() checks.Percent { return min(100, percent(q.Waiting, q.Limit)) }
+
+// String is such as "4 waiting in a queue of 10".
+func (q Queue) String() string {
+	if q.Limit > 0 {
+		return fmt.Sprintf("%d waiting in a queue of %d", q.Waiting, q.Limit)
+	}
+	return fmt.Sprintf("%d waiting", q.Waiting)
+}
 
 func percent(part, whole int) checks.Percent {
 	if whole <= 0 {
@@ -67,19 +98,19 @@ func Count(n int, noun string) string {
 
 // String is such as "2 of 2 workers busy, 4 waiting in a queue of 10".
 func (l Load) String() string {
-	waiting := fmt.Sprintf("%d waiting", l.Queue.Waiting)
-	if l.Queue.Limit > 0 {
-		waiting += fmt.Sprintf(" in a queue of %d", l.Queue.Limit)
+	switch {
+	case l.Silent:
+		return fmt.Sprintf("no worker was free to answer, %v", l.Queue)
+	case l.Workers == 0:
+		return l.Queue.String()
+	default:
+		return fmt.Sprintf("%d of %d %s busy, %v", l.Busy, l.Workers, cmp.Or(l.What, "workers"), l.Queue)
 	}
-	if l.Workers == 0 {
-		return waiting
-	}
-	return fmt.Sprintf("%d of %d %s busy, %s", l.Busy, l.Workers, cmp.Or(l.What, "workers"), waiting)
 }
 
 // overloaded reports whether requests wait since nobody is free.
 func (l Load) overloaded() bool {
-	return l.Workers > 0 && l.Busy >= l.Workers && l.Queue.Waiting > 0
+	return l.Queue.Waiting > 0 && (l.Silent || l.Workers > 0 && l.Busy >= l.Workers)
 }
 
 // Watch remembers from run to run since when no request has been finished. The

@@ -33,6 +33,7 @@ func TestJudge(t *testing.T) {
 		{"workers not known", workers.Load{Queue: workers.Queue{Waiting: 3, Limit: 10}}, checks.BusyLimits{}, health.Pass, "3 waiting in a queue of 10"},
 		{"workers not known, queue full", workers.Load{Queue: workers.Queue{Waiting: 10, Limit: 10}}, checks.BusyLimits{}, health.Fail, "10 waiting in a queue of 10: more than 90% of the queue is taken"},
 		{"queue not known", load(4, 4, 5000, 0), checks.BusyLimits{}, health.Warn, "4 of 4 workers busy, 5000 waiting"},
+		{"nobody tells", workers.Load{Silent: true, Queue: workers.Queue{Waiting: 3, Limit: 10}}, checks.BusyLimits{}, health.Warn, "no worker was free to answer, 3 waiting in a queue of 10"},
 		{"warn_busy", load(4, 5, 0, 100), checks.BusyLimits{WarnBusy: 75}, health.Warn, "4 of 5 workers busy, 0 waiting in a queue of 100: more than 75%"},
 		{"warn_busy not reached", load(3, 4, 0, 100), checks.BusyLimits{WarnBusy: 75}, health.Pass, "3 of 4 workers busy, 0 waiting in a queue of 100"},
 		{"max_busy", load(5, 5, 0, 100), checks.BusyLimits{MaxBusy: 99}, health.Fail, "5 of 5 workers busy, 0 waiting in a queue of 100: more than 99%"},

@@ -1,0 +1,420 @@
+package phpfpm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"hale/checks"
+	"hale/checks/internal/listenqueue"
+	"hale/checks/internal/workers"
+	"hale/checks/phpfpm"
+	"hale/health"
+	"hale/test/checktest"
+	"hale/test/servers"
+)
+
+// pool is a pool of PHP-FPM whose script stands before a gate.
+type pool struct {
+	*servers.Process
+	gate   *servers.Gate
+	listen string
+	script string
+}
+
+// start starts a pool that listens at an address; settings are lines of its
+// configuration.
+func start(t *testing.T, listen string, settings ...string) *pool {
+	t.Helper()
+	dir := t.TempDir()
+	p := &pool{gate: servers.NewGate(t), listen: listen, script: filepath.Join(dir, "gate.php")}
+	write(t, p.script, fmt.Sprintf("<?php while (!file_exists(%q)) { usleep(5000); clearstatcache(); } echo 'ok';", p.gate.File()))
+	write(t, filepath.Join(dir, "here.php"), "<?php echo \"<!doctype html>\\nhello\";")
+	lines := append([]string{
+		"[global]", "daemonize = no", "error_log = /dev/stderr",
+		"[app]", "listen = " + listen, "catch_workers_output = yes",
+		"pm = static", "pm.max_children = 2", "pm.status_path = /status", "ping.path = /ping",
+	}, settings...)
+	args := []string{"-F", "-y", filepath.Join(dir, "fpm.conf"), "-c", dir}
+	if os.Geteuid() == 0 {
+		lines = append(lines, "user = root", "group = root")
+		args = append(args, "-R")
+	}
+	write(t, filepath.Join(dir, "fpm.conf"), strings.Join(lines, "\n")+"\n")
+	p.Process = servers.Run(t, servers.Spec{Name: "php-fpm*", Args: args, Listens: []string{listen}, StopSignal: syscall.SIGQUIT})
+	return p
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hold makes n requests that stand before the gate, or wait for a worker.
+func (p *pool) hold(n int) {
+	p.gate.Hold(n, func(ctx context.Context) error { return phpfpm.Call(ctx, p.listen, p.script, `x="&state:%0aIdle`) })
+}
+
+// become waits until a check says something.
+func become(t *testing.T, check checks.Check, want string) {
+	t.Helper()
+	var got string
+	defer func() {
+		if t.Failed() {
+			t.Logf("the check says: %s", got)
+		}
+	}()
+	checktest.Eventually(t, want, func() bool {
+		got = run(t, check)
+		return got == want
+	})
+}
+
+// run returns the status and the text of a run.
+func run(t *testing.T, check checks.Check) string {
+	t.Helper()
+	if err := check.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	result := health.RunOnce(t.Context(), nil, health.Check{Name: "it", Run: check.Run, Timeout: 500 * time.Millisecond})[0]
+	return result.Status.String() + ": " + result.Output
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	p := start(t, servers.FreeAddress(t))
+	for _, check := range []phpfpmOptions{{}, {PingPath: "/ping"}} {
+		target := checktest.Target{
+			Address: p.listen,
+			New: func(address string) checks.Check {
+				return &phpfpm.Check{Address: address, PingPath: check.PingPath}
+			},
+			Connections: func() int { return serving(t, p.listen) },
+		}
+		target.Faults(t)
+		checktest.Soak(t, target.New(p.listen), target.Connections)
+	}
+}
+
+type phpfpmOptions struct{ PingPath string }
+
+// serving is how many connections a server has accepted and not closed.
+func serving(t *testing.T, address string) int {
+	t.Helper()
+	sockets, err := listenqueue.At(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _, err := workers.Serving(sockets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A pool whose workers are all busy cannot say so. It is told from one that is
+// broken all the same.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	for name, listen := range map[string]string{"TCP": servers.FreeAddress(t), "unix": filepath.Join(t.TempDir(), "fpm.sock")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, listen, "listen.backlog = 8")
+			check := &phpfpm.Check{Address: listen}
+			ping := &phpfpm.Check{Address: listen, PingPath: "/ping"}
+			early := &phpfpm.Check{Address: listen, BusyLimits: checks.BusyLimits{WarnBusy: 40}}
+			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 8")
+			become(t, ping, `pass: answers "pong": `+listen)
+			p.hold(1)
+			become(t, check, "pass: 1 of 2 workers busy, 0 waiting in a queue of 8")
+			become(t, early, "warn: 1 of 2 workers busy, 0 waiting in a queue of 8: more than 40%")
+			become(t, ping, `pass: answers "pong": `+listen)
+			p.hold(1)
+			checktest.Eventually(t, "both workers are busy", func() bool { return serving(t, p.listen) == 2 })
+			// The check's own connection is the first that waits; it stays in the
+			// queue until a worker finds that nobody is there any more.
+			for waiting, check := range []*phpfpm.Check{check, ping, check, ping} {
+				want := fmt.Sprintf("warn: no worker was free to answer, %d waiting in a queue of 8", waiting+1)
+				if got := run(t, check); got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+			}
+			for range 3 {
+				run(t, check)
+			}
+			if got, want := run(t, check), "fail: no worker was free to answer, 8 waiting in a queue of 8: more than 90% of the queue is taken"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			p.gate.Open()
+			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 8")
+			become(t, ping, `pass: answers "pong": `+listen)
+		})
+	}
+}
+
+// With pm.status_listen, the pool tells all when it is busy, too.
+func TestStatusListen(t *testing.T) {
+	t.Parallel()
+	for name, listen := range map[string]string{"TCP": servers.FreeAddress(t), "unix": filepath.Join(t.TempDir(), "fpm.sock")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := servers.FreeAddress(t)
+			p := start(t, listen, "pm.status_listen = "+address, "listen.backlog = 10")
+			check := &phpfpm.Check{Address: address, Socket: listen}
+			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+			p.hold(2)
+			become(t, check, "pass: 2 of 2 workers busy, 0 waiting in a queue of 10")
+			p.hold(3)
+			become(t, check, "warn: 2 of 2 workers busy, 3 waiting in a queue of 10")
+			p.hold(3)
+			become(t, check, "warn: 2 of 2 workers busy, 6 waiting in a queue of 10: more than 50% of the queue is taken")
+			stuck := &phpfpm.Check{Address: address, Socket: listen, BusyLimits: checks.BusyLimits{MaxStuck: 600 * time.Millisecond, WarnQueue: 90}}
+			become(t, stuck, "fail: 2 of 2 workers busy, 6 waiting in a queue of 10: stuck, no request was finished for 1s")
+			p.gate.Open()
+			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+		})
+	}
+}
+
+// A pool that stays silent, and finishes nothing, is broken in the end.
+func TestStuck(t *testing.T) {
+	t.Parallel()
+	p := start(t, servers.FreeAddress(t), "listen.backlog = 50")
+	check := &phpfpm.Check{Address: p.listen, BusyLimits: checks.BusyLimits{MaxStuck: 700 * time.Millisecond}}
+	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+	p.hold(2)
+	checktest.Eventually(t, "both workers are busy", func() bool { return serving(t, p.listen) == 2 })
+	for _, want := range []string{
+		"warn: no worker was free to answer, 1 waiting in a queue of 50",
+		"warn: no worker was free to answer, 2 waiting in a queue of 50",
+		"fail: no worker was free to answer, 3 waiting in a queue of 50: stuck, no request was finished for 1s",
+	} {
+		if got := run(t, check); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	p.gate.Open()
+	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+}
+
+// Nobody serves, and yet the kernel takes connections.
+func TestNoWorker(t *testing.T) {
+	t.Parallel()
+	t.Run("stopped", func(t *testing.T) {
+		t.Parallel()
+		p := start(t, servers.FreeAddress(t), "listen.backlog = 50")
+		check := &phpfpm.Check{Address: p.listen}
+		become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+		p.Pause()
+		if got, want := run(t, check), "fail: no worker takes connections: 1 waiting in a queue of 50, none is served"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		p.Resume()
+		become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+	})
+	t.Run("die as they start", func(t *testing.T) {
+		t.Parallel()
+		p := start(t, servers.FreeAddress(t), "listen.backlog = 50", "ping.path =") // which they do not survive
+		contains(t, run(t, &phpfpm.Check{Address: p.listen}), "fail: no worker takes connections: ")
+	})
+	t.Run("hangs with the request", func(t *testing.T) {
+		t.Parallel()
+		p := start(t, servers.FreeAddress(t))
+		if got, want := run(t, &phpfpm.Check{Address: p.listen, StatusPath: p.script}), "fail: connected, but no answer within 500ms: "+p.listen; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+func limit(t *testing.T, address string) int {
+	t.Helper()
+	sockets, err := listenqueue.At(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sockets[0].Limit
+}
+
+// What is told of the time between two runs.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	p := start(t, servers.FreeAddress(t), "pm = dynamic", "pm.max_children = 2", "pm.start_servers = 1", "pm.min_spare_servers = 1", "pm.max_spare_servers = 1",
+		"request_slowlog_timeout = 1s", "slowlog = /dev/null", "pm.status_listen = "+servers.FreeAddress(t))
+	limited := &phpfpm.Check{Address: p.listen}
+	slow := &phpfpm.Check{Address: p.listen, WarnSlow: 1}
+	run(t, limited)
+	run(t, slow)
+	p.hold(6)
+	time.Sleep(2500 * time.Millisecond) // the master looks once a second
+	p.gate.Open()
+	contains(t, run(t, limited), "pm.max_children reached 1 time since the last run")
+	contains(t, run(t, slow), "2 slow requests since the last run, more than 1")
+	if got := run(t, limited); strings.Contains(got, "reached") {
+		t.Errorf("told again: %s", got)
+	}
+}
+
+func contains(t *testing.T, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) {
+		t.Errorf("%s\nwant in it: %s", got, want)
+	}
+}
+
+func TestWrong(t *testing.T) {
+	t.Parallel()
+	p := start(t, servers.FreeAddress(t))
+	strict := start(t, servers.FreeAddress(t), "listen.allowed_clients = 127.0.0.2")
+	here := filepath.Join(filepath.Dir(p.script), "here.php")
+	dir := t.TempDir()
+	locked := filepath.Join(dir, "fpm.sock")
+	start(t, locked, "listen.mode = 0600")
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // so that it is the socket that is locked
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		check *phpfpm.Check
+		want  string
+	}{
+		{"another status path", &phpfpm.Check{Address: p.listen, StatusPath: "/fpm-status"}, `asked for /fpm-status, it says "File not found.": is the pool's pm.status_path another, or not set? ` + p.listen},
+		{"another ping path", &phpfpm.Check{Address: p.listen, PingPath: "/pong"}, `asked for /pong, it says "File not found.": is the pool's ping.path another, or not set? ` + p.listen},
+		{"not a script", &phpfpm.Check{Address: p.listen, StatusPath: "/etc/hostname"}, `asked for /etc/hostname, it says "Access denied.": is the pool's pm.status_path another, or not set? ` + p.listen},
+		{"another script", &phpfpm.Check{Address: p.listen, StatusPath: here}, `asked for ` + here + `, it says "<!doctype html>", which is not a status: ` + p.listen},
+		{"not let in", &phpfpm.Check{Address: strict.listen}, "connection reset: " + strict.listen + " (does the pool's listen.allowed_clients let this machine in?)"},
+		{"nobody listens", &phpfpm.Check{Address: "127.0.0.1:1"}, "connection refused: 127.0.0.1:1"},
+		{"no socket", &phpfpm.Check{Address: dir + "/no.sock"}, "no such socket: " + dir + "/no.sock"},
+	} {
+		// Whether a client that is not let in is reset depends on what it has sent by then.
+		got := strings.Replace(run(t, test.check), "connection closed without an answer", "connection reset", 1)
+		if got != "fail: "+test.want {
+			t.Errorf("%s: %s\nwant fail: %s", test.name, got, test.want)
+		}
+	}
+	servers.AsNobody(t, func() {
+		_, err := (&phpfpm.Check{Address: locked}).Run(t.Context())
+		want := "permission denied: " + locked + " (see listen.owner, listen.group and listen.mode of the pool)"
+		if err == nil || err.Error() != want {
+			t.Errorf("error = %v\nwant    %s", err, want)
+		}
+	})
+}
+
+// Through a web server.
+func TestURL(t *testing.T) {
+	t.Parallel()
+	p := start(t, servers.FreeAddress(t))
+	address := servers.FreeAddress(t)
+	pass := "fastcgi_pass " + p.listen + "; fastcgi_read_timeout 200ms; fastcgi_param REQUEST_METHOD $request_method; fastcgi_param QUERY_STRING $query_string; fastcgi_param REQUEST_URI $request_uri; "
+	servers.Nginx(t, "", fmt.Sprintf(`server { listen %s;
+		location = /status { %s fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; }
+		location = /elsewhere { %s fastcgi_param SCRIPT_NAME /other; fastcgi_param SCRIPT_FILENAME /other; }
+		location = /closed { deny all; }
+		location = /password { return 401; }
+		location = /page { return 200 "<!doctype html>\n"; } }`, address, pass, pass), address)
+	url := func(path string) *phpfpm.Check { return &phpfpm.Check{URL: "http://" + address + path} }
+	become(t, url("/status"), "pass: 0 of 2 workers busy, 0 waiting in a queue of "+fmt.Sprint(limit(t, p.listen)))
+	become(t, url("/status?pool=app"), "pass: 0 of 2 workers busy, 0 waiting in a queue of "+fmt.Sprint(limit(t, p.listen)))
+	for path, want := range map[string]string{
+		"/elsewhere": "404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path)",
+		"/closed":    "403, expected 200 (the web server does not let this machine in, or PHP-FPM does not know the path as its pm.status_path)",
+		"/password":  "401, expected 200 (it asks for a password: write https://USER:PASSWORD@HOST/PATH)",
+		"/page":      `200, but "<!doctype html>" is not the status of PHP-FPM`,
+	} {
+		if got := run(t, url(path)); got != "fail: GET http://"+address+path+": "+want {
+			t.Errorf("%s\nwant fail: GET http://%s%s: %s", got, address, path, want)
+		}
+	}
+	p.hold(2)
+	checktest.Eventually(t, "both workers are busy", func() bool { return serving(t, p.listen) == 2 })
+	become(t, url("/status"), "fail: GET http://"+address+"/status: 504, expected 200 (no worker answered the web server in time: all are busy, or hang)")
+	p.gate.Open()
+	p.Stop()
+	become(t, url("/status"), "fail: GET http://"+address+"/status: 502, expected 200 (PHP-FPM is down, or refuses the web server)")
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	certificate := servers.NewCertificate(t, "127.0.0.1")
+	address := servers.FreeAddress(t)
+	servers.Nginx(t, "", fmt.Sprintf("server { listen %s ssl; ssl_certificate %s; ssl_certificate_key %s; }", address, certificate.CertFile, certificate.KeyFile), address)
+	for want, check := range map[string]*phpfpm.Check{
+		"TLS: certificate signed by an unknown authority: " + address:                                    {},
+		"404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path)":  {CA: filepath.Base(certificate.CertFile), Dir: filepath.Dir(certificate.CertFile)},
+		"404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path) ": {Insecure: true},
+	} {
+		check.URL = "https://" + address + "/status"
+		if got := run(t, check); got != "fail: GET "+check.URL+": "+strings.TrimSpace(want) {
+			t.Errorf("%s\nwant fail: GET %s: %s", got, check.URL, want)
+		}
+	}
+}
+
+// A pool that was started anew counts from 0, and what it counts is no news.
+func TestStartedAnew(t *testing.T) {
+	t.Parallel()
+	var text atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text.Load()) }))
+	defer server.Close()
+	check := &phpfpm.Check{URL: server.URL, WarnSlow: 2}
+	const well = "pass: 0 of 2 workers busy, 0 waiting in a queue of 511"
+	for _, step := range []struct {
+		name          string
+		started       string
+		reached, slow int
+		want          string
+	}{
+		{"at first", "20/Nov/2026:19:22:49 +0000", 10, 20, well},
+		{"as before", "20/Nov/2026:19:22:49 +0000", 10, 20, well},
+		{"reached once", "20/Nov/2026:19:22:49 +0000", 11, 22, "warn: pm.max_children reached 1 time since the last run"},
+		{"reached again, and slow", "20/Nov/2026:19:22:49 +0000", 13, 25, "warn: pm.max_children reached 2 times since the last run; 3 slow requests since the last run, more than 2"},
+		{"started anew", "20/Nov/2026:19:30:00 +0000", 50, 50, well},
+	} {
+		text.Store(fmt.Sprintf("pool: www\nprocess manager: static\nstart time: %s\naccepted conn: 9\nlisten queue: 0\nmax listen queue: 0\nlisten queue len: 511\n"+
+			"idle processes: 2\nactive processes: 0\ntotal processes: 2\nmax active processes: 2\nmax children reached: %d\nslow requests: %d\n", step.started, step.reached, step.slow))
+		if got := run(t, check); got != step.want {
+			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		check *phpfpm.Check
+		want  string // empty: it is good
+	}{
+		{"address", &phpfpm.Check{Address: "127.0.0.1:9000"}, ""},
+		{"socket", &phpfpm.Check{Address: "/run/php/php-fpm.sock"}, ""},
+		{"URL", &phpfpm.Check{URL: "http://127.0.0.1/status"}, ""},
+		{"neither", &phpfpm.Check{}, "address: is missing: write the pool's listen, such as /run/php/php-fpm.sock, or set url"},
+		{"both", &phpfpm.Check{Address: "127.0.0.1:9000", URL: "http://127.0.0.1/"}, "url: is another way to what address leads to: write one of the two"},
+		{"no port", &phpfpm.Check{Address: "9000"}, `address: "9000" is not host:port or the path of a unix socket: write it as /run/php/php-fpm.sock`},
+		{"not a URL", &phpfpm.Check{URL: "fcgi://u:hunter2@h/"}, "url: is neither an http nor an https URL: write it as http://127.0.0.1/status"},
+		{"ping over HTTP", &phpfpm.Check{URL: "http://h/ping", PingPath: "/ping"}, "ping_path: is for address; url names its page itself"},
+		{"relative", &phpfpm.Check{Address: "/s", StatusPath: "status"}, `status_path: "status" does not begin with a slash: write it as in the pool's configuration`},
+		{"bad socket", &phpfpm.Check{Address: "/s", Socket: "s"}, `socket: "s" is not host:port or the path of a unix socket: write it as /run/php/php-fpm.sock`},
+		{"less than none", &phpfpm.Check{Address: "/s", WarnSlow: -1}, "warn_slow: -1 is negative"},
+		{"late warning", &phpfpm.Check{Address: "/s", BusyLimits: checks.BusyLimits{WarnQueue: 95}}, "warn_queue: 95% is more than max_queue (90%): the check would fail before it warns"},
+	} {
+		err := test.check.Validate()
+		if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+			t.Errorf("%s: error = %v\nwant %s", test.name, err, test.want)
+		}
+		if _, ok := errors.AsType[*checks.OptionError](err); err != nil && !ok {
+			t.Errorf("%s: not an OptionError: %#v", test.name, err)
+		}
+	}
+}
