@@ -16,6 +16,7 @@ import (
 	"hale/checks/grpc"
 	"hale/checks/http"
 	"hale/checks/kafka"
+	"hale/checks/ldap"
 	"hale/checks/load"
 	"hale/checks/memcached"
 	"hale/checks/memory"
@@ -81,6 +82,7 @@ func Types() []Type {
 		{"nats", "A NATS server answers; its streams are there, and their consumers keep up.", func(s Site) checks.Check { return &nats.Check{Dir: s.Dir} }},
 		{"elasticsearch", "An Elasticsearch or OpenSearch cluster, or an index of it, is green, and large enough.", func(s Site) checks.Check { return &elasticsearch.Check{Dir: s.Dir} }},
 		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
+		{"ldap", "A directory accepts the login, and has an entry.", func(s Site) checks.Check { return &ldap.Check{Dir: s.Dir} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
