@@ -364,8 +364,7 @@ func (r *replacer) resolve(m *djangoMigration, into map[djangoKey]bool) {
 // merge removes the replaced migrations, and leaves their neighbours to the
 // squashed one.
 func (g *djangoGraph) merge(key djangoKey, replaced []djangoKey) {
-	node := g.nodes[key]
-	if node == nil {
+	if g.nodes[key] == nil {
 		return
 	}
 	for _, old := range replaced {
@@ -373,25 +372,17 @@ func (g *djangoGraph) merge(key djangoKey, replaced []djangoKey) {
 		if gone == nil || old == key {
 			continue
 		}
-		delete(g.nodes, old)
+		g.remove(gone)
 		for child := range gone.children {
-			delete(g.nodes[child].parents, old)
-			if !slices.Contains(replaced, child) {
-				g.connectIfOther(child, key)
+			if child != key && !slices.Contains(replaced, child) {
+				g.connect(child, child, key)
 			}
 		}
 		for parent := range gone.parents {
-			delete(g.nodes[parent].children, old)
-			if !slices.Contains(replaced, parent) {
-				g.connectIfOther(key, parent)
+			if parent != key && !slices.Contains(replaced, parent) {
+				g.connect(key, key, parent)
 			}
 		}
-	}
-}
-
-func (g *djangoGraph) connectIfOther(child, parent djangoKey) {
-	if child != parent {
-		g.connect(child, child, parent)
 	}
 }
 
@@ -402,7 +393,7 @@ func (g *djangoGraph) dissolve(key djangoKey, replaced []djangoKey) {
 	if node == nil {
 		return
 	}
-	delete(g.nodes, key)
+	g.remove(node)
 	last := make(map[djangoKey]bool)
 	for _, old := range replaced {
 		if g.nodes[old] != nil {
@@ -417,12 +408,25 @@ func (g *djangoGraph) dissolve(key djangoKey, replaced []djangoKey) {
 		}
 	}
 	for child := range node.children {
-		delete(g.nodes[child].parents, key)
 		for old := range last {
-			g.connectIfOther(child, old)
+			if child != old && child != key {
+				g.connect(child, child, old)
+			}
+		}
+	}
+}
+
+// remove takes a migration out, and leaves its neighbours without it.
+func (g *djangoGraph) remove(node *djangoNode) {
+	delete(g.nodes, node.key)
+	for child := range node.children {
+		if n := g.nodes[child]; n != nil {
+			delete(n.parents, node.key)
 		}
 	}
 	for parent := range node.parents {
-		delete(g.nodes[parent].children, key)
+		if n := g.nodes[parent]; n != nil {
+			delete(n.children, node.key)
+		}
 	}
 }

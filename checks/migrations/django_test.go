@@ -197,8 +197,10 @@ var states = []struct {
 		want:  "pass: all migrations are applied, 4: ",
 	},
 	{
-		name:  "an app behind that another depends on",
-		steps: func(s *site) { s.exec("delete from django_migrations where app in ('contenttypes', 'auth', 'guestbook')") },
+		name: "an app behind that another depends on",
+		steps: func(s *site) {
+			s.exec("delete from django_migrations where app in ('contenttypes', 'auth', 'guestbook')")
+		},
 		apps:  []string{"auth"},
 		want:  "fail: 14 of 14 migrations are not applied: contenttypes.0001_initial, auth.0001_initial, auth.0002_alter_permission_name_max_length and 11 more: ",
 		files: "fail: apps names \"auth\"",
@@ -233,8 +235,10 @@ var states = []struct {
 		want:  "fail: 1 of 19 migrations is not applied: guestbook.0002_entry_visible: ", files: "fail: 1 of 4",
 	},
 	{
-		name:  "ahead",
-		steps: func(s *site) { s.exec(record("guestbook", "0005_entry_likes"), record("guestbook", "0006_entry_likes_index")) },
+		name: "ahead",
+		steps: func(s *site) {
+			s.exec(record("guestbook", "0005_entry_likes"), record("guestbook", "0006_entry_likes_index"))
+		},
 		want:  "warn: the database is ahead of this code, which does not know guestbook.0005_entry_likes, guestbook.0006_entry_likes_index: ",
 		files: "warn: the database is ahead of this code, which does not know guestbook.0005_entry_likes, guestbook.0006_entry_likes_index (as its files say): ",
 	},

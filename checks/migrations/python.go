@@ -191,8 +191,15 @@ func (t token) closes() bool        { return t.is(")") || t.is("]") || t.is("}")
 func logicalLines(tokens []token) [][]token {
 	var lines [][]token
 	var line []token
-	depth := 0
+	depth, column := 0, 0
 	for _, t := range tokens {
+		switch {
+		case depth > 0:
+		case t.breaks || len(lines)+len(line) == 0:
+			column = t.column
+		case len(line) == 0:
+			t.column = column // behind a semicolon
+		}
 		if depth == 0 && (t.breaks || t.is(";")) && len(line) > 0 {
 			lines = append(lines, line)
 			line = nil
