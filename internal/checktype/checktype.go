@@ -5,6 +5,7 @@ package checktype
 import (
 	"hale/checks"
 	"hale/checks/amqp"
+	"hale/checks/celery"
 	"hale/checks/certificate"
 	"hale/checks/disk"
 	"hale/checks/dns"
@@ -77,6 +78,7 @@ func Types() []Type {
 		}},
 		{"redis", "A Redis or Valkey server answers, takes a key, and has the role and the memory that it should.", func(s Site) checks.Check { return &redis.Check{Dir: s.Dir} }},
 		{"memcached", "A memcached server answers, takes an item, and has connections left.", func(s Site) checks.Check { return &memcached.Check{Dir: s.Dir} }},
+		{"celery", "Enough Celery workers answer; their queues are consumed, and move; a periodic task has succeeded lately.", func(s Site) checks.Check { return &celery.Check{Dir: s.Dir} }},
 		{"amqp", "RabbitMQ, or another AMQP 0-9-1 broker, takes messages; its queues are there, not too long, and consumed.", func(s Site) checks.Check { return &amqp.Check{Dir: s.Dir} }},
 		{"kafka", "A Kafka cluster has its brokers, topics and leaders, and a group of consumers keeps up.", func(s Site) checks.Check { return &kafka.Check{Dir: s.Dir} }},
 		{"nats", "A NATS server answers; its streams are there, and their consumers keep up.", func(s Site) checks.Check { return &nats.Check{Dir: s.Dir} }},
