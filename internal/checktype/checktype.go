@@ -23,13 +23,16 @@ import (
 	"hale/checks/memory"
 	"hale/checks/migrations"
 	"hale/checks/nats"
+	"hale/checks/nginx"
 	"hale/checks/page"
+	"hale/checks/phpfpm"
 	"hale/checks/port"
 	"hale/checks/process"
 	"hale/checks/redis"
 	"hale/checks/smtp"
 	"hale/checks/sql"
 	"hale/checks/tcp"
+	"hale/checks/uwsgi"
 )
 
 // Type is one row: a type of check.
@@ -92,5 +95,8 @@ func Types() []Type {
 		{"files", "Files and connections can still be opened: those of the machine and of a program against their limits.", func(s Site) checks.Check { return &files.Check{Dir: s.Dir} }},
 		{"process", "A program runs, as often as it should: by name, command line or pid file.", func(s Site) checks.Check { return &process.Check{Dir: s.Dir} }},
 		{"port", "Something listens on a port or unix socket of this machine, on the right address, and accepts what comes.", func(Site) checks.Check { return &port.Check{} }},
+		{"uwsgi", "uWSGI has workers and an app, and the queue in front of them has room; busy warns first.", func(Site) checks.Check { return &uwsgi.Check{} }},
+		{"phpfpm", "A pool of PHP-FPM has workers left, and the queue in front of them has room; busy warns first.", func(s Site) checks.Check { return &phpfpm.Check{Dir: s.Dir} }},
+		{"nginx", "nginx answers, drops no connection, and serves no more of them than it should.", func(s Site) checks.Check { return &nginx.Check{Dir: s.Dir} }},
 	}
 }
