@@ -31,6 +31,7 @@ import (
 	"hale/checks/redis"
 	"hale/checks/smtp"
 	"hale/checks/sql"
+	"hale/checks/ssh"
 	"hale/checks/tcp"
 	"hale/checks/uwsgi"
 )
@@ -88,6 +89,7 @@ func Types() []Type {
 		{"elasticsearch", "An Elasticsearch or OpenSearch cluster, or an index of it, is green, and large enough.", func(s Site) checks.Check { return &elasticsearch.Check{Dir: s.Dir} }},
 		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
 		{"ldap", "A directory accepts the login, and has an entry.", func(s Site) checks.Check { return &ldap.Check{Dir: s.Dir} }},
+		{"ssh", "An SSH server greets, and has the host key that it should.", func(Site) checks.Check { return &ssh.Check{} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
