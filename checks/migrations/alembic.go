@@ -103,29 +103,17 @@ func (a *alembic) sort() error {
 	return nil
 }
 
-// resolve finds a revision by its id, by the beginning of it, or by a branch's
-// label.
+// resolve finds a revision by its id or by a branch's label.
 func (a *alembic) resolve(name string) (string, error) {
 	if a.revisions[name] != nil {
 		return name, nil
 	}
-	label, name, both := strings.Cut(name, "@")
-	if !both {
-		name = label
-	}
-	if a.revisions[name] != nil {
-		return name, nil
-	}
-	var found []string
 	for id, r := range a.revisions {
-		if len(name) >= 4 && strings.HasPrefix(id, name) || slices.Contains(r.labels, label) {
-			found = append(found, id)
+		if slices.Contains(r.labels, name) {
+			return id, nil
 		}
 	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("%s, which it follows or depends on, is not among the files", brief(name))
-	}
-	return found[0], nil
+	return "", fmt.Errorf("%s, which it follows or depends on, is not among the files", brief(name))
 }
 
 func (a *alembic) size() int    { return len(a.order) }

@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	stdsql "database/sql"
 	"net/url"
 	"testing"
 
@@ -41,4 +42,19 @@ func mysqlDSN(t *testing.T, raw string) string {
 	c.Passwd, _ = u.User.Password()
 	c.Net, c.Addr, c.DBName = "tcp", u.Host, u.Path[1:]
 	return c.FormatDSN()
+}
+
+// count asks an SQLite database for a number.
+func count(t *testing.T, file, query string) int {
+	t.Helper()
+	db, err := stdsql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -31,6 +31,13 @@ func empty(names ...string) tree {
 func (files tree) write(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
+	files.into(t, dir)
+	return dir
+}
+
+// into writes the files into a directory that is there.
+func (files tree) into(t *testing.T, dir string) {
+	t.Helper()
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -40,7 +47,6 @@ func (files tree) write(t *testing.T) (dir string) {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 // crc is Flyway's checksum of a file without line ends.
