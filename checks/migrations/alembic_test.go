@@ -199,7 +199,7 @@ func TestAlembicStates(t *testing.T) {
 
 // tables counts the tables that revisions have made.
 func tables(t *testing.T, file string) int {
-	return count(t, file, "select count(*) from sqlite_master where name like 't\\_%' escape '\\'")
+	return count(t, "sqlite:///"+file, "select count(*) from sqlite_master where name like 't\\_%' escape '\\'")
 }
 
 // A revision that the code does not know, as after a rollback of the code, is

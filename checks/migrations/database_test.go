@@ -3,9 +3,11 @@ package migrations_test
 import (
 	stdsql "database/sql"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+	_ "github.com/lib/pq"
 )
 
 // renamed returns the URL of another database of the same server.
@@ -44,13 +46,38 @@ func mysqlDSN(t *testing.T, raw string) string {
 	return c.FormatDSN()
 }
 
-// count asks an SQLite database for a number.
-func count(t *testing.T, file, query string) int {
+// database opens the database of a URL past the check.
+func database(t *testing.T, raw string) *stdsql.DB {
 	t.Helper()
-	db, err := stdsql.Open("sqlite", file)
+	driver, dsn := "postgres", raw
+	if file, ok := strings.CutPrefix(raw, "sqlite:///"); ok {
+		driver, dsn = "sqlite", file
+	} else if strings.HasPrefix(raw, "mysql") {
+		driver, dsn = "mysql", mysqlDSN(t, raw)
+	}
+	db, err := stdsql.Open(driver, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+// execute runs statements in the database of a URL.
+func execute(t *testing.T, raw string, statements ...string) {
+	t.Helper()
+	db := database(t, raw)
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// count asks the database of a URL for a number.
+func count(t *testing.T, raw, query string) int {
+	t.Helper()
+	db := database(t, raw)
 	defer db.Close()
 	var n int
 	if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil {

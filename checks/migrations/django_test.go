@@ -1,7 +1,6 @@
 package migrations_test
 
 import (
-	stdsql "database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,9 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	_ "github.com/go-sql-driver/mysql"
-	_ "github.com/lib/pq"
 
 	"hale/checks/migrations"
 	"hale/test/checktest"
@@ -645,26 +641,5 @@ func outcome(t *testing.T, check *migrations.Check, want string) {
 	}
 	if err := check.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-// execute runs statements in the database of a URL.
-func execute(t *testing.T, url string, statements ...string) {
-	t.Helper()
-	driver, dsn := "postgres", url
-	if file, ok := strings.CutPrefix(url, "sqlite:///"); ok {
-		driver, dsn = "sqlite", file
-	} else if strings.HasPrefix(url, "mysql") {
-		driver, dsn = "mysql", mysqlDSN(t, url)
-	}
-	db, err := stdsql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	for _, statement := range statements {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
 	}
 }
