@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"hale/checks"
+	"hale/checks/internal/explain"
 	"hale/checks/internal/trust"
 	"hale/checks/internal/web"
 )
@@ -107,7 +108,7 @@ func (c *Check) trust() trust.Options {
 
 // Run asks once.
 func (c *Check) Run(ctx context.Context) (string, error) {
-	start := time.Now()
+	within, _ := explain.Budget(ctx, time.Now())
 	u, err := c.url()
 	if err != nil {
 		return "", fmt.Errorf("url %w", err)
@@ -123,7 +124,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	}
 	transport := web.Transport(config)
 	defer transport.CloseIdleConnections()
-	answer, err := web.Exchange(transport, request, where, start, maxBody)
+	answer, err := web.Exchange(transport, request, where, within, maxBody)
 	if err != nil {
 		return "", err
 	}

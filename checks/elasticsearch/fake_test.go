@@ -3,6 +3,8 @@ package elasticsearch_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +40,7 @@ func (f *fake) start(t *testing.T, cert ...servers.Certificate) *fake {
 	t.Helper()
 	f.conns = make(map[net.Conn]bool)
 	f.Server = httptest.NewUnstartedServer(f)
+	f.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that hang up are the point
 	f.Config.ConnState = func(conn net.Conn, state http.ConnState) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
