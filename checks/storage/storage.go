@@ -51,7 +51,7 @@ type Check struct {
 	AccessKeyID     string `yaml:"access_key_id" jsonschema_description:"The access key; by default that of the environment, of the profile, or of the task's or the instance's role, in this order."`
 	SecretAccessKey string `yaml:"secret_access_key" jsonschema_description:"The secret of the access key."`
 	SessionToken    string `yaml:"session_token" jsonschema_description:"The session token of a temporary access key."`
-	Profile         string `yaml:"profile" jsonschema_description:"The profile of the shared credentials file; by default AWS_PROFILE of the environment, or default."`
+	Profile         string `yaml:"aws_profile" jsonschema_description:"The profile of the shared credentials file; by default AWS_PROFILE of the environment, or default."`
 
 	CA       string `yaml:"ca" jsonschema_description:"A file of certificates to trust instead of the system's, PEM."`
 	Insecure bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
@@ -112,7 +112,7 @@ func (c *Check) Validate() error {
 			{"access_key_id", c.AccessKeyID != ""},
 			{"secret_access_key", c.SecretAccessKey != ""},
 			{"session_token", c.SessionToken != ""},
-			{"profile", c.Profile != ""},
+			{"aws_profile", c.Profile != ""},
 			{"ca", c.CA != ""},
 			{"insecure", c.Insecure},
 		} {
@@ -124,7 +124,7 @@ func (c *Check) Validate() error {
 	refuse(c.AccessKeyID == "" && c.SecretAccessKey != "", "access_key_id", "is missing: the secret is that of a key")
 	refuse(c.AccessKeyID != "" && c.SecretAccessKey == "", "secret_access_key", "is missing")
 	refuse(c.AccessKeyID == "" && c.SessionToken != "", "session_token", "belongs to an access key: add access_key_id and secret_access_key")
-	refuse(c.AccessKeyID != "" && c.Profile != "", "profile", "is one way to log in, access_key_id another: remove one of them")
+	refuse(c.AccessKeyID != "" && c.Profile != "", "aws_profile", "is one way to log in, access_key_id another: remove one of them")
 	refuse(strings.ContainsAny(c.Region, "/?#@: "), "region", "%q is not a region: write eu-west-1, for example", c.Region)
 	if c.Endpoint != "" {
 		if _, err := parseEndpoint(c.Endpoint); err != nil {

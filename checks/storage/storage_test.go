@@ -350,7 +350,7 @@ func TestValidate(t *testing.T) {
 		{"half a key", &storage.Check{URL: "s3://media", AccessKeyID: "AKID"}, "secret_access_key: is missing"},
 		{"the other half", &storage.Check{URL: "s3://media", SecretAccessKey: "hunter2"}, "access_key_id: is missing: the secret is that of a key"},
 		{"token of no key", &storage.Check{URL: "s3://media", SessionToken: "hunter2"}, "session_token: belongs to an access key: add access_key_id and secret_access_key"},
-		{"two ways to log in", &storage.Check{URL: "s3://media", AccessKeyID: "AKID", SecretAccessKey: "hunter2", Profile: "app"}, "profile: is one way to log in, access_key_id another: remove one of them"},
+		{"two ways to log in", &storage.Check{URL: "s3://media", AccessKeyID: "AKID", SecretAccessKey: "hunter2", Profile: "app"}, "aws_profile: is one way to log in, access_key_id another: remove one of them"},
 		{"region is none", &storage.Check{URL: "s3://media", Region: "evil.example.com/"}, `region: "evil.example.com/" is not a region: write eu-west-1, for example`},
 		{"endpoint without a scheme", &storage.Check{URL: "s3://media", Endpoint: "minio:9000"}, "endpoint: is not an http or https URL: write https://HOST:PORT"},
 		{"endpoint with keys", &storage.Check{URL: "s3://media", Endpoint: "http://key:hunter2@minio:9000"}, "endpoint: holds a user: keys have options of their own"},
