@@ -32,6 +32,7 @@ import (
 	"hale/checks/smtp"
 	"hale/checks/sql"
 	"hale/checks/ssh"
+	"hale/checks/storage"
 	"hale/checks/tcp"
 	"hale/checks/uwsgi"
 )
@@ -87,6 +88,7 @@ func Types() []Type {
 		{"kafka", "A Kafka cluster has its brokers, topics and leaders, and a group of consumers keeps up.", func(s Site) checks.Check { return &kafka.Check{Dir: s.Dir} }},
 		{"nats", "A NATS server answers; its streams are there, and their consumers keep up.", func(s Site) checks.Check { return &nats.Check{Dir: s.Dir} }},
 		{"elasticsearch", "An Elasticsearch or OpenSearch cluster, or an index of it, is green, and large enough.", func(s Site) checks.Check { return &elasticsearch.Check{Dir: s.Dir} }},
+		{"storage", "A bucket that speaks the S3 API, or a directory, can be listed, or takes, returns and deletes an object.", func(s Site) checks.Check { return &storage.Check{Dir: s.Dir, Lookup: s.Lookup} }},
 		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
 		{"ldap", "A directory accepts the login, and has an entry.", func(s Site) checks.Check { return &ldap.Check{Dir: s.Dir} }},
 		{"ssh", "An SSH server greets, and has the host key that it should.", func(Site) checks.Check { return &ssh.Check{} }},
