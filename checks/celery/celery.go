@@ -103,6 +103,11 @@ func (c *Check) Validate() error {
 	refuse(c.Workers < 0, "workers", "%d is negative", c.Workers)
 	refuse(c.Workers > 0 && len(c.Nodes) > 0, "workers", "nodes says already which workers must answer: remove one of the two")
 	refuse(slices.Contains(c.Nodes, ""), "nodes", "one of the names is empty")
+	const noTLS = "has no effect without TLS: write rediss:// or amqps:// in broker or results"
+	secure := secured(c.Broker) || secured(c.Results)
+	refuse(!secure && c.CA != "", "ca", noTLS)
+	refuse(!secure && c.Certificate != "", "certificate", noTLS)
+	refuse(!secure && c.Insecure, "insecure", noTLS)
 	refuse(c.Wait < 0, "wait", "%v is negative: write a duration such as 1s", c.Wait)
 	return errors.Join(append(errs, c.trust().Validate())...)
 }
@@ -150,6 +155,13 @@ func (c *Check) validateTask() error {
 		errs = append(errs, &checks.OptionError{Key: "results", Err: err})
 	}
 	return errors.Join(errs...)
+}
+
+// secured reports whether a URL is of a server whose TLS is set up by this
+// check's options. A database's URL has parameters of its own for that.
+func secured(url string) bool {
+	scheme, _, _ := strings.Cut(url, ":")
+	return slices.Contains([]string{"rediss", "valkeys", "amqps"}, scheme)
 }
 
 func (c *Check) trust() trust.Options {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,37 +14,30 @@ import (
 	"hale/checks/internal/report"
 )
 
-// fakeList is a list of Redis: the first element is the newest.
+// fakeList is a list of Redis, the oldest message first.
 type fakeList []string
 
-func (l *fakeList) push(message string) { *l = append(fakeList{message}, *l...) }
-func (l *fakeList) take()               { *l = (*l)[:len(*l)-1] }
-
 // Ask knows LPOS list message RANK -1 MAXLEN n, and LINDEX list n.
-func (l *fakeList) Ask(commands ...[]string) ([]any, error) {
+func (l fakeList) Ask(commands ...[]string) ([]any, error) {
 	var replies []any
 	for _, command := range commands {
 		var reply any
-		var n int
+		number, err := strconv.Atoi(command[len(command)-1])
+		if err != nil {
+			return nil, err
+		}
 		switch command[0] {
 		case "LPOS":
-			if _, err := fmt.Sscan(command[6], &n); err != nil {
-				return nil, err
-			}
-			for i := len(*l) - 1; i >= max(0, len(*l)-n); i-- {
-				if (*l)[i] == command[2] {
-					reply = int64(i)
-				}
+			if i := slices.Index(l[:min(len(l), number)], command[2]); i >= 0 {
+				reply = int64(len(l) - 1 - i)
 			}
 		case "LINDEX":
-			if _, err := fmt.Sscan(command[2], &n); err != nil {
-				return nil, err
+			i := len(l) - 1 - number // from the newest
+			if number < 0 {
+				i = -number - 1
 			}
-			if n < 0 {
-				n += len(*l)
-			}
-			if n >= 0 && n < len(*l) {
-				reply = (*l)[n]
+			if i >= 0 && i < len(l) {
+				reply = l[i]
 			}
 		}
 		replies = append(replies, reply)
@@ -78,7 +72,7 @@ func TestAgeOfTheOldestMessage(t *testing.T) {
 				sent := 0
 				push := func() {
 					sent++
-					list.push(fmt.Sprint("message ", sent))
+					list = append(list, fmt.Sprint("message ", sent))
 					came = append(came, time.Now())
 				}
 				for range test.already {
@@ -90,15 +84,15 @@ func TestAgeOfTheOldestMessage(t *testing.T) {
 					if len(list) == 0 {
 						known = new(markers)
 					} else {
-						told, err := known.waited(&list, "queue", matters)
+						told, err := known.waited(list, "queue", matters)
 						if err != nil {
 							t.Fatal(err)
 						}
 						// What was there before the first look is as old as that.
-						real := min(time.Since(came[0]), time.Since(begin))
+						truth := min(time.Since(came[0]), time.Since(begin))
 						slack := 2*interval + matters/precision + told/precision*2
-						if told > real || test.exact && told < real-slack {
-							t.Fatalf("look %d: %v is told, %v is true", step, told, real)
+						if told > truth || test.exact && told < truth-slack {
+							t.Fatalf("look %d: %v is told, %v is true", step, told, truth)
 						}
 						if len(known.list) > maxMarkers {
 							t.Fatalf("%d markers", len(known.list))
@@ -110,8 +104,7 @@ func TestAgeOfTheOldestMessage(t *testing.T) {
 						push()
 					}
 					for range min(gone, len(list)) {
-						list.take()
-						came = came[1:]
+						list, came = list[1:], came[1:]
 					}
 					time.Sleep(interval / 2)
 				}
@@ -153,12 +146,24 @@ func TestJudge(t *testing.T) {
 		answers []string
 		want    string
 	}{
-		{"one name twice", request{least: 1}, []string{answer("a", `{"ok": "pong"}`), answer("a", `{"ok": "pong"}`)},
-			"2 answers from 1 name: several workers go by one name, give each its own with celery worker -n"},
-		{"an error", request{least: 1, queues: []string{"q"}}, []string{answer("a", `{"error": "KeyError('x')"}`)},
-			`a answered with an error: KeyError('x'); queue "q" is consumed by no worker that answered`},
-		{"terminal codes", request{least: 2}, []string{`{"\u001b[31ma": {}}`},
-			"only 1 worker answered within 1s, expected at least 2: [31ma"},
+		{
+			"one name twice",
+			request{least: 1},
+			[]string{answer("a", `{"ok": "pong"}`), answer("a", `{"ok": "pong"}`)},
+			"2 answers from 1 name: several workers go by one name, give each its own with celery worker -n",
+		},
+		{
+			"an error",
+			request{least: 1, queues: []string{"q"}},
+			[]string{answer("a", `{"error": "KeyError('x')"}`)},
+			`a answered with an error: KeyError('x'); queue "q" is consumed by no worker that answered`,
+		},
+		{
+			"terminal codes",
+			request{least: 2},
+			[]string{`{"\u001b[31ma": {}}`},
+			"only 1 worker answered within 1s, expected at least 2: [31ma",
+		},
 		{"a list of others", request{least: 1}, []string{`[1, 2]`}, "the workers' answers cannot be understood"},
 	} {
 		called := &roll{listening: unknown}

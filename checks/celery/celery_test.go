@@ -2,6 +2,7 @@ package celery_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,6 +24,7 @@ type site struct {
 	url     func(address string) string
 	clients func(t *testing.T) int
 	left    func(t *testing.T) []string // what checks have left on the broker
+	refusal string                      // what is said of a wrong password
 	counts  bool                        // the broker tells how many workers listen
 }
 
@@ -35,6 +37,7 @@ func TestRedis(t *testing.T) {
 		url:     func(address string) string { return redis.url(address, 3) },
 		clients: redis.clients,
 		left:    func(t *testing.T) []string { return redis.left(t, 3) },
+		refusal: "wrong password, or user disabled: the default user",
 		counts:  true,
 	}
 	s.testWorkers(t)
@@ -55,13 +58,15 @@ func TestRabbitMQ(t *testing.T) {
 			return u.String()
 		},
 		clients: func(*testing.T) int { return node.Connections() },
-		left: func(t *testing.T) []string {
+		left: func(*testing.T) []string {
 			queues := node.Control("list_queues", "--vhost", servers.Database, "--no-table-headers", "name")
 			exchanges := node.Control("list_exchanges", "--vhost", servers.Database, "--no-table-headers", "name")
 			return slices.DeleteFunc(strings.Fields(queues+"\n"+exchanges), func(name string) bool { return !strings.Contains(name, "hale-") })
 		},
 	}
+	s.refusal = `wrong password, or user "hale" does not exist or may not log in`
 	s.testWorkers(t)
+	t.Run("rights", func(t *testing.T) { s.testRabbitRights(t, node) })
 	t.Run("an alarm", func(t *testing.T) {
 		node.Alarm("memory")
 		s.is(t, &celery.Check{}, "fail: the broker blocks whoever publishes: low on memory: ADDRESS")
@@ -69,11 +74,33 @@ func TestRabbitMQ(t *testing.T) {
 	})
 }
 
+// testRabbitRights holds docs/checks.md to the rights that it says are enough.
+func (s site) testRabbitRights(t *testing.T, node *servers.Rabbit) {
+	node.Control("add_user", "watcher", "s3cret")
+	const mailbox = `^(hale-.*\.)?reply\.celery\.pidbox$`
+	node.Control("set_permissions", "--vhost", servers.Database, "watcher", mailbox, `^((hale-.*\.)?reply\.)?celery\.pidbox$`, mailbox)
+	s.app.Worker("a@hale", "-P", "solo")
+	watcher := "amqp://watcher:s3cret@" + s.address + "/" + servers.Database
+	got := checktest.Outcome(t, &celery.Check{Broker: watcher, Queues: []string{"celery"}}, 0)
+	if want := `pass: 1 worker answered: a@hale; queue "celery" has 0 messages: ` + s.address; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	node.Control("set_permissions", "--vhost", servers.Database, "watcher", mailbox, mailbox, mailbox)
+	got = checktest.Outcome(t, &celery.Check{Broker: watcher}, 0)
+	if want := "fail: access to exchange 'celery.pidbox' in vhost 'app' refused for user 'watcher': " + s.address; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // testWorkers takes two workers through their lives. The order matters.
 func (s site) testWorkers(t *testing.T) {
 	const nobody = "fail: no worker listens for remote control: none runs, or worker_enable_remote_control is off: ADDRESS"
 	const short = 700 * time.Millisecond
 	s.is(t, &celery.Check{}, nobody)
+	wrong := &celery.Check{Broker: strings.Replace(s.url(s.address), "corr3ct", "wr0ng", 1)}
+	if got := checktest.Outcome(t, wrong, 0); got != "fail: "+s.refusal+": "+s.address {
+		t.Errorf("a wrong password: %s", got)
+	}
 	s.is(t, &celery.Check{Nodes: []string{"a@hale"}}, nobody)
 
 	a := s.app.Worker("a@hale", "-P", "solo")
@@ -108,6 +135,16 @@ func (s site) testWorkers(t *testing.T) {
 	t.Run("soak", func(t *testing.T) {
 		checktest.Soak(t, &celery.Check{Broker: s.url(s.address), Workers: 2, Queues: []string{"celery", "mail"}, MaxAge: time.Minute, MaxLength: 10},
 			func() int { return s.clients(t) })
+		s.nothingLeft(t)
+	})
+	t.Run("TLS", func(t *testing.T) {
+		checktest.TLS{
+			Serve: func(t *testing.T, cert servers.Certificate) string { return servers.TLSProxy(t, s.address, cert) },
+			New: func(at, ca string, insecure bool) checks.Check {
+				secure := strings.NewReplacer("redis:", "rediss:", "amqp:", "amqps:").Replace(s.url(at))
+				return &celery.Check{Broker: secure, CA: ca, Insecure: insecure}
+			},
+		}.Faults(t)
 		s.nothingLeft(t)
 	})
 	t.Run("cost", s.testCost)
@@ -222,6 +259,39 @@ func eventually(t *testing.T, check *celery.Check, want *regexp.Regexp) {
 	t.Errorf("got  %s\nwant %s", got, want)
 }
 
+// The rights that docs/checks.md tells are enough.
+func TestRedisRights(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	app := servers.NewCelery(t, redis.url(redis.address, 0), redis.url(redis.address, 0), extended)
+	app.Worker("a@hale", "-P", "solo")
+	app.Do("app.beat.delay(), app.beat.apply_async(queue='idle')")
+	redis.ask(t, 0, append(strings.Fields("ACL SETUSER watcher on >s3cret resetkeys resetchannels -@all"), strings.Fields(
+		"+multi +exec +del +rpush +pexpire +lrange +sadd +srem +sscan +watch +unwatch +exists +publish +llen +lpos +lindex "+
+			"~_kombu.binding.reply.celery.pidbox ~hale-*.reply.celery.pidbox ~celery* ~idle* &/0.celery.pidbox "+
+			"+scan +getrange +ping ~celery-task-meta-*")...)...)
+	redis.ask(t, 0, "SADD", "_kombu.binding.reply.celery.pidbox", "hale-killed\x06\x16\x06\x16hale-killed.reply.celery.pidbox")
+	watcher := "redis://watcher:s3cret@" + redis.address + "/0"
+	check := &celery.Check{Broker: watcher, Queues: []string{"celery"}, MaxAge: time.Hour, Results: watcher, Task: "app.beat", Within: time.Hour}
+	want := regexp.MustCompile(`^pass: 1 worker answered: a@hale; queue "celery" has 0 messages; task "app.beat" has succeeded \d+s ago: `)
+	eventually(t, check, want)
+	eventually(t, check, want) // nothing of the first run is in the way
+	idle := &celery.Check{Broker: watcher, Queues: []string{"idle"}, WarnAge: time.Millisecond}
+	eventually(t, idle, regexp.MustCompile("a message that waits"))
+	if err := errors.Join(check.Close(), idle.Close()); err != nil {
+		t.Error(err)
+	}
+	if left := redis.left(t, 0); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+
+	redis.ask(t, 0, "ACL", "SETUSER", "watcher", "-publish")
+	got := checktest.Outcome(t, &celery.Check{Broker: watcher}, 0)
+	if want := `fail: user "watcher" may not do this: this user has no permissions to run the 'publish' command: ` + redis.address; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // A worker answers late, when its mailbox is gone: nothing stays of it. And what
 // a process of ours has left that was killed goes with the next one.
 func TestRedisLeftovers(t *testing.T) {
@@ -295,20 +365,34 @@ func TestRedisSettings(t *testing.T) {
 		check          *celery.Check
 		want           string
 	}{
-		{name: "prefix of all keys", settings: `{"broker_transport_options": {"global_keyprefix": "shop:"}}`,
-			check: &celery.Check{GlobalKeyprefix: "shop:"}},
-		{name: "no prefix of channels", settings: `{"broker_transport_options": {"fanout_prefix": False}}`,
-			check: &celery.Check{FanoutPrefix: "off"}},
-		{name: "another prefix of channels", settings: `{"broker_transport_options": {"fanout_prefix": "/shop{db}."}}`,
-			check: &celery.Check{FanoutPrefix: "/shop{db}."}},
-		{name: "another separator", settings: `{"broker_transport_options": {"sep": ":", "queue_order_strategy": "priority"}}`,
-			check: &celery.Check{Sep: ":"}},
-		{name: "another exchange", settings: `{"control_exchange": "shop"}`,
-			check: &celery.Check{ControlExchange: "shop"}},
-		{name: "no remote control", settings: `{"worker_enable_remote_control": False}`,
-			check: new(celery.Check), want: "fail: no worker listens for remote control: none runs, or worker_enable_remote_control is off: ADDRESS"},
-		{name: "pickle", settings: `{"task_serializer": "pickle", "accept_content": ["json", "pickle"]}`,
-			check: new(celery.Check), want: "fail: the workers answer in application/x-python-serialize, which only Python reads: set task_serializer to json: ADDRESS"},
+		{
+			name: "prefix of all keys", settings: `{"broker_transport_options": {"global_keyprefix": "shop:"}}`,
+			check: &celery.Check{GlobalKeyprefix: "shop:"},
+		},
+		{
+			name: "no prefix of channels", settings: `{"broker_transport_options": {"fanout_prefix": False}}`,
+			check: &celery.Check{FanoutPrefix: "off"},
+		},
+		{
+			name: "another prefix of channels", settings: `{"broker_transport_options": {"fanout_prefix": "/shop{db}."}}`,
+			check: &celery.Check{FanoutPrefix: "/shop{db}."},
+		},
+		{
+			name: "another separator", settings: `{"broker_transport_options": {"sep": ":", "queue_order_strategy": "priority"}}`,
+			check: &celery.Check{Sep: ":"},
+		},
+		{
+			name: "another exchange", settings: `{"control_exchange": "shop"}`,
+			check: &celery.Check{ControlExchange: "shop"},
+		},
+		{
+			name: "no remote control", settings: `{"worker_enable_remote_control": False}`,
+			check: new(celery.Check), want: "fail: no worker listens for remote control: none runs, or worker_enable_remote_control is off: ADDRESS",
+		},
+		{
+			name: "pickle", settings: `{"task_serializer": "pickle", "accept_content": ["json", "pickle"]}`,
+			check: new(celery.Check), want: "fail: the workers answer in application/x-python-serialize, which only Python reads: set task_serializer to json: ADDRESS",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			app := servers.NewCelery(t, redis.url(redis.address, i), "", test.settings)

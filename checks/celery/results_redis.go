@@ -46,16 +46,17 @@ func (b *redisResults) where() string { return b.address.Where }
 func (b *redisResults) close() error  { return nil }
 
 func (b *redisResults) look(ctx context.Context, task string, enough time.Duration) (finding, error) {
-	// As long as the last success is young there is nothing to be learnt: half of
-	// the time that it may be old is left to find a younger one.
-	if time.Since(b.known.succeeded) < enough/2 {
-		return b.known, nil
-	}
 	conn, err := b.address.Dial(ctx, b.trust, maxReplies+most*longest)
 	if err != nil {
 		return finding{}, err
 	}
 	defer conn.Close()
+	// As long as the last success is young there is nothing to be learnt: half of
+	// the time that it may be old is left to find a younger one.
+	if time.Since(b.known.succeeded) < enough/2 {
+		_, err := conn.Ask([]string{"PING"})
+		return b.known, err
+	}
 	if b.sweep.cursor == "" {
 		b.sweep = sweep{cursor: "0", began: time.Now()}
 	}
