@@ -21,7 +21,7 @@ type BusyLimits struct {
 	MaxBusy   Percent       `yaml:"max_busy" jsonschema_description:"Fail when more of the workers are busy than this; without it, never for that alone."`
 	WarnQueue Percent       `yaml:"warn_queue" jsonschema:"default=50%" jsonschema_description:"Warn when more of the queue for waiting requests is taken than this."`
 	MaxQueue  Percent       `yaml:"max_queue" jsonschema:"default=90%" jsonschema_description:"Fail when more of the queue is taken than this: once it is full, connections are refused."`
-	MaxStuck  time.Duration `yaml:"max_stuck" jsonschema:"default=1m" jsonschema_description:"Fail when for this long all workers have been busy, requests have waited, and not one was finished."`
+	MaxStuck  time.Duration `yaml:"max_stuck" jsonschema:"default=1m" jsonschema_description:"Fail when for this long requests have waited, and not one was finished."`
 }
 
 // Validate refuses a warning that would come after the failure, and a negative

@@ -91,7 +91,12 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 		return "", err
 	}
 	load := workers.Load{Queue: workers.Fullest(sockets)}
-	if c.Address != "" {
+	if c.Address == "" {
+		_, load.Finished, err = workers.Serving(sockets)
+		if err != nil {
+			return "", err
+		}
+	} else {
 		if err := c.able(s); err != nil {
 			return "", err
 		}

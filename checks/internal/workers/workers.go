@@ -116,7 +116,7 @@ func (l Load) overloaded() bool {
 // Watch remembers from run to run since when no request has been finished. The
 // zero value has seen nothing.
 type Watch struct {
-	since    time.Time // zero: not overloaded when last looked at
+	since    time.Time // zero: nobody waited when last looked at
 	finished uint64
 }
 
@@ -144,10 +144,10 @@ func (w *Watch) Judge(r *report.Report, now time.Time, load Load, limits checks.
 	}
 }
 
-// stuck returns for how long all have been busy, requests have waited and none
-// was finished.
+// stuck returns for how long requests have waited and none was finished, be it
+// that all workers are at work on others, or that none takes them.
 func (w *Watch) stuck(now time.Time, load Load) time.Duration {
-	if !load.overloaded() {
+	if load.Queue.Waiting == 0 {
 		w.since = time.Time{}
 		return 0
 	}
