@@ -43,7 +43,7 @@ from django.core.management import call_command
 	examples.WriteString("health:\n  checks:\n")
 	for _, check := range []string{"cache table", "cache directory", "cache files"} {
 		line := documented(t, check)
-		line = strings.NewReplacer("postgres://app:secret@db.internal/app", "sqlite:///"+database, "/var/tmp/django_cache", files).Replace(line)
+		line = strings.NewReplacer(", impact: degraded", "", "postgres://app:secret@db.internal/app", "sqlite:///"+database, "/var/tmp/django_cache", files).Replace(line)
 		examples.WriteString("    " + line + "\n")
 	}
 	write(t, config, examples.String())
