@@ -151,6 +151,24 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// Sizes of what is no terminal, or does not tell.
+const usualWidth, usualHeight = 80, 24
+
+// widthOf returns the columns of a terminal.
+func widthOf(w io.Writer) int { width, _ := sizeOf(w); return width }
+
+// heightOf returns its lines.
+func heightOf(w io.Writer) int { _, height := sizeOf(w); return height }
+
+func sizeOf(w io.Writer) (width, height int) {
+	if f, ok := w.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return usualWidth, usualHeight
+}
+
 // colour tells whether w takes colours, and is to have them (no-color.org).
 func (s Streams) colour(w io.Writer) bool {
 	v, _ := s.Env("NO_COLOR")

@@ -224,7 +224,7 @@ func (d *decoder) unknownType(m *mapping, name string) {
 		names = append(names, t.Name)
 	}
 	hint := "hale check --list names them all"
-	if near := nearest(name, names); near != "" && d.made[n] == nil {
+	if near := Nearest(name, names); near != "" && d.made[n] == nil {
 		hint = "did you mean " + near + "?"
 	}
 	d.fault(n, path, "%s is not a type of check; %s", d.seen(n, name), hint)

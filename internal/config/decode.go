@@ -256,7 +256,7 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, f field, path, text string
 		if f.off {
 			words = append(slices.Clone(words), "off")
 		}
-		if near := nearest(text, words); near != "" && !isDigits(near) && d.made[n] == nil {
+		if near := Nearest(text, words); near != "" && !isDigits(near) && d.made[n] == nil {
 			d.fault(n, path, "%s is not known; did you mean %s?", d.seen(n, text), near)
 		} else {
 			d.fault(n, path, "%s is not known; write %s", d.seen(n, text), alternatives(words))

@@ -136,7 +136,7 @@ func (m *mapping) remove(key string) *pair {
 // misspelt tells whether a key that nobody knows looks like the given one.
 func (m *mapping) misspelt(key string, known []string) bool {
 	return slices.ContainsFunc(m.pairs, func(p *pair) bool {
-		return !slices.Contains(known, p.key.Value) && nearest(p.key.Value, known) == key
+		return !slices.Contains(known, p.key.Value) && Nearest(p.key.Value, known) == key
 	})
 }
 
@@ -149,7 +149,7 @@ func (d *decoder) unknown(m *mapping, where string, known []string, elsewhere fu
 			continue
 		}
 		key, hint := p.key.Value, ""
-		if near := nearest(key, known); near != "" {
+		if near := Nearest(key, known); near != "" {
 			hint = "did you mean " + near + "?"
 		} else if elsewhere != nil {
 			hint = elsewhere(key)

@@ -2,10 +2,10 @@ package config
 
 import "strings"
 
-// nearest returns the word that s was most probably meant to be, or "" where
+// Nearest returns the word that s was most probably meant to be, or "" where
 // none is near: a third of its letters may be wrong, missing, too many or
 // swapped with their neighbours.
-func nearest(s string, words []string) string {
+func Nearest(s string, words []string) string {
 	best, least := "", 0
 	s = plain(s)
 	for _, w := range words {
@@ -24,7 +24,7 @@ func plain(s string) string { return strings.ToLower(separators.Replace(s)) }
 var separators = strings.NewReplacer("-", "", "_", "", " ", "")
 
 // distance is the optimal string alignment distance of a and b in bytes, or
-// some number above every bound of nearest where their lengths alone say so.
+// some number above every bound of Nearest where their lengths alone say so.
 func distance(a, b string) int {
 	if len(a) > 2*len(b)+2 {
 		return len(a)

@@ -22,7 +22,7 @@ func TestNearest(t *testing.T) {
 		{"x", ""},
 		{"détails", "details"},
 	} {
-		if got := nearest(test.typed, words); got != test.want {
+		if got := Nearest(test.typed, words); got != test.want {
 			t.Errorf("%q: got %q, want %q", test.typed, got, test.want)
 		}
 	}

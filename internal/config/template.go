@@ -140,7 +140,7 @@ func (d *decoder) unknownTemplate(n *yaml.Node, path, name string) {
 	if len(names) > 0 {
 		hint = "there are " + alternatives(names)
 	}
-	if near := nearest(name, names); near != "" && d.made[n] == nil {
+	if near := Nearest(name, names); near != "" && d.made[n] == nil {
 		hint = "did you mean " + near + "?"
 	}
 	d.fault(n, path, "%s is not a template; %s", d.seen(n, name), hint)

@@ -181,7 +181,7 @@ func (d *Details) UnmarshalText(b []byte) error {
 		*d = Details{Level: s}
 		return nil
 	}
-	if near := nearest(s, words); near != "" {
+	if near := Nearest(s, words); near != "" {
 		return valueError("is not known; did you mean " + near + "?")
 	}
 	if len(s) < minToken {

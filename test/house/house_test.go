@@ -22,14 +22,14 @@ var floors = []struct {
 	{"main", false, []string{"cmd/hale"}},
 	{"commands", false, []string{"internal/command"}},
 	{"the demo", false, []string{"internal/demo"}},
-	{"jobs", false, []string{"internal/serve", "internal/detect"}},
+	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/manual"}},
 	{"configuration", false, []string{"internal/config"}},
 	{"the table of checks", false, []string{"internal/checktype"}},
 	{"checks", true, []string{"checks/..."}},
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
 	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/logfile", "internal/supervise"}},
-	{"the machine", false, []string{"internal/account"}},
+	{"the machine", false, []string{"internal/account", "docs"}},
 }
 
 type listed struct {

@@ -1,0 +1,95 @@
+package manual
+
+import (
+	"strings"
+	"testing"
+)
+
+const sample = `# Page
+
+## other
+
+not this
+
+## thing
+
+Does a *thing* with ` + "`code`" + `
+and [a link](x.md#y).
+
+- **Proves** one
+  thing.
+- **Rights**: ` + "`a b`" + `.
+
+| option | default | meaning |
+| --- | --- | --- |
+| ` + "`x`" + ` | required | one \| two |
+| ` + "`y`" + ` | – | |
+
+` + "```yaml\na: 1\n\nb: 2\n```" + `
+
+### More
+
+The end.
+
+## last
+`
+
+const tables = `
+<!-- keys: health.checks[] type thing -->
+| key | type | default | meaning |
+| --- | --- | --- | --- |
+| ` + "`x`" + ` | duration | – | The X. |
+| ` + "`y`" + ` | ` + "`true`, `false`" + ` | – | The Y. |
+<!-- end -->
+`
+
+func TestRead(t *testing.T) {
+	e, err := read("thing", sample, tables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := e.Render(&b, 60, false); err != nil {
+		t.Fatal(err)
+	}
+	const want = `thing
+
+Does a *thing* with code and a link.
+
+- Proves one thing.
+- Rights: ` + "`a b`" + `.
+
+option  kind         default   meaning
+x       duration     required  one | two
+y       true, false            The Y.
+
+    a: 1
+
+    b: 2
+
+More
+
+The end.
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	if e.Proves != "one thing." || e.Rights != "`a b`." || e.Examples[0] != "a: 1\n\nb: 2\n" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func FuzzRender(f *testing.F) {
+	f.Add(sample, 60)
+	f.Add("## thing\n| a | b\n| c |\n|\n```\n- `**`", 10)
+	f.Fuzz(func(t *testing.T, page string, width int) {
+		e, err := read("thing", "## thing\n"+page, tables)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := e.Render(&b, width%300, true); err != nil {
+			t.Error(err)
+		}
+	})
+}
