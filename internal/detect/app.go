@@ -21,6 +21,7 @@ type app struct {
 	url        string // where it answers, as in app.url
 	command    []string
 	migrate    []string // the command that migrates its database
+	migrations migrations
 	envFile    string
 	envSample  string // a file that shows which variables there are
 	require    []string

@@ -80,6 +80,7 @@ func look(t *tree) *Report {
 	for _, complete := range []func(*tree, *app){procfile, compose, dockerfile, environmentFile} {
 		complete(t, a)
 	}
+	a.findMigrations(t)
 	a.settle()
 	return &Report{Framework: a.framework, Findings: a.findings, YAML: a.yaml()}
 }

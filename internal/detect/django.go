@@ -42,6 +42,7 @@ func django(t *tree, a *app) bool {
 	d.variables()
 	pythonServer(t, a, base, d.wsgiModule, d.asgiModule)
 	a.migrate = []string{"python3", manage, "migrate", "--noinput"}
+	a.usesDjango(manage)
 	if !d.hasHealthView(t) {
 		a.page = page{"/", "the home page, as a user sees it"}
 	}

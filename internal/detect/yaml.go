@@ -131,6 +131,13 @@ func (a *app) writeChecks(w *writer) {
 		}
 		w.line("    - {name: database, type: sql, url: %s, interval: 5s, timeout: 2s%s}", scalar(db.url), scope)
 	}
+	if m := a.migrations; m.tool != "" && a.database.url != "" {
+		dir := ""
+		if m.dir != "" {
+			dir = ", dir: " + scalar(m.dir)
+		}
+		w.line("    - {name: migrations, type: migrations, tool: %s%s, database: %s}   # none is missing", m.tool, dir, scalar(a.database.url))
+	}
 	host := ""
 	if a.asksForHost() {
 		host = fmt.Sprintf(", host: %s", scalar(publicHost(a.hosts)))
