@@ -15,6 +15,7 @@ import (
 	"hale/checks/file"
 	"hale/checks/files"
 	"hale/checks/grpc"
+	"hale/checks/gunicorn"
 	"hale/checks/http"
 	"hale/checks/kafka"
 	"hale/checks/ldap"
@@ -100,6 +101,7 @@ func Types() []Type {
 		{"process", "A program runs, as often as it should: by name, command line or pid file.", func(s Site) checks.Check { return &process.Check{Dir: s.Dir} }},
 		{"port", "Something listens on a port or unix socket of this machine, on the right address, and accepts what comes.", func(Site) checks.Check { return &port.Check{} }},
 		{"uwsgi", "uWSGI has workers and an app, and the queue in front of them has room; busy warns first.", func(Site) checks.Check { return &uwsgi.Check{} }},
+		{"gunicorn", "gunicorn has its workers, and the queue in front of them has room; busy warns first.", func(s Site) checks.Check { return &gunicorn.Check{Dir: s.Dir} }},
 		{"phpfpm", "A pool of PHP-FPM has workers left, and the queue in front of them has room; busy warns first.", func(s Site) checks.Check { return &phpfpm.Check{Dir: s.Dir} }},
 		{"nginx", "nginx answers, drops no connection, and serves no more of them than it should.", func(s Site) checks.Check { return &nginx.Check{Dir: s.Dir} }},
 	}
