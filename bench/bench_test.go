@@ -231,3 +231,17 @@ func TestWants(t *testing.T) {
 		t.Error("without -only, hale is left out")
 	}
 }
+
+func TestWithSection(t *testing.T) {
+	const section = "\n## B\n\nnew\n"
+	for _, tt := range []struct{ name, page, want string }{
+		{"no page", "", section},
+		{"at the end", "# T\n\n## A\n\na\n", "# T\n\n## A\n\na\n" + section},
+		{"the last", "# T\n\n## A\n\na\n\n## B\n\nold\n", "# T\n\n## A\n\na\n" + section},
+		{"in the middle", "# T\n\n## B\n\nold\n\n## C\n\nc\n", "# T\n" + section + "\n## C\n\nc\n"},
+	} {
+		if got := withSection(tt.page, "B", section); strings.TrimLeft(got, "\n") != strings.TrimLeft(tt.want, "\n") {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -29,6 +29,7 @@ type settings struct {
 	connections int
 	only        []string // names of peers, in lower case; empty: all
 	out         string   // file for the results
+	migrations  bool     // only the check of migrations
 }
 
 func main() {
@@ -44,6 +45,9 @@ func run(ctx context.Context, args []string) error {
 	set, err := parseFlags(args)
 	if err != nil {
 		return err
+	}
+	if set.migrations {
+		return runMigrations(ctx, set.out)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	b, err := prepare(ctx, set, log)
@@ -71,6 +75,7 @@ func parseFlags(args []string) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "`number` of rounds; the median counts")
 	flags.DurationVar(&s.duration, "duration", 2*time.Second, "`time` of one load, whole seconds")
 	flags.IntVar(&s.connections, "connections", 64, "`number` of connections")
+	flags.BoolVar(&s.migrations, "migrations", false, "only compare the check of migrations with Django's command; other results stay")
 	flags.StringVar(&s.out, "out", "bench/RESULTS.md", "`file` for the results; empty: stdout only")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
@@ -188,6 +193,11 @@ func (b *bench) run(ctx context.Context) (*report, error) {
 		r.tables = append(r.tables, table{s, rows})
 	}
 	if r.startups, err = b.startups(ctx, peers); err != nil {
+		return nil, err
+	}
+	if r.migrations, err = measureMigrations(ctx); errors.Is(err, errNoDjango) {
+		b.log.Warn("left out: the check of migrations", "error", err)
+	} else if err != nil {
 		return nil, err
 	}
 	r.others, r.took = median(b.others), time.Since(began)

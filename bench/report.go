@@ -16,7 +16,8 @@ type report struct {
 	missing             []string // peers that are not installed
 	tables              []table
 	startups            []startup
-	others              float64 // share of the CPUs that went to other programs during the loads
+	migrations          *migrationsFigures // nil: not measured
+	others              float64            // share of the CPUs that went to other programs during the loads
 	took                time.Duration
 }
 
@@ -56,6 +57,9 @@ func (r *report) markdown() string {
 	p("| --- | ---: | ---: |")
 	for _, s := range r.startups {
 		p("| %s | %.0f ms | %.1f MiB |", s.name, s.serving.Seconds()*1e3, float64(s.memory)/(1<<20))
+	}
+	if r.migrations != nil {
+		b.WriteString(r.migrations.markdown())
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -163,9 +164,7 @@ func TestAlembicStates(t *testing.T) {
 				text = ini
 			}
 			project := alembicSite(text)
-			for name, content := range state.more {
-				project[name] = content
-			}
+			maps.Copy(project, state.more)
 			dir := project.write(t)
 			file := filepath.Join(t.TempDir(), "db")
 			run := func(args ...string) (string, error) {

@@ -578,10 +578,8 @@ func TestDjangoOnPostgreSQL(t *testing.T) {
 
 func TestDjangoOnMariaDB(t *testing.T) {
 	t.Parallel()
-	python := servers.NeedDjango(t)
-	if err := exec.Command(python, "-c", "import MySQLdb").Run(); err != nil {
-		t.Skip("apt-get install python3-mysqldb")
-	}
+	servers.NeedDjango(t)
+	servers.NeedPython(t, "MySQLdb", "python3-mysqldb")
 	server := servers.MariaDB(t)
 	everywhere(t, server.URL(), func(t *testing.T, name string, bare bool) {
 		execute(t, server.URL(), "create database "+name)

@@ -152,7 +152,7 @@ func TestInterpreter(t *testing.T) {
 			"fail: two apps have the label guestbook, one of them in SITE/guestbook: set paths",
 		},
 		{
-			"files in paths", func(s *site, c *migrations.Check) {
+			"files in paths", func(_ *site, c *migrations.Check) {
 				c.Paths = []string{"guestbook", "/usr/lib/python3/dist-packages/django/contrib/auth"}
 			},
 			"pass: all migrations are applied, 16 (as its files in paths say): ",
@@ -213,7 +213,7 @@ func TestInterpreterThatHangs(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	gone := func() {
 		t.Helper()
-		for _, pid := range strings.Fields(s.read("pids")) {
+		for pid := range strings.FieldsSeq(s.read("pids")) {
 			n, err := strconv.Atoi(pid)
 			s.must(err)
 			checktest.Eventually(t, "process "+pid+" is gone", func() bool { return ended(n) })

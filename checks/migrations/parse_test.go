@@ -52,7 +52,7 @@ func FuzzParseExpression(f *testing.F) {
 	for _, seed := range []string{"a and (b or !c), d", "((", "! ,", "@a"} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		if e, err := parseExpression(text); err == nil {
 			e.match([]string{"a", "b"})
 		}

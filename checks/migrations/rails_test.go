@@ -36,10 +36,8 @@ func entry(class string) string {
 // needs_migration? does.
 func TestRailsStates(t *testing.T) {
 	t.Parallel()
-	ruby := servers.Need(t, "ruby")
-	if err := exec.Command(ruby, "-e", `require "active_record"; require "sqlite3"`).Run(); err != nil {
-		t.Skip("apt-get install ruby-activerecord ruby-sqlite3")
-	}
+	ruby := servers.NeedRuby(t, "active_record", "ruby-activerecord")
+	servers.NeedRuby(t, "sqlite3", "ruby-sqlite3")
 	base := tree{
 		"db/migrate/20260101000000_entries.rb":         entry("Entries"),
 		"db/migrate/20260102000000_carts.rb":           entry("Carts"),
