@@ -23,6 +23,7 @@ import (
 	"hale/checks/memcached"
 	"hale/checks/memory"
 	"hale/checks/migrations"
+	"hale/checks/mongodb"
 	"hale/checks/nats"
 	"hale/checks/nginx"
 	"hale/checks/page"
@@ -88,6 +89,7 @@ func Types() []Type {
 		{"amqp", "RabbitMQ, or another AMQP 0-9-1 broker, takes messages; its queues are there, not too long, and consumed.", func(s Site) checks.Check { return &amqp.Check{Dir: s.Dir} }},
 		{"kafka", "A Kafka cluster has its brokers, topics and leaders, and a group of consumers keeps up.", func(s Site) checks.Check { return &kafka.Check{Dir: s.Dir} }},
 		{"nats", "A NATS server answers; its streams are there, and their consumers keep up.", func(s Site) checks.Check { return &nats.Check{Dir: s.Dir} }},
+		{"mongodb", "A MongoDB member with the right role answers; enough members do, and secondaries keep up.", func(s Site) checks.Check { return &mongodb.Check{Dir: s.Dir} }},
 		{"elasticsearch", "An Elasticsearch or OpenSearch cluster, or an index of it, is green, and large enough.", func(s Site) checks.Check { return &elasticsearch.Check{Dir: s.Dir} }},
 		{"storage", "A bucket that speaks the S3 API, or a directory, can be listed, or takes, returns and deletes an object.", func(s Site) checks.Check { return &storage.Check{Dir: s.Dir, Lookup: s.Lookup} }},
 		{"smtp", "A mail server talks, encrypts, and takes the login; no mail is sent.", func(s Site) checks.Check { return &smtp.Check{Dir: s.Dir} }},
