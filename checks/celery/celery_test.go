@@ -1,6 +1,7 @@
 package celery_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -81,7 +82,7 @@ func (s site) testRabbitRights(t *testing.T, node *servers.Rabbit) {
 	node.Control("set_permissions", "--vhost", servers.Database, "watcher", mailbox, `^((hale-.*\.)?reply\.)?celery\.pidbox$`, mailbox)
 	s.app.Worker("a@hale", "-P", "solo")
 	watcher := "amqp://watcher:s3cret@" + s.address + "/" + servers.Database
-	got := checktest.Outcome(t, &celery.Check{Broker: watcher, Queues: []string{"celery"}}, 0)
+	got := checktest.Outcome(t, &celery.Check{Broker: watcher, Queues: []string{"celery"}, Wait: 5 * time.Second}, 0)
 	if want := `pass: 1 worker answered: a@hale; queue "celery" has 0 messages: ` + s.address; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -189,6 +190,7 @@ func (s site) testWorkers(t *testing.T) {
 func (s site) is(t *testing.T, check *celery.Check, want string) {
 	t.Helper()
 	check.Broker = s.url(s.address)
+	check.Wait = cmp.Or(check.Wait, 5*time.Second) // the machine may be busy
 	want = strings.ReplaceAll(want, "ADDRESS", s.address)
 	got := checktest.Outcome(t, check, 0)
 	if got != want {
@@ -202,7 +204,7 @@ func (s site) is(t *testing.T, check *celery.Check, want string) {
 // agrees compares the check with "celery inspect ping".
 func (s site) agrees(t *testing.T, want ...string) {
 	t.Helper()
-	output, code, _ := s.app.Command("inspect", "ping", "--timeout", "1")
+	output, code, _ := s.app.Command("inspect", "ping", "--timeout", "2")
 	var names []string
 	for _, found := range regexp.MustCompile(`->\s+(\S+): OK`).FindAllStringSubmatch(output, -1) {
 		names = append(names, found[1])
@@ -308,6 +310,7 @@ func TestRedisLeftovers(t *testing.T) {
 		}
 	}
 	a.Resume()
+	check.Wait = 5 * time.Second
 	if got := checktest.Outcome(t, check, 0); !strings.HasPrefix(got, "pass: ") {
 		t.Fatal(got)
 	}
@@ -346,7 +349,7 @@ func TestRedisLeftovers(t *testing.T) {
 	binding := func(mailbox string) string { return mailbox + "\x06\x16\x06\x16" + mailbox + tail }
 	redis.ask(t, 0, "SADD", bindings, binding("hale-killed"), binding("hale-running"), binding("5e4c1d7e-celery-own"))
 	redis.ask(t, 0, "RPUSH", "hale-running"+tail, "")
-	next := &celery.Check{Broker: redis.url(redis.address, 0)}
+	next := &celery.Check{Broker: redis.url(redis.address, 0), Wait: 5 * time.Second}
 	if got := checktest.Outcome(t, next, 0); !strings.HasPrefix(got, "pass: ") {
 		t.Fatal(got)
 	}
