@@ -18,6 +18,10 @@ type TLS struct {
 	// New makes a check of a server at an address, 127.0.0.1:port, that trusts
 	// the certificates in a file, if it is not empty, or any.
 	New func(address, ca string, insecure bool) checks.Check
+
+	// Before returns what the check's messages have before the cause; nil is for
+	// a check whose messages have nothing there.
+	Before func(address string) string
 }
 
 // Faults runs the rows that every check has in common that speaks TLS: the
@@ -47,6 +51,9 @@ func (s TLS) Faults(t *testing.T) {
 		if row.want == "" {
 			Target{}.passes(t, check)
 		} else {
+			if s.Before != nil {
+				row.want = s.Before(row.address) + row.want
+			}
 			Expect(t, check, 0, "", row.want)
 		}
 		closeCheck(t, check)
