@@ -122,6 +122,9 @@ func TestRun(t *testing.T) {
 			expect(t, &test.check, test.want)
 		})
 	}
+	// A server that repeats the words that it does not know.
+	mute := start(t, "", "--rename-command", "AUTH", "")
+	expect(t, &redis.Check{URL: "redis://:hunter2@" + mute.address}, "fail: unknown command 'AUTH': "+mute.address)
 	// Redis waits for the end of what it takes for a command.
 	got := checktest.Outcome(t, &redis.Check{URL: "rediss://" + a}, 300*time.Millisecond)
 	if want := "fail: connected, but no answer to the TLS handshake within 300ms: " + a; got != want {

@@ -12,6 +12,7 @@ import (
 // createSharedObjects in src/server.c of Redis and Valkey; what has none begins
 // with ERR and explains itself.
 func complaint(refusal resp.Error, a *Address) string {
+	refusal = discreet(refusal, a.password)
 	said := explain.Line(refusal.Text())
 	switch refusal.Code() {
 	case "NOAUTH":
@@ -64,4 +65,14 @@ func complaint(refusal resp.Error, a *Address) string {
 	default:
 		return explain.Line(string(refusal))
 	}
+}
+
+// discreet takes out what the server repeats of our words: of a command that it
+// does not know, AUTH for one, the arguments.
+func discreet(refusal resp.Error, password string) resp.Error {
+	text, _, _ := strings.Cut(string(refusal), ", with args beginning with:")
+	if password != "" {
+		text = strings.ReplaceAll(text, password, "...")
+	}
+	return resp.Error(text)
 }

@@ -66,6 +66,11 @@ func (c *Conn) Ask(commands ...[]string) ([]any, error) {
 	if err != nil {
 		return nil, c.Explain(err)
 	}
+	for _, reply := range replies[:len(c.first)] {
+		if reply != "OK" {
+			return nil, c.link.Stranger("Redis", nil)
+		}
+	}
 	replies = replies[len(c.first):]
 	c.first = nil
 	return replies, nil
