@@ -80,6 +80,9 @@ func (m *Monitor) standing() standing {
 }
 
 func find(results []Result, name string) *Result {
+	if name == "" {
+		return nil
+	}
 	i := slices.IndexFunc(results, func(r Result) bool { return r.Name == name })
 	if i < 0 {
 		return nil

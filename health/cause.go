@@ -42,25 +42,26 @@ func (m *Monitor) ask(i int) {
 }
 
 // askCauses asks what a check depends on, if the answer that it is about to give
-// turns it to fail and nothing explains that yet, and waits for the answers.
-func (m *Monitor) askCauses(ctx context.Context, i int, answer Status) {
+// turns it to fail and nothing explains that yet, and waits for the answers. It
+// reports false if ctx was done before.
+func (m *Monitor) askCauses(ctx context.Context, i int, answer Status) bool {
 	asked := m.question(i, answer)
 	if len(asked) == 0 {
-		return
+		return true
 	}
 	timer := time.NewTimer(m.items[i].patience)
 	defer timer.Stop()
 	for {
 		news, open := m.await(i, asked)
 		if !open {
-			return
+			return true
 		}
 		select {
 		case <-news:
 		case <-timer.C:
-			return
+			return true
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
 }
@@ -77,7 +78,7 @@ func (m *Monitor) question(i int, answer Status) []question {
 	defer m.mu.Unlock()
 	c, r := &m.items[i], &m.results[i]
 	turned := side{r.Status, r.against}.after(answer, c.Rise, c.Fall).status
-	if len(c.needs) == 0 || answer != Fail || r.Status == Fail || turned != Fail || rootOf(m.items, m.results, i) >= 0 {
+	if len(c.needs) == 0 || answer != Fail || r.Status == Fail || turned != Fail || m.causeFailsLocked(i) {
 		return nil
 	}
 	var asked []question
@@ -93,9 +94,23 @@ func (m *Monitor) question(i int, answer Status) []question {
 func (m *Monitor) await(i int, asked []question) (news <-chan struct{}, open bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	open = rootOf(m.items, m.results, i) < 0 &&
-		slices.ContainsFunc(asked, func(q question) bool { return m.runs[q.item].answered < q.run })
-	return m.news, open
+	waits := func(leaf int) bool {
+		return slices.ContainsFunc(asked, func(q question) bool { return q.item == leaf && m.runs[leaf].answered < q.run })
+	}
+	for _, n := range m.items[i].needs {
+		if slices.ContainsFunc(leaves(m.items, []int{n}), waits) {
+			open = true
+		} else if m.results[n].Last == Fail {
+			return nil, false // whatever the others say
+		}
+	}
+	return m.news, open && !m.causeFailsLocked(i)
+}
+
+// causeFailsLocked reports whether something fails that check i depends on. A
+// last answer that Fall forgives does not do: it may be an old one.
+func (m *Monitor) causeFailsLocked(i int) bool {
+	return slices.ContainsFunc(m.items[i].needs, func(n int) bool { return m.results[n].Status == Fail })
 }
 
 // answeredLocked notes that the last run of check i has answered: a consequence

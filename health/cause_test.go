@@ -316,6 +316,49 @@ func TestCauseThatFallStillHolds(t *testing.T) {
 	})
 }
 
+// An old failure that Fall forgave explains nothing: the cause is asked again.
+func TestForgivenFailureIsNoCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var database, page service
+		m, _ := monitor(t, health.Options{},
+			health.Check{Name: "page", Run: page.ask, Interval: time.Minute, DependsOn: []string{"database"}},
+			health.Check{Name: "database", Run: database.ask, Interval: time.Hour, Fall: 3},
+		)
+		<-m.Settled()
+		database.down.Store(true)
+		for result(t, m, "database").Last != health.Fail {
+			after(time.Minute)
+		}
+		database.down.Store(false)
+		page.down.Store(true)
+		after(time.Minute + time.Second)
+		wantVerdict(t, m, health.Fail, "page: refused")
+	})
+}
+
+// Who stops while a failure waits for its causes records nothing, and goes.
+func TestStopWhileCausesAreAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var database, page service
+		m, stop := monitor(t, health.Options{},
+			health.Check{Name: "page", Run: page.ask, Interval: time.Second, DependsOn: []string{"database"}},
+			health.Check{Name: "database", Run: database.ask, Interval: once, Timeout: time.Minute},
+		)
+		<-m.Settled()
+		page.down.Store(true)
+		database.takes.Store(int64(time.Hour))
+		after(5 * time.Second)
+		wantStatus(t, m, health.Pass)
+		begun := time.Now()
+		if err := stop(); err != nil || time.Since(begun) > grace {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if r := result(t, m, "page"); r.Failures != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // When the cause is well again, what it caused is asked at once; what fails then
 // fails by itself, and is told of.
 func TestConsequenceThatOutlivesItsCause(t *testing.T) {

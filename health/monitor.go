@@ -203,7 +203,9 @@ func (m *Monitor) follow(ctx context.Context, i int, r *run) bool {
 	if ctx.Err() != nil {
 		return returned // an answer that was cut short says nothing of the instance
 	}
-	m.askCauses(ctx, i, a.status)
+	if !m.askCauses(ctx, i, a.status) {
+		return returned
+	}
 	m.record(i, a, !returned)
 	if returned {
 		return true
