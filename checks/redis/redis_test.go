@@ -183,6 +183,24 @@ func TestRights(t *testing.T) {
 	expect(t, &redis.Check{URL: s.urlAs("app") + "/2", Mode: "write"}, "pass: wrote, read and deleted a key: "+a)
 	grant("off")
 	expect(t, &redis.Check{URL: s.urlAs("app")}, `fail: wrong password, or user disabled: user "app": `+a)
+
+	s.ask(t, "ACL", "SETUSER", "open", "on", "nopass", "+ping")
+	expect(t, &redis.Check{URL: "redis://open@" + a}, "pass: answers PING: "+a)
+	s.ask(t, "ACL", "SETUSER", "default", "off")
+	expect(t, &redis.Check{URL: "redis://" + a}, "fail: the server wants a password, and the URL has none: "+a)
+}
+
+func TestRightsOnACluster(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(servers.FreePort(t)))
+	s.ask(t, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	s.ask(t, "ACL", "SETUSER", "app", "on", ">"+password, "+ping")
+	check := redis.Check{URL: s.urlAs("app"), Cluster: true}
+	expect(t, &check, `fail: user "app" may not do this: this user has no permissions to run the 'cluster|info' command: `+s.address)
+	s.ask(t, "ACL", "SETUSER", "app", "+cluster|info")
+	checktest.Eventually(t, "the cluster is up", func() bool {
+		return checktest.Outcome(t, &check, 0) == "pass: answers PING; the cluster is well, masters: 1: "+s.address
+	})
 }
 
 func TestReplica(t *testing.T) {
@@ -350,6 +368,16 @@ func TestSentinel(t *testing.T) {
 	expect(t, &check, `pass: answers PING; the master "main" is `+master.address+`, Sentinels: 1: `+a)
 	expect(t, &redis.Check{URL: "redis://" + a, Sentinel: "other"}, "fail: No such master with that name: "+a)
 	expect(t, &redis.Check{URL: "redis://" + a, Sentinel: "lonely"}, "fail: the Sentinels could not do a failover: *: "+a)
+
+	// The rights that docs/checks.md names.
+	sentinel := server{address: a}
+	sentinel.ask(t, "ACL", "SETUSER", "app", "on", ">"+password, "+ping", "+sentinel|master")
+	expect(t, &redis.Check{URL: sentinel.urlAs("app"), Sentinel: "main"},
+		`fail: user "app" may not do this: this user has no permissions to run the 'sentinel|ckquorum' command: `+a)
+	sentinel.ask(t, "ACL", "SETUSER", "app", "+sentinel|ckquorum")
+	expect(t, &redis.Check{URL: sentinel.urlAs("app"), Sentinel: "main"},
+		`pass: answers PING; the master "main" is `+master.address+`, Sentinels: 1: `+a)
+
 	master.Stop()
 	checktest.Eventually(t, "the Sentinel has noticed", func() bool {
 		return like(checktest.Outcome(t, &check, 0), `fail: the master "main", `+master.address+`, is down (*): `+a)

@@ -146,7 +146,7 @@ func (a *Address) setParameters(query string) error {
 // login is the command that logs in; nil if the URL has nothing to do it with.
 func (a *Address) login() []string {
 	switch {
-	case a.password == "":
+	case a.user == "" && a.password == "":
 		return nil
 	case a.user == "":
 		return []string{"AUTH", a.password}

@@ -16,7 +16,7 @@ func complaint(refusal resp.Error, a *Address) string {
 	said := explain.Line(refusal.Text())
 	switch refusal.Code() {
 	case "NOAUTH":
-		if a.password == "" {
+		if a.login() == nil {
 			return "the server wants a password, and the URL has none"
 		}
 		return "not logged in: " + said

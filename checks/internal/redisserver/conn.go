@@ -101,7 +101,8 @@ func (c *Conn) converse(commands [][]string) ([]any, error) {
 	return replies, nil
 }
 
-// Explain says what an error reply in the midst of others means.
+// Explain says what an error of the conversation means: for an error reply within
+// a reply, since those of Ask are explained.
 func (c *Conn) Explain(err error) error {
 	var refusal resp.Error
 	switch {
