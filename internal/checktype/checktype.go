@@ -37,6 +37,7 @@ import (
 	"hale/checks/storage"
 	"hale/checks/tcp"
 	"hale/checks/uwsgi"
+	"hale/checks/websocket"
 )
 
 // Type is one row: a type of check.
@@ -96,6 +97,7 @@ func Types() []Type {
 		{"ldap", "A directory accepts the login, and has an entry.", func(s Site) checks.Check { return &ldap.Check{Dir: s.Dir} }},
 		{"ssh", "An SSH server greets, and has the host key that it should.", func(Site) checks.Check { return &ssh.Check{} }},
 		{"grpc", "A gRPC server calls itself, or one of its services, healthy.", func(s Site) checks.Check { return &grpc.Check{Dir: s.Dir} }},
+		{"websocket", "A server, or the app as a user asks for it, opens a WebSocket and answers.", func(s Site) checks.Check { return &websocket.Check{App: s.AppURL, AppHost: s.Host, Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
 		{"load", "The processors keep up: load, time stolen by the hypervisor, the container's CPU limit.", func(Site) checks.Check { return &load.Check{} }},

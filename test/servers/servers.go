@@ -31,6 +31,7 @@ var packages = map[string]string{
 	"apache2":            "apache2",
 	"curl":               "curl",
 	"epmd":               "erlang-base",
+	"exim4":              "exim4-daemon-light",
 	"gunicorn":           "gunicorn",
 	"initdb":             "postgresql",
 	"mariadb-install-db": "mariadb-server-core",
@@ -40,6 +41,9 @@ var packages = map[string]string{
 	"postgres":           "postgresql",
 	"python3":            "python3",
 	"redis-server":       "redis-server",
+	"slapadd":            "slapd",
+	"ssh-keygen":         "openssh-client",
+	"sshd":               "openssh-server",
 	"uvicorn":            "uvicorn",
 	"uwsgi":              "uwsgi-core uwsgi-plugin-python3",
 }
