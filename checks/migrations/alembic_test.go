@@ -54,11 +54,11 @@ func TestAlembicStates(t *testing.T) {
 		want  string
 		table string
 	}{
-		{name: "fresh", want: "fail: no migration is applied, of 2: there is no table alembic_version: "},
+		{name: "fresh", want: "fail: none of 2 migrations is applied: there is no table alembic_version: "},
 		{
 			name:  "applied",
 			steps: func(run func(...string), _ func(tree)) { run("upgrade", "head") },
-			want:  "pass: all migrations are applied, 2: ",
+			want:  "pass: all 2 migrations are applied: ",
 		},
 		{
 			name:  "behind",
@@ -93,7 +93,7 @@ func TestAlembicStates(t *testing.T) {
 			name:  "two heads, both applied",
 			more:  tree{"scripts/versions/c.py": revision("cccc3333", "\"aaaa1111\"", "")},
 			steps: func(run func(...string), _ func(tree)) { run("upgrade", "heads") },
-			want:  "pass: all migrations are applied, 3: ",
+			want:  "pass: all 3 migrations are applied: ",
 		},
 		{
 			name: "merged, the merge not applied",
@@ -108,7 +108,7 @@ func TestAlembicStates(t *testing.T) {
 			name:  "merged",
 			more:  tree{"scripts/versions/c.py": revision("cccc3333", "\"aaaa1111\"", ""), "scripts/versions/d.py": revision("dddd4444", "('bbbb2222', 'cccc3333')", "")},
 			steps: func(run func(...string), _ func(tree)) { run("upgrade", "head") },
-			want:  "pass: all migrations are applied, 4: ",
+			want:  "pass: all 4 migrations are applied: ",
 		},
 		{
 			name:  "another base with a label, not applied",
@@ -123,7 +123,7 @@ func TestAlembicStates(t *testing.T) {
 				"scripts/versions/c.py": revision("cccc3333", "'bbbb2222'", "depends_on = 'network'\n"),
 			},
 			steps: func(run func(...string), _ func(tree)) { run("upgrade", "cccc3333") },
-			want:  "pass: all migrations are applied, 4: ",
+			want:  "pass: all 4 migrations are applied: ",
 		},
 		{
 			name: "depends on another branch that has gone on",
@@ -228,8 +228,8 @@ func TestAlembicProjects(t *testing.T) {
 		files tree
 		want  string
 	}{
-		{"Flask-Migrate", tree{"migrations/alembic.ini": "[alembic]\n# nothing\n", "migrations/versions/a.py": revision("a", "None", "")}, "fail: no migration is applied, of 1"},
-		{"no alembic.ini", tree{"alembic/versions/a.py": revision("a", "None", "")}, "fail: no migration is applied, of 1"},
+		{"Flask-Migrate", tree{"migrations/alembic.ini": "[alembic]\n# nothing\n", "migrations/versions/a.py": revision("a", "None", "")}, "fail: the only migration is not applied: there is no table"},
+		{"no alembic.ini", tree{"alembic/versions/a.py": revision("a", "None", "")}, "fail: the only migration is not applied: there is no table"},
 		{"no directory", tree{"alembic.ini": "[alembic]\nscript_location = x\n"}, "fail: no such directory: DIR/x/versions"},
 		{"nothing at all", tree{"x": ""}, "fail: no migrations in DIR: there is no directory alembic/versions, migrations/versions; set paths"},
 		{"in a package", tree{"alembic.ini": "[alembic]\nscript_location = app:migrations\n"}, "fail: DIR/alembic.ini names a place within a Python package, app:migrations/versions: set paths"},

@@ -168,12 +168,12 @@ var states = []struct {
 	{
 		name: "fresh", bare: true, everywhere: true,
 		steps: func(*site) {},
-		want:  "fail: no migration is applied, of 19: there is no table django_migrations", files: "fail: no migration is applied, of 4",
+		want:  "fail: none of 19 migrations is applied: there is no table django_migrations", files: "fail: none of 4 migrations is applied",
 	},
 	{
 		name: "fully applied", everywhere: true,
 		steps: func(*site) {},
-		want:  "pass: all migrations are applied, 19: ", files: "pass: all migrations are applied, 4 (as its files say): ",
+		want:  "pass: all 19 migrations are applied: ", files: "pass: all 4 migrations are applied (as its files say): ",
 	},
 	{
 		name: "one app behind", everywhere: true,
@@ -190,7 +190,7 @@ var states = []struct {
 		name:  "a contrib app behind, another asked for",
 		steps: func(s *site) { s.manage("migrate", "auth", "0011") },
 		apps:  []string{"guestbook"},
-		want:  "pass: all migrations are applied, 4: ",
+		want:  "pass: all 4 migrations are applied: ",
 	},
 	{
 		name: "an app behind that another depends on",
@@ -223,7 +223,7 @@ var states = []struct {
 	{
 		name: "the table is missing", everywhere: true,
 		steps: func(s *site) { s.exec("drop table django_migrations") },
-		want:  "fail: no migration is applied, of 19: there is no table django_migrations: ", files: "fail: no migration is applied, of 4",
+		want:  "fail: none of 19 migrations is applied: there is no table django_migrations: ", files: "fail: none of 4 migrations is applied",
 	},
 	{
 		name:  "applied before what it depends on",
@@ -254,7 +254,7 @@ var states = []struct {
 	{
 		name: "squashed after all had been applied", everywhere: true,
 		steps: func(s *site) { s.squash(squashed) },
-		want:  "pass: all migrations are applied, 17: ", files: "pass",
+		want:  "pass: all 17 migrations are applied: ", files: "pass",
 	},
 	{
 		name: "squashed before any had been applied",
@@ -299,7 +299,7 @@ var states = []struct {
 			s.manage("migrate")
 			s.squashDone("")
 		},
-		want: "pass: all migrations are applied, 17, and 3 more that the code no longer has: ",
+		want: "pass: all 17 migrations are applied, and 3 that the code no longer has: ",
 	},
 	{
 		name:  "squashed, what it replaces removed with its replaces, not recorded",
@@ -330,7 +330,7 @@ var states = []struct {
 			s.write("plain/__init__.py", "")
 			s.settings(`INSTALLED_APPS += ["plain"]`)
 		},
-		want: "pass: all migrations are applied, 19: ",
+		want: "pass: all 19 migrations are applied: ",
 	},
 	{
 		name: "an app whose migrations are no package",
@@ -340,7 +340,7 @@ var states = []struct {
 			s.write("plain/migrations/0001_initial.py", "raise SystemExit('nobody reads this')\n")
 			s.settings(`INSTALLED_APPS += ["plain"]`)
 		},
-		want: "pass: all migrations are applied, 19: ",
+		want: "pass: all 19 migrations are applied: ",
 	},
 	{
 		name: "an app removed",
@@ -368,12 +368,12 @@ var states = []struct {
 			s.settings(`MIGRATION_MODULES = {"sessions": "elsewhere"}`)
 			s.manage("migrate")
 		},
-		want: "pass: all migrations are applied, 20: ",
+		want: "pass: all 20 migrations are applied: ",
 	},
 	{
 		name:  "MIGRATION_MODULES, none",
 		steps: func(s *site) { s.settings(`MIGRATION_MODULES = {"guestbook": None}`) },
-		want:  "pass: all migrations are applied, 15, and 4 more that the code no longer has: ", files: "pass",
+		want:  "pass: all 15 migrations are applied, and 4 that the code no longer has: ", files: "pass",
 	},
 	{
 		name: "branches that conflict",
@@ -397,7 +397,7 @@ var states = []struct {
 	{
 		name:  "branches merged",
 		steps: (*site).branches,
-		want:  "pass: all migrations are applied, 22: ",
+		want:  "pass: all 22 migrations are applied: ",
 	},
 	{
 		name:  "depends on what is missing",
@@ -425,12 +425,12 @@ var states = []struct {
 	{
 		name: "a user model of its own, not applied", bare: true,
 		steps: (*site).swap,
-		want:  "fail: no migration is applied, of 20", files: "fail: no migration is applied, of 5",
+		want:  "fail: none of 20 migrations is applied", files: "fail: none of 5 migrations is applied",
 	},
 	{
 		name: "a user model of its own", bare: true,
 		steps: func(s *site) { s.swap(); s.manage("migrate") },
-		want:  "pass: all migrations are applied, 20: ",
+		want:  "pass: all 20 migrations are applied: ",
 	},
 	{
 		name: "a second database", alias: "other", everywhere: true,
@@ -438,7 +438,7 @@ var states = []struct {
 			s.settings(`DATABASES["other"] = database("OTHER_URL", BASE_DIR)`)
 			s.manage("migrate", "--database", "other")
 		},
-		want: "pass: all migrations are applied, 19: ",
+		want: "pass: all 19 migrations are applied: ",
 	},
 	{
 		name: "a second database behind", alias: "other",
@@ -456,7 +456,7 @@ var states = []struct {
 			s.settings(`DATABASES["other"] = database("OTHER_URL", BASE_DIR)`)
 			s.manage("migrate", "guestbook", "0003", "--database", "other")
 		},
-		want: "pass: all migrations are applied, 19: ",
+		want: "pass: all 19 migrations are applied: ",
 	},
 	{
 		name: "a second database that a router keeps an app out of", alias: "other",
@@ -466,7 +466,7 @@ var states = []struct {
 			s.migration("guestbook", "0004_first_entry", follows("guestbook", "0003_entry_newest_index"))
 			s.manage("migrate", "--database", "other")
 		},
-		want: "pass: all migrations are applied, 19: ",
+		want: "pass: all 19 migrations are applied: ",
 	},
 	{
 		name: "settings that print",

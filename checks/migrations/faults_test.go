@@ -78,15 +78,15 @@ func TestFaultMessages(t *testing.T) {
 		timeout   time.Duration
 		want      string
 	}{
-		{"well", server.URL(), 0, "pass: all migrations are applied, 3: " + address},
-		{"a user who may read the table", user("reader", "reader"), 0, "pass: all migrations are applied, 3: " + address},
+		{"well", server.URL(), 0, "pass: all 3 migrations are applied: " + address},
+		{"a user who may read the table", user("reader", "reader"), 0, "pass: all 3 migrations are applied: " + address},
 		{"a user who may not", user("stranger", "stranger"), 0, "fail: permission denied for table schema_migrations: " + address},
 		{"wrong password", user(servers.User, "wrong"), 0, `fail: password authentication failed for user "hale": ` + address},
 		{"no such database", renamed(t, server.URL(), "absent"), 0, `fail: database "absent" does not exist: ` + address},
 		{"nobody listens", moved(t, server.URL(), nobody), 0, "fail: connection refused: " + nobody},
 		{"unknown name", moved(t, server.URL(), "db.invalid:5432"), 0, "fail: name does not resolve: db.invalid"},
 		{"unknown authority", query("sslmode=verify-full"), 0, "fail: TLS: certificate signed by an unknown authority: " + address},
-		{"certificate verified", query("sslmode=verify-full&sslrootcert=" + server.Certificate().CertFile), 0, "pass: all migrations are applied, 3: " + address},
+		{"certificate verified", query("sslmode=verify-full&sslrootcert=" + server.Certificate().CertFile), 0, "pass: all 3 migrations are applied: " + address},
 		{"hangs", moved(t, server.URL(), hanging(t, address)), 200 * time.Millisecond, "fail: no answer within 200ms: 127.0.0.1:"},
 		{"a web server", moved(t, server.URL(), web.Listener.Addr().String()), 500 * time.Millisecond, "fail: no answer within 500ms: 127.0.0.1:"},
 	} {

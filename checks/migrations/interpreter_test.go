@@ -32,10 +32,10 @@ func TestInterpreter(t *testing.T) {
 		prepare func(*site, *migrations.Check)
 		want    string // SITE is the site's directory, PYTHON its interpreter
 	}{
-		{"well", func(*site, *migrations.Check) {}, "pass: all migrations are applied, 19: "},
+		{"well", func(*site, *migrations.Check) {}, "pass: all 19 migrations are applied: "},
 		{
 			"found by itself", func(_ *site, c *migrations.Check) { c.Python = "" },
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
 		},
 		{
 			"of a virtual environment in the project", func(s *site, c *migrations.Check) {
@@ -60,7 +60,19 @@ func TestInterpreter(t *testing.T) {
 				s.must(os.Symlink(s.python, filepath.Join(s.dir, "python")))
 				c.Python = "./python"
 			},
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
+		},
+		{
+			"of the project, whose directory is relative", func(s *site, c *migrations.Check) {
+				s.write(".venv/bin/python", "#!/bin/sh\nexec "+s.python+" \"$@\"\n")
+				s.must(os.Chmod(filepath.Join(s.dir, ".venv/bin/python"), 0o755))
+				here, err := os.Getwd()
+				s.must(err)
+				c.Dir, err = filepath.Rel(here, filepath.Dir(s.dir))
+				s.must(err)
+				c.ProjectDir, c.Python = "site", ""
+			},
+			"pass: all 19 migrations are applied: ",
 		},
 		{"does not exist", func(_ *site, c *migrations.Check) { c.Python = "/nowhere/python" }, "fail: /nowhere/python: there is no such interpreter"},
 		{
@@ -77,16 +89,16 @@ func TestInterpreter(t *testing.T) {
 				s.must(os.Chmod(filepath.Join(s.dir, ".venv/bin/python"), 0o755))
 				c.Python = ""
 			},
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
 		},
 		{"no such project", func(_ *site, c *migrations.Check) { c.ProjectDir = "/nowhere" }, "fail: no such directory: /nowhere"},
 		{
 			"no manage.py, settings in the environment", func(s *site, _ *migrations.Check) { s.settings(); s.remove("manage.py") },
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
 		},
 		{
 			"no manage.py, settings as an option", func(s *site, c *migrations.Check) { s.remove("manage.py"); c.Settings = "mysite.settings" },
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
 		},
 		{
 			"no manage.py, no settings", func(s *site, _ *migrations.Check) { s.remove("manage.py") },
@@ -126,11 +138,11 @@ func TestInterpreter(t *testing.T) {
 		},
 		{
 			"says much on its way", behave("import sys", `sys.stdout.write("x" * 1000000)`, `sys.stderr.write("x\n" * 1000000)`),
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
 		},
 		{
 			"leaves a process behind", behave("import os, subprocess", `subprocess.Popen(["sleep", "5"], close_fds=False, start_new_session=True)`),
-			"pass: all migrations are applied, 19: ",
+			"pass: all 19 migrations are applied: ",
 		},
 		{
 			"no such alias", func(_ *site, c *migrations.Check) { c.Alias = "replica" },
@@ -155,7 +167,7 @@ func TestInterpreter(t *testing.T) {
 			"files in paths", func(_ *site, c *migrations.Check) {
 				c.Paths = []string{"guestbook", "/usr/lib/python3/dist-packages/django/contrib/auth"}
 			},
-			"pass: all migrations are applied, 16 (as its files in paths say): ",
+			"pass: all 16 migrations are applied (as its files in paths say): ",
 		},
 		{
 			"a file without a migration", func(s *site, c *migrations.Check) {
@@ -197,7 +209,7 @@ func TestInterpreterOutlivesTheRun(t *testing.T) {
 	if got := checktest.Outcome(t, check, 100*time.Millisecond); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	outcome(t, check, "pass: all migrations are applied, 19: ")
+	outcome(t, check, "pass: all 19 migrations are applied: ")
 }
 
 // Close ends an interpreter that hangs, with all that it has started; plan_timeout

@@ -147,11 +147,15 @@ func (c *Check) foreign(t tool) []string {
 	return keys
 }
 
-// projectDir returns ProjectDir as a path that can be used.
+// projectDir returns ProjectDir as a path that can be used wherever a command
+// runs.
 func (c *Check) projectDir() string {
 	dir := cmp.Or(c.ProjectDir, ".")
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(c.Dir, dir)
+	}
+	if absolute, err := filepath.Abs(dir); err == nil {
+		return absolute
 	}
 	return dir
 }

@@ -52,16 +52,16 @@ func TestRailsStates(t *testing.T) {
 		paths []string
 		want  string
 	}{
-		{name: "fresh", want: "fail: no migration is applied, of 3: there is no table schema_migrations: "},
-		{name: "applied", do: []string{"up"}, want: "pass: all migrations are applied, 3: "},
+		{name: "fresh", want: "fail: none of 3 migrations is applied: there is no table schema_migrations: "},
+		{name: "applied", do: []string{"up"}, want: "pass: all 3 migrations are applied: "},
 		{name: "behind", do: []string{"up:20260102000000"}, want: "fail: 1 of 3 migrations is not applied: 20260103000000_bills.b2: "},
 		{name: "taken back", do: []string{"up", "down"}, want: "fail: 2 of 3 migrations are not applied: "},
 		{name: "one left out", do: []string{"up", "delete from schema_migrations where version = '20260102000000'"}, want: "fail: 1 of 3 migrations is not applied: 20260102000000_carts: "},
 		{name: "an older one added", do: []string{"up"}, add: tree{"db/migrate/20251231000000_old.rb": entry("Old")}, want: "fail: 1 of 4 migrations is not applied: 20251231000000_old: "},
 		{name: "ahead", do: []string{"up", "insert into schema_migrations values ('20260104000000')"}, want: "warn: the database is ahead of this code, which does not know 20260104000000: "},
-		{name: "an old one removed", do: []string{"up", "insert into schema_migrations values ('20250104000000')"}, want: "pass: all migrations are applied, 3, and 1 more that the code no longer has: "},
-		{name: "another database, behind", paths: []string{"db/animals_migrate"}, do: []string{"create table something_else (id int)"}, want: "fail: no migration is applied, of 1"},
-		{name: "another database", paths: []string{"db/animals_migrate"}, do: []string{"up"}, want: "pass: all migrations are applied, 1: "},
+		{name: "an old one removed", do: []string{"up", "insert into schema_migrations values ('20250104000000')"}, want: "pass: all 3 migrations are applied, and 1 that the code no longer has: "},
+		{name: "another database, behind", paths: []string{"db/animals_migrate"}, do: []string{"create table something_else (id int)"}, want: "fail: the only migration is not applied: there is no table"},
+		{name: "another database", paths: []string{"db/animals_migrate"}, do: []string{"up"}, want: "pass: the only migration is applied: "},
 		{name: "several directories", paths: []string{"db/migrate", "db/animals_migrate"}, do: []string{"up:20260102000000"}, want: "fail: 1 of 4 migrations is not applied: 20260103000000_bills.b2: "},
 	} {
 		t.Run(state.name, func(t *testing.T) {

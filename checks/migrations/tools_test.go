@@ -227,26 +227,26 @@ var toolStates = []struct {
 	check with
 	want  string
 }{
-	{"rails, no table", railsFiles, nil, with{}, "fail: no migration is applied, of 2: there is no table schema_migrations: "},
-	{"rails, applied", railsFiles, rails("20260101000000", "20260102000000"), with{}, "pass: all migrations are applied, 2: "},
+	{"rails, no table", railsFiles, nil, with{}, "fail: none of 2 migrations is applied: there is no table schema_migrations: "},
+	{"rails, applied", railsFiles, rails("20260101000000", "20260102000000"), with{}, "pass: all 2 migrations are applied: "},
 	{"rails, behind", railsFiles, rails("20260101000000"), with{}, "fail: 1 of 2 migrations is not applied: 20260102000000_create_carts.shop: "},
 	{"rails, ahead", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{}, "warn: the database is ahead of this code, which does not know 20260103000000: "},
 	{"rails, ahead, which fails", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Ahead: "fail"}, "fail: the database is ahead of this code, which does not know 20260103000000: "},
-	{"rails, ahead, which is ignored", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Ahead: "ignore"}, "pass: all migrations are applied, 2: "},
-	{"rails, old ones removed", railsFiles, rails("20250101000000", "20260101000000", "20260102000000"), with{}, "pass: all migrations are applied, 2, and 1 more that the code no longer has: "},
-	{"rails, another database of the app", empty("db/animals_migrate/1_cats.rb"), rails("001"), with{Paths: []string{"db/animals_migrate"}}, "pass: all migrations are applied, 1: "},
+	{"rails, ahead, which is ignored", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Ahead: "ignore"}, "pass: all 2 migrations are applied: "},
+	{"rails, old ones removed", railsFiles, rails("20250101000000", "20260101000000", "20260102000000"), with{}, "pass: all 2 migrations are applied, and 1 that the code no longer has: "},
+	{"rails, another database of the app", empty("db/animals_migrate/1_cats.rb"), rails("001"), with{Paths: []string{"db/animals_migrate"}}, "pass: the only migration is applied: "},
 	{"rails, no migrations and no table", empty("db/migrate/.keep"), nil, with{}, "pass: the code brings no migrations: "},
 	{"rails, no directory", empty("app/x.rb"), rails(), with{}, "fail: no migrations in DIR: there is no directory db/migrate; set paths"},
 	{"rails, no directory in paths", railsFiles, rails(), with{Paths: []string{"db/migrate", "db/other"}}, "fail: no such directory: DIR/db/other"},
 	{"rails, a number twice", empty("db/migrate/1_a.rb", "db/migrate/01_b.rb"), rails(), with{}, "fail: two migrations have the number 1: 01_b.rb and 1_a.rb"},
 	{"rails, another table", railsFiles, []string{"create table versions (version varchar(20))"}, with{Table: "versions"}, "fail: 2 of 2 migrations are not applied: "},
 
-	{"ecto, applied", ectoFiles, ecto("20260101000000", "20260102000000"), with{}, "pass: all migrations are applied, 2: "},
+	{"ecto, applied", ectoFiles, ecto("20260101000000", "20260102000000"), with{}, "pass: all 2 migrations are applied: "},
 	{"ecto, behind", ectoFiles, ecto("20260102000000"), with{}, "fail: 1 of 2 migrations is not applied: 20260101000000_entries: "},
 	{"ecto, ahead", ectoFiles, ecto("20260101000000", "20260102000000", "20260103000000"), with{}, "warn: the database is ahead"},
 
-	{"golang-migrate, no table", pointerFiles, nil, with{}, "fail: no migration is applied, of 3"},
-	{"golang-migrate, applied", pointerFiles, pointer("10", "false"), with{}, "pass: all migrations are applied, 3: "},
+	{"golang-migrate, no table", pointerFiles, nil, with{}, "fail: none of 3 migrations is applied"},
+	{"golang-migrate, applied", pointerFiles, pointer("10", "false"), with{}, "pass: all 3 migrations are applied: "},
 	{"golang-migrate, behind", pointerFiles, pointer("2", "false"), with{}, "fail: 1 of 3 migrations is not applied: 000010_more: "},
 	{"golang-migrate, dirty", pointerFiles, pointer("10", "true"), with{}, "fail: migration 10 is left half done (dirty): "},
 	{"golang-migrate, dirty and behind", pointerFiles, pointer("1", "true"), with{}, "fail: migration 1 is left half done (dirty); 2 of 3 migrations are not applied: 000002_carts, 000010_more: "},
@@ -255,27 +255,27 @@ var toolStates = []struct {
 	{"golang-migrate, all taken back", pointerFiles, pointer("-1", "false"), with{}, "fail: 3 of 3"},
 	{"golang-migrate, an empty table", pointerFiles, []string{pointerTable}, with{}, "fail: 3 of 3"},
 
-	{"goose, applied", gooseFiles, goose("1, true", "2, true"), with{}, "pass: all migrations are applied, 2: "},
+	{"goose, applied", gooseFiles, goose("1, true", "2, true"), with{}, "pass: all 2 migrations are applied: "},
 	{"goose, rolled back", gooseFiles, goose("1, true", "2, true", "2, false"), with{}, "fail: 1 of 2 migrations is not applied: 00002_carts: "},
 	{"goose, applied again", gooseFiles, goose("1, true", "2, true", "2, false", "2, true"), with{}, "pass"},
 	{"goose, just begun", gooseFiles, goose(), with{}, "fail: 2 of 2 migrations are not applied: 00001_entries, 00002_carts: "},
 	{"goose, ahead", gooseFiles, goose("1, true", "2, true", "3, true"), with{}, "warn: the database is ahead of this code, which does not know 3: "},
 
-	{"laravel, applied", laravelFiles, laravel("2026_01_01_000000_create_entries_table", "2026_01_02_000000_create_carts_table"), with{}, "pass: all migrations are applied, 2: "},
+	{"laravel, applied", laravelFiles, laravel("2026_01_01_000000_create_entries_table", "2026_01_02_000000_create_carts_table"), with{}, "pass: all 2 migrations are applied: "},
 	{"laravel, behind", laravelFiles, laravel("2026_01_01_000000_create_entries_table"), with{}, "fail: 1 of 2 migrations is not applied: 2026_01_02_000000_create_carts_table: "},
-	{"laravel, squashed into a dump", laravelFiles, laravel("2014_x", "2026_01_01_000000_create_entries_table", "2026_01_02_000000_create_carts_table"), with{}, "pass: all migrations are applied, 2, and 1 more that the code no longer has: "},
+	{"laravel, squashed into a dump", laravelFiles, laravel("2014_x", "2026_01_01_000000_create_entries_table", "2026_01_02_000000_create_carts_table"), with{}, "pass: all 2 migrations are applied, and 1 that the code no longer has: "},
 
-	{"knex, applied", knexFiles, knex("0", "20260101_entries.js", "20260102_carts.ts"), with{}, "pass: all migrations are applied, 2: "},
+	{"knex, applied", knexFiles, knex("0", "20260101_entries.js", "20260102_carts.ts"), with{}, "pass: all 2 migrations are applied: "},
 	{"knex, behind", knexFiles, knex("0", "20260101_entries.js"), with{}, "fail: 1 of 2 migrations is not applied: 20260102_carts.ts: "},
 	{"knex, locked", knexFiles, knex("1", "20260101_entries.js", "20260102_carts.ts"), with{}, "warn: the lock is taken: migrations are being applied, or that was cut off (knex migrate:unlock): "},
 	{"knex, ahead", knexFiles, knex("0", "20260101_entries.js", "20260102_carts.ts", "20260103_x.js"), with{}, "warn: the database is ahead of this code, which does not know 20260103_x.js: "},
-	{"knex, no table", knexFiles, nil, with{}, "fail: no migration is applied, of 2: there is no table knex_migrations: "},
+	{"knex, no table", knexFiles, nil, with{}, "fail: none of 2 migrations is applied: there is no table knex_migrations: "},
 
-	{"sequelize, applied", knexFiles, sequelize("20260101_entries.js", "20260102_carts.ts"), with{}, "pass: all migrations are applied, 2: "},
+	{"sequelize, applied", knexFiles, sequelize("20260101_entries.js", "20260102_carts.ts"), with{}, "pass: all 2 migrations are applied: "},
 	{"sequelize, behind", knexFiles, sequelize("20260102_carts.ts"), with{}, "fail: 1 of 2 migrations is not applied: 20260101_entries.js: "},
-	{"sequelize, no table", knexFiles, nil, with{}, "fail: no migration is applied, of 2: there is no table SequelizeMeta: "},
+	{"sequelize, no table", knexFiles, nil, with{}, "fail: none of 2 migrations is applied: there is no table SequelizeMeta: "},
 
-	{"prisma, applied", prismaFiles, prisma("20260101_entries "+sha("a")+" + -", "20260102_carts "+sha("b")+" + -"), with{}, "pass: all migrations are applied, 2: "},
+	{"prisma, applied", prismaFiles, prisma("20260101_entries "+sha("a")+" + -", "20260102_carts "+sha("b")+" + -"), with{}, "pass: all 2 migrations are applied: "},
 	{"prisma, behind", prismaFiles, prisma("20260101_entries " + sha("a") + " + -"), with{}, "fail: 1 of 2 migrations is not applied: 20260102_carts: "},
 	{"prisma, failed", prismaFiles, prisma("20260101_entries "+sha("a")+" + -", "20260102_carts "+sha("b")+" - -"), with{}, "fail: migration 20260102_carts failed or is under way, and keeps others from being applied (prisma migrate resolve); 1 of 2"},
 	{"prisma, failed and rolled back", prismaFiles, prisma("20260101_entries "+sha("a")+" + -", "20260102_carts "+sha("b")+" - +"), with{}, "fail: 1 of 2 migrations is not applied: 20260102_carts: "},
@@ -283,7 +283,7 @@ var toolStates = []struct {
 	{"prisma, changed", prismaFiles, prisma("20260101_entries "+sha("A")+" + -", "20260102_carts "+sha("b")+" + -"), with{}, "warn: changed after having been applied: 20260101_entries: "},
 	{"prisma, ahead and changed", prismaFiles, prisma("20260101_entries "+sha("A")+" + -", "20260102_carts "+sha("b")+" + -", "20260103_x y + -"), with{}, "warn: the database is ahead of this code, which does not know 20260103_x; changed after having been applied: 20260101_entries: "},
 
-	{"flyway, applied", flywayFiles, flyway(flywayApplied...), with{}, "pass: all migrations are applied, 5: "},
+	{"flyway, applied", flywayFiles, flyway(flywayApplied...), with{}, "pass: all 5 migrations are applied: "},
 	{"flyway, behind", flywayFiles, flyway(flywayApplied[:1]...), with{}, "fail: 4 of 5 migrations are not applied: V1_1__carts, V2__In_Java, R__grants and 1 more: "},
 	{"flyway, a repeatable one changed", flywayFiles, flyway(append([]string{"|view|SQL|" + crc("view") + "|true"}, append(flywayApplied[:4:4], "|view|SQL|5|true")...)...), with{}, "fail: 1 of 5 migrations is not applied: R__view: "},
 	{"flyway, a versioned one changed", flywayFiles, flyway(append([]string{"1|entries|SQL|5|true"}, flywayApplied[1:]...)...), with{}, "warn: changed after having been applied: V1__entries: "},
@@ -292,20 +292,20 @@ var toolStates = []struct {
 	{"flyway, undone", flywayFiles, flyway(append(flywayApplied[:5:5], "2|In Java|UNDO_SQL||true")...), with{}, "fail: 1 of 5 migrations is not applied: V2__In_Java: "},
 	{"flyway, undone and redone", flywayFiles, flyway(append(flywayApplied[:5:5], "2|In Java|UNDO_SQL||true", "2|In Java|JDBC||true")...), with{}, "pass"},
 	{"flyway, deleted by repair", flywayFiles, flyway(append(flywayApplied[:5:5], "2.0|In Java|DELETE||true")...), with{}, "fail: 1 of 5 migrations is not applied: V2__In_Java: "},
-	{"flyway, begun with a baseline", flywayFiles, flyway(append([]string{"|<< Flyway Schema Creation >>|SCHEMA||true", "1.1|<< Flyway Baseline >>|BASELINE||true"}, flywayApplied[2:]...)...), with{}, "pass: all migrations are applied, 5: "},
+	{"flyway, begun with a baseline", flywayFiles, flyway(append([]string{"|<< Flyway Schema Creation >>|SCHEMA||true", "1.1|<< Flyway Baseline >>|BASELINE||true"}, flywayApplied[2:]...)...), with{}, "pass: all 5 migrations are applied: "},
 	{"flyway, ahead", flywayFiles, flyway(append(flywayApplied[:5:5], "2.1|x|SQL|5|true")...), with{}, "warn: the database is ahead of this code, which does not know 2.1: "},
-	{"flyway, one missing", flywayFiles, flyway(append(flywayApplied[:5:5], "1.5|x|SQL|5|true")...), with{}, "pass: all migrations are applied, 5, and 1 more that the code no longer has: "},
+	{"flyway, one missing", flywayFiles, flyway(append(flywayApplied[:5:5], "1.5|x|SQL|5|true")...), with{}, "pass: all 5 migrations are applied, and 1 that the code no longer has: "},
 	{"flyway, a new database with a baseline migration", tree{"sql/B3__all.sql": "", "sql/V3__c.sql": "", "sql/V4__d.sql": ""}, flyway(), with{}, "fail: 2 of 2 migrations are not applied: B3__all, V4__d: "},
 	{"flyway, begun with a baseline migration", tree{"sql/B3__all.sql": "", "sql/V3__c.sql": "", "sql/V4__d.sql": ""}, flyway("3|all|SQL_BASELINE||true", "4|d|SQL|0|true"), with{}, "pass"},
-	{"flyway, an old database and a baseline migration", tree{"sql/B3__all.sql": "", "sql/V4__d.sql": ""}, flyway("1|a|SQL|1|true", "3|c|SQL|1|true", "4|d|SQL|0|true"), with{}, "pass: all migrations are applied, 1, and 1 more that the code no longer has: "},
+	{"flyway, an old database and a baseline migration", tree{"sql/B3__all.sql": "", "sql/V4__d.sql": ""}, flyway("1|a|SQL|1|true", "3|c|SQL|1|true", "4|d|SQL|0|true"), with{}, "pass: the only migration is applied, and 1 that the code no longer has: "},
 	{"flyway, of Spring, with Java", empty("src/main/resources/db/migration/V1__a.sql", "src/main/java/db/migration/V2__B.java"), flyway("1|a|SQL|0|true"), with{}, "fail: 1 of 2 migrations is not applied: V2__B: "},
 
-	{"liquibase, applied", liquibaseFiles, liquibase(liquibaseApplied...), with{}, "pass: all migrations are applied, 7: "},
-	{"liquibase, no table", liquibaseFiles, nil, with{}, "fail: no migration is applied, of 7: there is no table DATABASECHANGELOG: "},
+	{"liquibase, applied", liquibaseFiles, liquibase(liquibaseApplied...), with{}, "pass: all 7 migrations are applied: "},
+	{"liquibase, no table", liquibaseFiles, nil, with{}, "fail: none of 7 migrations is applied: there is no table DATABASECHANGELOG: "},
 	{"liquibase, behind", liquibaseFiles, liquibase(liquibaseApplied[:2]...), with{}, "fail: 5 of 7 migrations are not applied: moved.xml::3::bob, db/changelog/parts/1.sql::4::Cy Dee, db/changelog/parts/1.sql::5::cy and 2 more: "},
 	{"liquibase, in a context", liquibaseFiles, liquibase(liquibaseApplied[:3]...), with{Contexts: []string{"prod", "eu"}}, "fail: 2 of 5 migrations are not applied: db/changelog/parts/1.sql::4::Cy Dee, db/changelog/parts/2.sql::raw::includeAll: "},
 	{"liquibase, in contexts", liquibaseFiles, liquibase(append(liquibaseApplied[:4:4], liquibaseApplied[5])...), with{Contexts: []string{"PROD", "test"}}, "fail: 2 of 7 migrations are not applied: db/changelog/parts/1.sql::5::cy, db/changelog/tests.json::t1::ann: "},
-	{"liquibase, with labels", liquibaseFiles, liquibase(append(liquibaseApplied[:2:2], liquibaseApplied[3:]...)...), with{Labels: "!v2"}, "pass: all migrations are applied, 6: "},
+	{"liquibase, with labels", liquibaseFiles, liquibase(append(liquibaseApplied[:2:2], liquibaseApplied[3:]...)...), with{Labels: "!v2"}, "pass: all 6 migrations are applied: "},
 	{"liquibase, with other labels", liquibaseFiles, liquibase(append(liquibaseApplied[:2:2], liquibaseApplied[3:]...)...), with{Labels: "v2 and big"}, "fail: 1 of 7 migrations is not applied: moved.xml::3::bob: "},
 	{"liquibase, failed", liquibaseFiles, liquibase(append(liquibaseApplied[1:], logDir+"db.changelog-master.yaml|1|ann|FAILED")...), with{}, "fail: changeset db/changelog/db.changelog-master.yaml::1::ann failed; 1 of 7"},
 	{"liquibase, ahead", liquibaseFiles, liquibase(append(liquibaseApplied, "new.xml|9|ann|EXECUTED")...), with{}, "warn: the database is ahead of this code, which does not know new.xml::9::ann: "},
@@ -377,9 +377,9 @@ func TestSchema(t *testing.T) {
 	check := func(schema string) *migrations.Check {
 		return &migrations.Check{Tool: "sequelize", ProjectDir: empty("migrations/1.js").write(t), Database: server.URL(), Schema: schema}
 	}
-	outcome(t, check("ledger"), "pass: all migrations are applied, 1: ")
-	outcome(t, check("absent"), "fail: no migration is applied, of 1: there is no table SequelizeMeta: ")
-	outcome(t, check(""), "fail: no migration is applied, of 1: there is no table SequelizeMeta: ")
+	outcome(t, check("ledger"), "pass: the only migration is applied: ")
+	outcome(t, check("absent"), "fail: the only migration is not applied: there is no table SequelizeMeta: ")
+	outcome(t, check(""), "fail: the only migration is not applied: there is no table SequelizeMeta: ")
 }
 
 // What changes in the database between two runs is seen by the second.
@@ -403,5 +403,5 @@ func TestSeesChanges(t *testing.T) {
 	execute(t, url, "insert into schema_migrations values ('20260103000000')")
 	run("warn")
 	execute(t, url, "drop table schema_migrations")
-	run("fail: no migration is applied")
+	run("fail: none of 2 migrations is applied")
 }

@@ -62,22 +62,32 @@ func (v verdict) ofPending() string {
 }
 
 func (v verdict) ofPass() string {
-	text := "all migrations are applied, " + fmt.Sprint(v.code.size())
-	if v.code.size() == 0 {
+	var text string
+	switch n := v.code.size(); n {
+	case 0:
 		text = "the code brings no migrations"
+	case 1:
+		text = "the only migration is applied"
+	default:
+		text = fmt.Sprintf("all %d migrations are applied", n)
 	}
 	if v.state.gone > 0 {
-		text += fmt.Sprintf(", and %d more that the code no longer has", v.state.gone)
+		text += fmt.Sprintf(", and %d that the code no longer has", v.state.gone)
 	}
 	return text
 }
 
 // ofNoTable is the verdict on a database in which the tool has never been.
 func (v verdict) ofNoTable() (string, error) {
-	if v.code.size() == 0 {
+	n := v.code.size()
+	if n == 0 {
 		return v.line(v.ofPass()), nil
 	}
-	return "", errors.New(v.line(fmt.Sprintf("no migration is applied, of %d: there is no table %s", v.code.size(), v.tableName())))
+	none := fmt.Sprintf("none of %d migrations is applied", n)
+	if n == 1 {
+		none = "the only migration is not applied"
+	}
+	return "", errors.New(v.line(fmt.Sprintf("%s: there is no table %s", none, v.tableName())))
 }
 
 // line adds where the code's migrations were learnt, if that matters, and where
