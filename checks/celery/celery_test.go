@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -68,6 +69,19 @@ func TestRabbitMQ(t *testing.T) {
 	s.refusal = `wrong password, or user "hale" does not exist or may not log in`
 	s.testWorkers(t)
 	t.Run("rights", func(t *testing.T) { s.testRabbitRights(t, node) })
+	t.Run("the mailbox is deleted", func(t *testing.T) {
+		ended := make(chan string, 1)
+		go func() {
+			_, err := (&celery.Check{Broker: s.url(s.address), Workers: 9, Wait: 30 * time.Second}).Run(t.Context())
+			ended <- fmt.Sprint(err)
+		}()
+		var mailbox []string
+		checktest.Eventually(t, "there is a mailbox", func() bool { mailbox = s.left(t); return len(mailbox) == 1 })
+		node.Control("eval", fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"%s">>, queue, <<"%s">>)), rabbit_amqqueue:delete(Q, false, false, <<"test">>).`, servers.Database, mailbox[0]))
+		if got, want := <-ended, "the queue for answers was deleted: "+s.address; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
 	t.Run("an alarm", func(t *testing.T) {
 		node.Alarm("memory")
 		s.is(t, &celery.Check{}, "fail: the broker blocks whoever publishes: low on memory: ADDRESS")

@@ -95,7 +95,7 @@ func (l *rabbitLine) command(ctx context.Context, r *request, patience time.Dura
 		select {
 		case answer, ok := <-deliveries:
 			if !ok {
-				return nil, l.conn.Explain("a message to the workers", errorOf(closed))
+				return nil, l.ended(closed)
 			}
 			called.add(r, answer.Headers["ticket"], answer.ContentType, answer.Body)
 		case <-returned:
@@ -112,12 +112,18 @@ func (l *rabbitLine) command(ctx context.Context, r *request, patience time.Dura
 	return called, nil
 }
 
-// errorOf is why a channel was closed.
-func errorOf(closed <-chan *amqp.Error) error {
-	if err := <-closed; err != nil {
-		return err
+// ended says why no more answers can come: the channel was closed, or somebody
+// has deleted the queue.
+func (l *rabbitLine) ended(closed <-chan *amqp.Error) error {
+	select {
+	case err := <-closed:
+		if err == nil {
+			err = amqp.ErrClosed
+		}
+		return l.conn.Explain("a message to the workers", err)
+	case <-time.After(time.Second):
+		return fmt.Errorf("the queue for answers was deleted: %s", l.address.Where)
 	}
-	return amqp.ErrClosed
 }
 
 // openMailbox makes a queue that goes with the connection, and binds it to the
