@@ -29,6 +29,7 @@ import (
 // packages are the Debian packages of programs that are named otherwise.
 var packages = map[string]string{
 	"apache2":            "apache2",
+	"check_load":         "monitoring-plugins-basic",
 	"curl":               "curl",
 	"epmd":               "erlang-base",
 	"exim4":              "exim4-daemon-light",
@@ -37,7 +38,9 @@ var packages = map[string]string{
 	"mariadb-install-db": "mariadb-server-core",
 	"mariadbd":           "mariadb-server-core",
 	"memcached":          "memcached",
+	"nginx":              "nginx-light",
 	"pg_isready":         "postgresql-client",
+	"php-fpm*":           "php-fpm",
 	"postgres":           "postgresql",
 	"python3":            "python3",
 	"redis-server":       "redis-server",
@@ -49,7 +52,7 @@ var packages = map[string]string{
 }
 
 // elsewhere are the directories, beside PATH's, in which Debian keeps servers.
-var elsewhere = []string{"/usr/sbin", "/usr/lib/postgresql/*/bin"}
+var elsewhere = []string{"/usr/sbin", "/usr/lib/nagios/plugins", "/usr/lib/postgresql/*/bin"}
 
 // Need returns the path of a program. A missing one skips the test, or fails it
 // if HALE_REAL is 1.
