@@ -29,9 +29,12 @@ func newDirectory(path, dir string) *directory {
 func (d *directory) where() string { return d.path }
 func (d *directory) close()        {}
 
-// put writes a file and waits until it is on the disk.
+// put writes a file and waits until it is on the disk. It opens none that is
+// there already: in a directory that others may write to, that could be a link.
 func (d *directory) put(_ context.Context, name, content string) (string, error) {
-	file, err := os.OpenFile(filepath.Join(d.path, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	path := filepath.Join(d.path, name)
+	_ = os.Remove(path) // of a run before, if it is there
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", refusal{d.explain("cannot create a file", err)}
 	}
