@@ -3,6 +3,8 @@ package amqp_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -199,6 +201,40 @@ func testAlarms(t *testing.T, node *servers.Rabbit) {
 	}
 }
 
+// Somebody else answers.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, says, want string }{
+		{"AMQP 1.0", "AMQP\x00\x01\x00\x00", "fail: speaks another version of AMQP than 0-9-1: ADDRESS"},
+		{"a web server", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", `fail: answered as HTTP ("HTTP/1.1 400 Bad Request"), not AMQP: ADDRESS`},
+		{"a mail server", "220 mx.example.com ESMTP\r\n", `fail: answered "220 mx.example.com ESMTP", which is not AMQP: ADDRESS`},
+		{"a frame without end", "\x01\x00\x00\x7f\xff\xff\xff", "fail: answered something that is not AMQP: ADDRESS"},
+		{"nothing", "", "fail: connection closed without an answer: ADDRESS"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { listener.Close() })
+			go func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_, _ = io.ReadFull(conn, make([]byte, 8)) // the protocol's name and version
+				_, _ = io.WriteString(conn, test.says)
+			}()
+			want := strings.ReplaceAll(test.want, "ADDRESS", listener.Addr().String())
+			if got := checktest.Outcome(t, &amqp.Check{URL: "amqp://" + listener.Addr().String()}, 0); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	const good = "amqp://app:s3cret@mq.internal/app"
@@ -213,6 +249,8 @@ func TestValidate(t *testing.T) {
 		{"no scheme", amqp.Check{URL: "//mq"}, "url: has no scheme: write amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://... for TLS"},
 		{"another scheme", amqp.Check{URL: "http://mq"}, `url: has the scheme "http", which is none of AMQP: write amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://... for TLS`},
 		{"unescaped", amqp.Check{URL: "amqp://app:s3/cret@mq/app"}, "url: cannot be read: "},
+		{"question mark in the password", amqp.Check{URL: "amqp://app:5?s3cret=1@mq/app"}, "url: cannot be read: "},
+		{"several hosts", amqp.Check{URL: "amqp://app:s3cret@mq1:1,mq2:2/app"}, "url: cannot be read: "},
 		{"bad port", amqp.Check{URL: "amqp://app:s3cret@mq:0/app"}, "url: cannot be read: "},
 		{"unknown parameter", amqp.Check{URL: good + "?heartbaet=3"}, "url: has a parameter that is not known here: heartbaet; "},
 		{"TLS by parameter", amqp.Check{URL: good + "?cacertfile=/ca.pem"}, "url: has the parameter cacertfile: write amqps:// and the options ca, certificate, key and insecure instead"},
