@@ -39,8 +39,9 @@ const pipePatience = time.Second
 // Check runs a program.
 //
 // Exit code 0 passes, 1 warns, 2 and all others fail, as does a death by
-// signal. The first line of the program's output explains the result, without
-// the performance data after its "|". The program runs without a shell, with
+// signal; 3, a plugin's word for not knowing, only warns if Unknown says so. The
+// first line of the program's output explains the result, without the
+// performance data after its "|". The program runs without a shell, with
 // /dev/null as input, in a process group of its own, which is killed when the
 // run ends or its time is up: a check leaves no process behind, except one that
 // left the group on purpose (setsid). It costs what the program costs, plus one
@@ -52,6 +53,7 @@ type Check struct {
 	WorkDir string            `yaml:"dir" jsonschema_description:"Its working directory; by default that of the configuration."`
 	Env     map[string]string `yaml:"env" jsonschema_description:"Environment variables, in addition to those of this process."`
 	User    string            `yaml:"user" jsonschema_description:"The user to run it as; needs root."`
+	Unknown string            `yaml:"unknown" jsonschema:"enum=fail,enum=warn,default=fail" jsonschema_description:"What exit code 3 does, by which a plugin says that it could not find out."`
 
 	// Dir is where a relative WorkDir starts; empty means the working
 	// directory of this process.
@@ -74,8 +76,17 @@ func (c *Check) Validate() error {
 			errs = append(errs, checks.Optionf("env", "%q is not a variable's name", name))
 		}
 	}
+	if c.Unknown != "" && c.Unknown != unknownFails && c.Unknown != unknownWarns {
+		errs = append(errs, checks.Optionf("unknown", "%q is neither %s nor %s", c.Unknown, unknownFails, unknownWarns))
+	}
 	return errors.Join(errs...)
 }
+
+// Values of Check.Unknown.
+const (
+	unknownFails = "fail"
+	unknownWarns = "warn"
+)
 
 // Run runs the program once.
 func (c *Check) Run(ctx context.Context) (string, error) {
@@ -101,7 +112,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	if waitErr := cmd.Wait(); cmd.ProcessState == nil {
 		return "", fmt.Errorf("%s: its end was missed: %w", c.Command[0], errors.Join(err, waitErr))
 	}
-	return c.result(ctx, start, cmd.ProcessState, firstLine(stdout.String(), stderr.String()))
+	return c.result(ctx, start, cmd.ProcessState, summary(stdout.String(), stderr.String()))
 }
 
 func (c *Check) command() (*exec.Cmd, error) {
@@ -156,14 +167,17 @@ func (c *Check) result(ctx context.Context, start time.Time, state *os.ProcessSt
 		said = c.Command[0] + " said nothing"
 	}
 	switch code := state.ExitCode(); code {
+	case exitUnknown:
+		if c.Unknown == unknownWarns {
+			return "", health.Warnf("unknown: %s", said)
+		}
+		return "", fmt.Errorf("unknown: %s", said)
 	case exitOK:
 		return line, nil
 	case exitWarning:
 		return "", health.Warnf("%s", said)
 	case exitFailure:
 		return "", errors.New(said)
-	case exitUnknown:
-		return "", fmt.Errorf("unknown: %s", said)
 	case -1:
 		return "", fmt.Errorf("%s was ended by a signal: %s", c.Command[0], strings.TrimSpace(signalName(state)+" "+line))
 	default:
@@ -177,16 +191,6 @@ func signalName(state *os.ProcessState) string {
 		return state.String()
 	}
 	return unix.SignalName(status.Signal())
-}
-
-// firstLine returns the line that explains the result: of what the program
-// wrote to its standard output, or, if that is nothing, to its standard error.
-func firstLine(stdout, stderr string) string {
-	if line := explain.Line(stdout); line != "" {
-		text, _, _ := strings.Cut(line, "|")
-		return strings.TrimSpace(text)
-	}
-	return explain.Line(stderr)
 }
 
 // startError says why the program could not be started.

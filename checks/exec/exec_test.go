@@ -38,8 +38,11 @@ func TestResults(t *testing.T) {
 		{name: "1 warns", check: sh("echo 'LOAD WARNING - 5'; exit 1"), status: health.Warn, want: "LOAD WARNING - 5"},
 		{name: "2 fails", check: sh("echo 'LOAD CRITICAL - 9'; exit 2"), status: health.Fail, want: "LOAD CRITICAL - 9"},
 		{name: "3 is unknown", check: sh("echo 'cannot read load'; exit 3"), status: health.Fail, want: "unknown: cannot read load"},
+		{name: "3 warns if that is wanted", check: exec.Check{Command: []string{"sh", "-c", "echo 'cannot read load'; exit 3"}, Unknown: "warn"}, status: health.Warn, want: "unknown: cannot read load"},
+		{name: "a failure stays one", check: exec.Check{Command: []string{"sh", "-c", "exit 2"}, Unknown: "warn"}, status: health.Fail, want: "sh said nothing"},
 		{name: "others fail", check: sh("echo oops; exit 7"), status: health.Fail, want: "exit code 7: oops"},
 		{name: "performance data", check: sh("echo 'DISK OK - free space: / 3326 MB | /=2643MB;5948;5958'; echo more"), status: health.Pass, want: "DISK OK - free space: / 3326 MB"},
+		{name: "a pipe that is none of performance data", check: sh("echo 'failed: ls | wc -l'; exit 2"), status: health.Fail, want: "failed: ls | wc -l"},
 		{name: "errors when there is no output", check: sh("echo 'cannot connect' >&2; exit 2"), status: health.Fail, want: "cannot connect"},
 		{name: "output before errors", check: sh("echo noise >&2; echo news; exit 2"), status: health.Fail, want: "news"},
 		{name: "no output", check: sh("exit 2"), status: health.Fail, want: "sh said nothing"},
@@ -176,6 +179,7 @@ func TestValidate(t *testing.T) {
 		{exec.Check{Command: []string{""}}, "command", `command: is missing: write the program and its arguments as a list, such as [check_load, -w, "4"]`},
 		{exec.Check{Command: []string{"df | grep x"}}, "command", `command: "df | grep x" looks like a line for a shell: write a list of arguments, or [sh, -c, "..."]`},
 		{exec.Check{Command: []string{"true"}, Env: map[string]string{"A=B": "hunter2"}}, "env", `env: "A=B" is not a variable's name`},
+		{exec.Check{Command: []string{"true"}, Unknown: "pass"}, "unknown", `unknown: "pass" is neither fail nor warn`},
 	} {
 		err := test.check.Validate()
 		if err == nil || err.Error() != test.want {
