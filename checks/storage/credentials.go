@@ -40,6 +40,9 @@ func (c *Check) credentials(ctx context.Context, profile profile, within time.Du
 			return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: c.lookup("AWS_SESSION_TOKEN")}, nil
 		}
 	}
+	if c.Profile == "" && c.lookup("AWS_WEB_IDENTITY_TOKEN_FILE") != "" {
+		return aws.Credentials{}, errors.New("no credentials: AWS_WEB_IDENTITY_TOKEN_FILE is set, and a role is not assumed here: set access_key_id and secret_access_key")
+	}
 	if profile.keys.HasKeys() {
 		return profile.keys, nil
 	}
@@ -57,11 +60,11 @@ func (c *Check) credentials(ctx context.Context, profile profile, within time.Du
 }
 
 func (c *Check) roleKeys(ctx context.Context, within time.Duration) (aws.Credentials, error) {
-	if full := c.lookup("AWS_CONTAINER_CREDENTIALS_FULL_URI"); full != "" {
-		return c.containerKeys(ctx, full, within)
-	}
 	if relative := c.lookup("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"); relative != "" {
 		return c.containerKeys(ctx, "http://169.254.170.2"+relative, within)
+	}
+	if full := c.lookup("AWS_CONTAINER_CREDENTIALS_FULL_URI"); full != "" {
+		return c.containerKeys(ctx, full, within)
 	}
 	if strings.EqualFold(c.lookup("AWS_EC2_METADATA_DISABLED"), "true") {
 		return aws.Credentials{}, errNoKeys

@@ -69,6 +69,7 @@ func TestCredentials(t *testing.T) {
 
 		{"default profile, of another region", f, map[string]string{"HOME": home}, "", `fail: unknown access key "AKIDOTHER": ` + f.address()},
 		{"profile without a key", f, map[string]string{"HOME": home}, "empty", `fail: profile "empty" has no access key in the shared credentials file`},
+		{"role to be assumed", f, map[string]string{"HOME": home, "AWS_WEB_IDENTITY_TOKEN_FILE": tokenFile}, "", "fail: no credentials: AWS_WEB_IDENTITY_TOKEN_FILE is set, and a role is not assumed here: set access_key_id and secret_access_key"},
 		{"agent refuses", session, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent + "/v2/credentials"}, "", "fail: no credentials: the task's role: answers 401: " + strings.TrimPrefix(agent, "http://")},
 		{"agent elsewhere", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/credentials"}, "", "fail: AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of an agent on this machine"},
 		{"agent without keys", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": broken.URL}, "", "fail: no credentials: the task's role: the answer has no keys: " + broken.Listener.Addr().String()},
