@@ -171,6 +171,7 @@ func TestWaitForCausesIsBounded(t *testing.T) {
 		{"the database answers at once that it is well", false, 0, 2 * time.Second, "", time.Second / 10},
 		{"it takes a second to say so", false, time.Second, 2 * time.Second, "", time.Second + time.Second/10},
 		{"it hangs", false, time.Hour, 2 * time.Second, "database", 2*time.Second + grace + time.Second/10},
+		{"it hangs for longer than the page's last pass is believed otherwise", false, time.Hour, 9 * time.Second, "database", 9*time.Second + grace + time.Second/10},
 		{"it hangs and ignores its context", true, time.Hour, 2 * time.Second, "database", 2*time.Second + 2*grace},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,7 +188,7 @@ func TestWaitForCausesIsBounded(t *testing.T) {
 					}
 				}
 				m, _ := monitor(t, health.Options{},
-					health.Check{Name: "page", Run: page.ask, Interval: time.Second, DependsOn: []string{"database"}},
+					health.Check{Name: "page", Run: page.ask, Interval: time.Second, Timeout: time.Second, DependsOn: []string{"database"}},
 					health.Check{Name: "database", Run: ask, Interval: once, Timeout: tt.timeout},
 				)
 				<-m.Settled()
@@ -333,6 +334,75 @@ func TestForgivenFailureIsNoCause(t *testing.T) {
 		page.down.Store(true)
 		after(time.Minute + time.Second)
 		wantVerdict(t, m, health.Fail, "page: refused")
+	})
+}
+
+// A cause whose run is stuck, and that Fall still holds, is not waited for in vain.
+func TestWaitForAStuckCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var page service
+		release := make(chan struct{})
+		var hang atomic.Bool
+		m, _ := monitor(t, health.Options{},
+			health.Check{Name: "page", Run: page.ask, Interval: time.Second, DependsOn: []string{"database"}},
+			health.Check{Name: "database", Interval: time.Minute, Timeout: 2 * time.Second, Fall: 99, Run: func(ctx context.Context) (string, error) {
+				if hang.Load() {
+					<-release
+				}
+				return pass(ctx)
+			}},
+		)
+		<-m.Settled()
+		hang.Store(true)
+		for !result(t, m, "database").Stuck {
+			after(time.Second)
+		}
+		page.down.Store(true)
+		after(time.Second + 3*time.Second)
+		if r := result(t, m, "page"); r.Status != health.Fail || r.CausedBy != "database" || r.Expired {
+			t.Errorf("%+v, want it reported, with what explains it", r)
+		}
+		close(release)
+		after(time.Second)
+	})
+}
+
+// A run that began before its cause was well again says nothing of now.
+func TestRunThatBeganBeforeTheRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var database service
+		var down atomic.Bool
+		var told heard
+		m, _ := monitor(t, told.options(health.Options{}),
+			health.Check{Name: "page", Interval: time.Minute, Timeout: 30 * time.Second, DependsOn: []string{"database"}, Run: func(ctx context.Context) (string, error) {
+				failed := down.Load() // as it was when the page was asked for
+				time.Sleep(20 * time.Second)
+				if failed {
+					return fail(ctx)
+				}
+				return pass(ctx)
+			}},
+			health.Check{Name: "database", Run: database.ask, Interval: time.Second},
+		)
+		<-m.Settled()
+		database.down.Store(true)
+		down.Store(true)
+		for result(t, m, "page").Status == health.Pass {
+			after(time.Second)
+		}
+		runs := result(t, m, "page").Runs
+		after(time.Minute - 15*time.Second) // into its next run
+		told.forget()
+		database.down.Store(false)
+		down.Store(false)
+		for result(t, m, "page").Runs == runs {
+			after(time.Second)
+		}
+		if r := result(t, m, "page"); r.Status != health.Fail || r.CausedBy != "database" {
+			t.Errorf("%+v, want a consequence still", r)
+		}
+		after(30 * time.Second)
+		told.want(t, "database fail->pass fine", "fail->pass")
 	})
 }
 
