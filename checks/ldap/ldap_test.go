@@ -3,8 +3,6 @@ package ldap_test
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -65,7 +63,7 @@ func TestSlapd(t *testing.T) {
 		{name: "entry not for our eyes", url: hidden.ldap, check: with(user, func(c *ldap.Check) { c.Base = "dc=example,dc=com" }), want: `the search in "dc=example,dc=com" leads nowhere that we may see (32 No Such Object): ADDRESS`},
 		{name: "no entry like that", url: public.ldap, check: ldap.Check{Base: "dc=example,dc=com", Filter: "(uid=none)"}, want: `no entry (uid=none) at or below "dc=example,dc=com" that we may see: ADDRESS`},
 		{name: "no STARTTLS", url: plain.ldap, check: ldap.Check{StartTLS: true}, want: `the server does not do STARTTLS (2 Protocol Error): "unsupported extended operation": ADDRESS`},
-		{name: "TLS to a plain server", url: strings.Replace(plain.ldap, "ldap:", "ldaps:", 1), want: "connection closed in the TLS handshake; does the server speak TLS on this port? ADDRESS"},
+		{name: "TLS to a plain server", url: strings.Replace(plain.ldap, "ldap:", "ldaps:", 1), want: "connection closed in the TLS handshake (does the server speak TLS on this port?): ADDRESS"},
 		{name: "plain to a TLS server", url: strings.Replace(public.ldaps, "ldaps:", "ldap:", 1), want: "connection closed without an answer (does it want TLS? ldaps://): ADDRESS"},
 		{name: "nobody listens", url: "ldap://" + servers.FreeAddress(t), want: "connection refused: ADDRESS"},
 		{name: "no socket", url: "ldapi:///nowhere/ldapi", want: "no such socket: ADDRESS"},
@@ -96,7 +94,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			address := answering(t, test.answer)
+			address := servers.Speaker(t, "", test.answer)
 			checktest.Expect(t, &ldap.Check{URL: "ldap://" + address, User: "app", Password: "hunter2"}, 0, "", strings.ReplaceAll(test.want, "ADDRESS", address))
 		})
 	}
@@ -300,33 +298,6 @@ func write(t *testing.T, file, content string) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// answering starts a server that says the same to everybody who has said
-// something, and hangs up.
-func answering(t *testing.T, answer string) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { listener.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 1024))
-			_, _ = io.WriteString(conn, answer)
-			_ = conn.(*net.TCPConn).CloseWrite()
-			_, _ = io.Copy(io.Discard, conn)
-			conn.Close()
-		}
-	}()
-	return listener.Addr().String()
 }
 
 // bindResponse is a server's answer to the first message (RFC 4511, 4.2.2).

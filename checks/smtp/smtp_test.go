@@ -1,16 +1,13 @@
 package smtp_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -105,7 +102,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			address := scripted(t, test.says)
+			address := servers.Speaker(t, test.says...)
 			test.check.Address = address
 			checktest.Expect(t, &test.check, 0, strings.ReplaceAll(test.output, "ADDRESS", address), strings.ReplaceAll(test.want, "ADDRESS", address))
 		})
@@ -303,42 +300,4 @@ acl_smtp_helo = helo
 	fmt.Fprintf(&b, "login:\n  driver = plaintext\n  public_name = LOGIN\n  server_prompts = Username:: : Password::\n  server_condition = ${if and{{eq{$auth1}{hale}}{eq{$auth2}{secret}}}}\n  server_advertise_condition = %s\n", offers("LOGIN"))
 	fmt.Fprintf(&b, "cram:\n  driver = cram_md5\n  public_name = CRAM-MD5\n  server_secret = ${if eq{$auth1}{hale}{secret}fail}\n  server_advertise_condition = %s\n", offers("CRAM-MD5"))
 	return b.String()
-}
-
-// scripted starts a server that says the first, then an answer to each line,
-// and hangs up after the last.
-func scripted(t *testing.T, says []string) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var conns sync.WaitGroup
-	t.Cleanup(func() { listener.Close(); conns.Wait() })
-	conns.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			conns.Go(func() { speak(conn, says) })
-		}
-	})
-	return listener.Addr().String()
-}
-
-func speak(conn net.Conn, says []string) {
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	in := bufio.NewReader(conn)
-	for i, text := range says {
-		if i > 0 {
-			if _, err := in.ReadSlice('\n'); err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-				return
-			}
-		}
-		_, _ = io.WriteString(conn, text)
-	}
-	_ = conn.(*net.TCPConn).CloseWrite()
-	_, _ = io.Copy(io.Discard, conn)
 }

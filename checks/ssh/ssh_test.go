@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"hale/checks"
 	"hale/checks/ssh"
@@ -72,7 +70,7 @@ func TestGreetings(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			address := greeter(t, test.says)
+			address := servers.Speaker(t, test.says)
 			checktest.Expect(t, &ssh.Check{Address: address}, 0, strings.ReplaceAll(test.output, "ADDRESS", address), strings.ReplaceAll(test.want, "ADDRESS", address))
 		})
 	}
@@ -81,7 +79,7 @@ func TestGreetings(t *testing.T) {
 // A server that talks but cannot exchange keys is broken.
 func TestBreaksOffTheKeyExchange(t *testing.T) {
 	t.Parallel()
-	address := greeter(t, "SSH-2.0-broken\r\n")
+	address := servers.Speaker(t, "SSH-2.0-broken\r\n")
 	checktest.Expect(t, &ssh.Check{Address: address, Fingerprint: other}, 0, "", "connection closed without an answer: "+address)
 }
 
@@ -226,30 +224,4 @@ func (d daemon) version(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(strings.TrimPrefix(line, "SSH-2.0-"))
-}
-
-// greeter starts a server that says the same to everybody and hangs up.
-func greeter(t *testing.T, greeting string) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { listener.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-			_, _ = io.WriteString(conn, greeting)
-			_ = conn.(*net.TCPConn).CloseWrite()
-			_, _ = io.Copy(io.Discard, conn)
-			conn.Close()
-		}
-	}()
-	return listener.Addr().String()
 }

@@ -69,7 +69,7 @@ func (c *Conn) Secure(config *tls.Config) error {
 		c.Conn = secured
 		return nil
 	case errors.Is(err, io.EOF):
-		return &explain.Error{Text: "connection closed in the TLS handshake; does the server speak TLS on this port? " + c.address, Err: err}
+		return &explain.Error{Text: "connection closed in the TLS handshake (does the server speak TLS on this port?): " + c.address, Err: err}
 	default:
 		return c.Explain("the TLS handshake", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +22,7 @@ func TestStranger(t *testing.T) {
 		"\x00\x01binary":                            "answered something that is not LDAP: ",
 		"caf\xe9\r\n":                               "answered something that is not LDAP: ",
 	} {
-		address := says(t, first)
+		address := servers.Speaker(t, first)
 		conn, err := link.Dial(t.Context(), address)
 		if err != nil {
 			t.Fatal(err)
@@ -46,7 +45,7 @@ func TestStranger(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	silent, chatty, endless := says(t, ""), says(t, "hello"), says(t, strings.Repeat("x", 3<<20))
+	silent, chatty, endless := servers.Speaker(t, ""), servers.Speaker(t, "hello"), servers.Speaker(t, strings.Repeat("x", 3<<20))
 	for _, test := range []struct {
 		name, address, step, hint string
 		want                      string
@@ -111,29 +110,6 @@ func TestQuote(t *testing.T) {
 			t.Errorf("%q is quoted as %q, want %q", test.said, got, test.want)
 		}
 	}
-}
-
-// says starts a server that says something to everybody and hangs up.
-func says(t *testing.T, text string) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { listener.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, text)
-			conn.Close()
-		}
-	}()
-	return listener.Addr().String()
 }
 
 func hanging(t *testing.T) (address string) {
