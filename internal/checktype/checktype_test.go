@@ -11,6 +11,7 @@ import (
 	"hale/checks/file"
 	"hale/checks/page"
 	"hale/checks/sql"
+	"hale/checks/websocket"
 	"hale/internal/checktype"
 )
 
@@ -60,6 +61,10 @@ func TestSiteDefaults(t *testing.T) {
 		case *page.Check:
 			if c.URL != site.AppURL || c.Host != site.Host {
 				t.Errorf("page: %+v", c)
+			}
+		case *websocket.Check:
+			if c.App != site.AppURL || c.AppHost != site.Host || c.Dir != site.Dir {
+				t.Errorf("websocket: %+v", c)
 			}
 		case *file.Check:
 			if c.Dir != site.Dir {
