@@ -85,3 +85,26 @@ func count(t *testing.T, raw, query string) int {
 	}
 	return n
 }
+
+// texts asks the database of a URL for a column.
+func texts(t *testing.T, raw, query string) (all []string) {
+	t.Helper()
+	db := database(t, raw)
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
