@@ -35,6 +35,7 @@ import (
 	"hale/checks/sql"
 	"hale/checks/ssh"
 	"hale/checks/storage"
+	"hale/checks/systemd"
 	"hale/checks/tcp"
 	"hale/checks/uwsgi"
 	"hale/checks/websocket"
@@ -103,6 +104,7 @@ func Types() []Type {
 		{"load", "The processors keep up: load, time stolen by the hypervisor, the container's CPU limit.", func(Site) checks.Check { return &load.Check{} }},
 		{"files", "Files and connections can still be opened: those of the machine and of a program against their limits.", func(s Site) checks.Check { return &files.Check{Dir: s.Dir} }},
 		{"process", "A program runs, as often as it should: by name, command line or pid file.", func(s Site) checks.Check { return &process.Check{Dir: s.Dir} }},
+		{"systemd", "Units of systemd are active, and were not restarted a moment ago; timers have run.", func(s Site) checks.Check { return &systemd.Check{Lookup: s.Lookup} }},
 		{"port", "Something listens on a port or unix socket of this machine, on the right address, and accepts what comes.", func(Site) checks.Check { return &port.Check{} }},
 		{"uwsgi", "uWSGI has workers and an app, and the queue in front of them has room; busy warns first.", func(Site) checks.Check { return &uwsgi.Check{} }},
 		{"gunicorn", "gunicorn has its workers, and the queue in front of them has room; busy warns first.", func(s Site) checks.Check { return &gunicorn.Check{Dir: s.Dir} }},
