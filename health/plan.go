@@ -23,10 +23,13 @@ func plan(checks []Check) []item {
 	add = func(c Check, group int, profiles []string) int {
 		i := len(items)
 		c = c.withDefaults()
-		if group < 0 && len(c.Profiles) == 0 {
-			c.Profiles = usual
-		} else if group >= 0 {
+		switch {
+		case group >= 0:
 			c.Profiles = profiles
+		case len(c.Profiles) == 0:
+			c.Profiles = slices.Clone(usual)
+		default:
+			c.Profiles = slices.Clone(c.Profiles)
 		}
 		items = append(items, item{Check: c, group: group})
 		for _, m := range c.members() {

@@ -143,10 +143,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f field, path string) {
 // value is.
 func (d *decoder) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
 	n = target(n)
-	if d.work++; d.work > maxWork {
-		if d.work == maxWork+1 {
-			d.fault(n, path, "the file comes to more than %d values with its aliases followed; use fewer", maxWork)
-		}
+	if !d.spend(1, n, path) {
 		return nil, false
 	}
 	if n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!map", "!!seq"}, n.ShortTag()) {
@@ -154,6 +151,18 @@ func (d *decoder) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
 		return nil, false
 	}
 	return n, true
+}
+
+// spend counts values that are looked at, and reports whether that many may be.
+func (d *decoder) spend(values int, n *yaml.Node, path string) bool {
+	if d.work > maxWork {
+		return false
+	}
+	if d.work += values; d.work > maxWork {
+		d.fault(n, path, "the file comes to more than %d values with its aliases and templates followed; use fewer", maxWork)
+		return false
+	}
+	return true
 }
 
 // object decodes a mapping into struct v. A key without a value leaves the

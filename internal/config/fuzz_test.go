@@ -91,6 +91,10 @@ func bombs() []struct{ name, text string } {
 		{"a list in itself", "app: {command: &c [*c, *c], before: &d [*d, [*d]]}\n"},
 		{"a mapping in itself", "app: &a {<<: *a, b: *a, before: [*a]}\n"},
 		{"a check in itself", "health: {checks: [&c {name: *c, type: *c, env: *c, command: *c}, *c, {<<: [*c, *c]}]}\n"},
+		{"a group in itself", "health: {checks: [&g {name: g, any: [*g, *g], all: [*g, {any: [*g]}]}]}\n"},
+		{"groups in groups", "health: {checks: [" + strings.Repeat("{name: g, any: [", 3_000) + strings.Repeat("]}", 3_000) + "]}\n"},
+		{"one template many times", "health:\n  templates: {t: {" + manyKeysInLine(2_000) + "}}\n  checks:\n    - {name: a, type: memory, template: [" + strings.Repeat("t, ", 20_000) + "]}\n"},
+		{"many templates of one mapping", "health:\n  templates:\n" + manyTemplates(8_000) + "  checks:\n    - {name: a, type: page, template: &all [" + manyNames(8_000) + "], headers: {B: x}}\n" + strings.Repeat("    - {name: a, type: page, template: *all}\n", 100)},
 		{"one check many times", "health:\n  checks:\n    - &c {name: a, type: memory}\n" + strings.Repeat("    - *c\n", 20_000)},
 		{"brackets", strings.Repeat("[", 20_000)},
 		{"braces", strings.Repeat("{a: ", 20_000)},
@@ -103,6 +107,26 @@ func manyKeys(n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, "key%d: 1\n", i)
+	}
+	return b.String()
+}
+
+func manyKeysInLine(n int) string {
+	return strings.TrimSuffix(strings.ReplaceAll(manyKeys(n), "\n", ", "), ", ")
+}
+
+func manyTemplates(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "    t%d: {headers: {A%d: x}}\n", i, i)
+	}
+	return b.String()
+}
+
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "t%d, ", i)
 	}
 	return b.String()
 }

@@ -27,9 +27,10 @@ type pair struct {
 	taken      bool
 	merged     bool // comes from a merge key: the mapping's own keys win
 
-	template string // whose it is, if it is a template's
-	home     string // path of the mapping that has it, if that is another one
-	use      use    // where the template is named
+	template string       // whose it is, if it is a template's
+	home     string       // path of the mapping that has it, if that is another one
+	use      use          // where the template is named
+	more     []*yaml.Node // mappings of templates, to be put together with value
 }
 
 // at returns the path of p, which m has.

@@ -250,7 +250,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"^app-require-env$", "^app-timeout-zero$", "^hosts-(url|wildcard|bad|none)", "^https-redirect-trusts", "^https-proxies-", "^https-hsts-short$", "^headers-referrer",
 		"^limits-(header-too|idle)", "^instance-refresh$", "^health-path-", "^health-(details-typo)$", "^check-(duplicate|name|interval-(zero|long)|timeout-zero|bad-(percent|regexp|address)|percents)",
 		"^depends-(circle|member|secret|self|template|twice|unknown|word)", "^group-(in-itself|too-deep)$", "^profile-(env|misspelt)$",
-		"^template-(for-a-|missing-|none$|not-for-|unknown$|unknown-far$|validate)",
+		"^template-(for-a-|missing-|none$|not-for-|unknown$|unknown-far$|twice$|validate)",
 		"^page-(no-app|app-wrong|status|path|host)", "^http-(url|follow-)", "^sql-(scheme|password|url)", "^just-a-word$", "^tag$", "^key-is-a-list$",
 		"^(empty|only-comments|not-utf8|control-character|utf16|null)$",
 	}

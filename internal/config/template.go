@@ -39,6 +39,9 @@ func (t *Templates) decodeNode(d *decoder, n *yaml.Node, path string) {
 	}
 }
 
+// mostTemplates bounds how many templates one check may name.
+const mostTemplates = 20
+
 // ownKeys are those that no template can have, and why.
 var ownKeys = map[string]string{
 	"name":     "is each check's own; take it away",
@@ -85,7 +88,11 @@ func (d *decoder) useTemplates(c *Check, m *mapping) {
 	}
 	path := join(m.path, "template")
 	d.value(p.value, reflect.ValueOf(&c.Template).Elem(), field{}, path)
-	if !d.ok(path) {
+	switch {
+	case !d.ok(path):
+		return
+	case len(c.Template) > mostTemplates:
+		d.fault(target(p.value), path, "names %d templates; %d are enough", len(c.Template), mostTemplates)
 		return
 	}
 	for i, name := range slices.Backward(c.Template) {
@@ -95,11 +102,19 @@ func (d *decoder) useTemplates(c *Check, m *mapping) {
 			n, at = target(n.Content[i]), elementPath(path, i)
 		}
 		t, ok := d.templates[name]
-		if !ok {
+		switch {
+		case !ok:
 			d.unknownTemplate(n, at, name)
-			continue
+		case slices.Contains(c.Template[:i], name):
+			d.fault(n, at, "%s is there twice; keep one", d.seen(n, name))
+		case d.spend(len(t.pairs), n, at):
+			m.add(t, use{n, at})
 		}
-		m.add(t, use{n, at})
+	}
+	for _, p := range m.pairs {
+		if len(p.more) > 0 {
+			p.value, p.more = together(target(p.value), p.more), nil
+		}
 	}
 }
 
@@ -120,18 +135,19 @@ func (m *mapping) add(t template, at use) {
 			own = &pair{key: p.key, value: p.value, merged: true, template: t.name, home: t.path, use: at}
 			m.pairs, m.byKey[key] = append(m.pairs, own), own
 		case target(own.value).Kind == yaml.MappingNode && target(p.value).Kind == yaml.MappingNode:
-			own.value = together(target(own.value), p.value)
+			own.more = append(own.more, p.value)
 		}
 	}
 }
 
-// together returns a mapping with the keys of both, of which the first one's win.
-func together(n, more *yaml.Node) *yaml.Node {
+// together returns a mapping with the keys of all, of which the first ones win.
+func together(n *yaml.Node, more []*yaml.Node) *yaml.Node {
+	all := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column, Content: slices.Clone(n.Content)}
 	merge := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!merge", Value: "<<", Line: n.Line, Column: n.Column}
-	return &yaml.Node{
-		Kind: yaml.MappingNode, Tag: "!!map", Line: n.Line, Column: n.Column,
-		Content: append(slices.Clone(n.Content), merge, more),
+	for _, m := range more {
+		all.Content = append(all.Content, merge, m)
 	}
+	return all
 }
 
 func (d *decoder) unknownTemplate(n *yaml.Node, path, name string) {
