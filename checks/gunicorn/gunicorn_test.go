@@ -16,7 +16,6 @@ import (
 
 	"hale/checks"
 	"hale/checks/gunicorn"
-	"hale/health"
 	"hale/test/checktest"
 	"hale/test/servers"
 )
@@ -53,38 +52,6 @@ func start(t *testing.T, serve string, options ...string) *site {
 
 func (s *site) hold(n int) { s.gate.Hold(n, servers.Get(s.serve)) }
 
-// become waits until a check says something.
-func become(t *testing.T, check checks.Check, want string) {
-	t.Helper()
-	becomes(t, check, "^"+regexp.QuoteMeta(want)+"$")
-}
-
-// becomes waits until what a check says matches.
-func becomes(t *testing.T, check checks.Check, pattern string) {
-	t.Helper()
-	want := regexp.MustCompile(pattern)
-	var got string
-	defer func() {
-		if t.Failed() {
-			t.Logf("the check says: %s", got)
-		}
-	}()
-	checktest.Eventually(t, pattern, func() bool {
-		got = run(t, check)
-		return want.MatchString(got)
-	})
-}
-
-// run returns the status and the text of a run.
-func run(t *testing.T, check checks.Check) string {
-	t.Helper()
-	if err := check.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "it", Run: check.Run})[0]
-	return result.Status.String() + ": " + result.Output
-}
-
 // Busy warns, a full queue fails.
 func TestBusy(t *testing.T) {
 	t.Parallel()
@@ -94,23 +61,23 @@ func TestBusy(t *testing.T) {
 			s := start(t, serve)
 			check := &gunicorn.Check{PIDFile: s.pid, Workers: 2}
 			byAddress := &gunicorn.Check{PIDFile: s.pid, Address: serve, BusyLimits: checks.BusyLimits{WarnBusy: 40, MaxBusy: 90}}
-			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 			s.hold(1)
-			become(t, check, "pass: 1 of 2 workers busy, 0 waiting in a queue of 10")
-			become(t, byAddress, "warn: 1 of 2 workers busy, 0 waiting in a queue of 10: more than 40%")
+			checktest.Become(t, check, 0, "pass: 1 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, byAddress, 0, "warn: 1 of 2 workers busy, 0 waiting in a queue of 10: more than 40%")
 			s.hold(1)
-			become(t, check, "pass: 2 of 2 workers busy, 0 waiting in a queue of 10")
-			become(t, byAddress, "fail: 2 of 2 workers busy, 0 waiting in a queue of 10: more than 90%")
+			checktest.Become(t, check, 0, "pass: 2 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, byAddress, 0, "fail: 2 of 2 workers busy, 0 waiting in a queue of 10: more than 90%")
 			s.hold(3)
-			become(t, check, "warn: 2 of 2 workers busy, 3 waiting in a queue of 10")
+			checktest.Become(t, check, 0, "warn: 2 of 2 workers busy, 3 waiting in a queue of 10")
 			s.hold(3)
-			become(t, check, "warn: 2 of 2 workers busy, 6 waiting in a queue of 10: more than 50% of the queue is taken")
+			checktest.Become(t, check, 0, "warn: 2 of 2 workers busy, 6 waiting in a queue of 10: more than 50% of the queue is taken")
 			s.hold(4)
-			become(t, check, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: more than 90% of the queue is taken")
+			checktest.Become(t, check, 0, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: more than 90% of the queue is taken")
 			stuck := &gunicorn.Check{PIDFile: s.pid, BusyLimits: checks.BusyLimits{MaxQueue: 100, WarnQueue: 100, MaxStuck: 500 * time.Millisecond}}
-			become(t, stuck, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: stuck, no request was finished for 1s")
+			checktest.Become(t, stuck, 0, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: stuck, no request was finished for 1s")
 			s.gate.Open()
-			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 		})
 	}
 }
@@ -119,9 +86,9 @@ func TestThreads(t *testing.T) {
 	t.Parallel()
 	s := start(t, servers.FreeAddress(t), "--threads", "3")
 	check := &gunicorn.Check{PIDFile: s.pid, Threads: 3}
-	become(t, check, "pass: 0 of 6 threads busy, 0 waiting in a queue of 10")
+	checktest.Become(t, check, 0, "pass: 0 of 6 threads busy, 0 waiting in a queue of 10")
 	s.hold(4)
-	become(t, check, "pass: 4 of 6 threads busy, 0 waiting in a queue of 10")
+	checktest.Become(t, check, 0, "pass: 4 of 6 threads busy, 0 waiting in a queue of 10")
 }
 
 // gunicorn kills a worker whose request takes too long, and puts another in its
@@ -130,16 +97,16 @@ func TestTimeout(t *testing.T) {
 	t.Parallel()
 	s := start(t, servers.FreeAddress(t), "--timeout", "1")
 	shown, told := &gunicorn.Check{PIDFile: s.pid}, &gunicorn.Check{PIDFile: s.pid, WarnRestarts: 1}
-	become(t, shown, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
-	run(t, told)
+	checktest.Become(t, shown, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+	checktest.Outcome(t, told, 0)
 	s.hold(2)
-	becomes(t, shown, `busy, 0 waiting in a queue of 10; (1 worker|2 workers) gone since the last run`)
+	checktest.BecomeLike(t, shown, 0, `busy, 0 waiting in a queue of 10; (1 worker|2 workers) gone since the last run`)
 	checktest.Eventually(t, "both are replaced", func() bool { return strings.Count(s.Output(), "Booting worker") >= 4 })
-	if got, want := run(t, told), "warn: 2 workers gone since the last run, more than 1"; got != want {
+	if got, want := checktest.Outcome(t, told, 0), "warn: 2 workers gone since the last run, more than 1"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	s.gate.Open()
-	become(t, shown, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+	checktest.Become(t, shown, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 }
 
 // children returns the process ids of gunicorn's workers.
@@ -174,35 +141,35 @@ func TestProcesses(t *testing.T) {
 	s := start(t, servers.FreeAddress(t))
 	check := &gunicorn.Check{PIDFile: filepath.Base(s.pid), Dir: filepath.Dir(s.pid), Workers: 2}
 	const well = "pass: 0 of 2 workers busy, 0 waiting in a queue of 10"
-	become(t, check, well)
-	become(t, &gunicorn.Check{PIDFile: s.pid, Workers: 3}, "warn: 2 workers there, expected 3")
+	checktest.Become(t, check, 0, well)
+	checktest.Become(t, &gunicorn.Check{PIDFile: s.pid, Workers: 3}, 0, "warn: 2 workers there, expected 3")
 	workers := s.children(t)
 
 	signal(t, syscall.SIGSTOP, s.PID())
-	become(t, check, fmt.Sprintf("warn: the master is stopped by a signal, and replaces no worker: process %d", s.PID()))
+	checktest.Become(t, check, 0, fmt.Sprintf("warn: the master is stopped by a signal, and replaces no worker: process %d", s.PID()))
 	signal(t, syscall.SIGKILL, workers[0])
-	becomes(t, check, fmt.Sprintf("^warn: 1 worker there, expected 2; the master is stopped by a signal, and replaces no worker: process %d", s.PID()))
+	checktest.BecomeLike(t, check, 0, fmt.Sprintf("^warn: 1 worker there, expected 2; the master is stopped by a signal, and replaces no worker: process %d", s.PID()))
 	signal(t, syscall.SIGKILL, workers[1])
-	become(t, check, fmt.Sprintf("fail: no worker is left: gunicorn is process %d", s.PID()))
+	checktest.Become(t, check, 0, fmt.Sprintf("fail: no worker is left: gunicorn is process %d", s.PID()))
 	signal(t, syscall.SIGCONT, s.PID())
-	become(t, check, well)
+	checktest.Become(t, check, 0, well)
 
 	workers = s.children(t)
 	signal(t, syscall.SIGSTOP, workers[0])
-	become(t, check, "warn: 1 worker stopped by a signal")
+	checktest.Become(t, check, 0, "warn: 1 worker stopped by a signal")
 	signal(t, syscall.SIGSTOP, workers[1])
-	become(t, check, fmt.Sprintf("fail: no worker can serve, 2 stopped by a signal: gunicorn is process %d", s.PID()))
+	checktest.Become(t, check, 0, fmt.Sprintf("fail: no worker can serve, 2 stopped by a signal: gunicorn is process %d", s.PID()))
 	signal(t, syscall.SIGCONT, workers...)
-	become(t, check, well)
+	checktest.Become(t, check, 0, well)
 
 	signal(t, syscall.SIGHUP, s.PID()) // reload
-	becomes(t, check, regexp.QuoteMeta(well)+"; (1 worker|2 workers) gone since the last run$")
-	become(t, check, well)
+	checktest.BecomeLike(t, check, 0, regexp.QuoteMeta(well)+"; (1 worker|2 workers) gone since the last run$")
+	checktest.Become(t, check, 0, well)
 
 	s.Kill()
-	become(t, check, fmt.Sprintf("fail: stale: there is no process %d (any more): %s", s.PID(), s.pid))
+	checktest.Become(t, check, 0, fmt.Sprintf("fail: stale: there is no process %d (any more): %s", s.PID(), s.pid))
 	s.Start()
-	become(t, check, well)
+	checktest.Become(t, check, 0, well)
 }
 
 // Workers that load the app for ever take no connection.
@@ -217,7 +184,7 @@ func TestNeverReady(t *testing.T) {
 	checktest.Eventually(t, "the pid file is there", func() bool { _, err := os.Stat(pid); return err == nil })
 	check := &gunicorn.Check{PIDFile: pid, BusyLimits: checks.BusyLimits{MaxStuck: 500 * time.Millisecond}}
 	// The test's own look whether it listens waits there already.
-	become(t, check, "fail: 0 of 1 workers busy, 1 waiting in a queue of 10: stuck, no request was finished for 1s")
+	checktest.Become(t, check, 0, "fail: 0 of 1 workers busy, 1 waiting in a queue of 10: stuck, no request was finished for 1s")
 }
 
 func TestNobody(t *testing.T) {
@@ -244,7 +211,7 @@ func TestNobody(t *testing.T) {
 		{"no socket", &gunicorn.Check{PIDFile: s.pid, Address: dir + "/app.sock"}, "fail: no such socket: " + dir + "/app.sock"},
 		{"unknown name", &gunicorn.Check{PIDFile: s.pid, Address: "app.invalid:8000"}, "fail: name does not resolve: app.invalid"},
 	} {
-		if got := run(t, test.check); got != test.want {
+		if got := checktest.Outcome(t, test.check, 0); got != test.want {
 			t.Errorf("%s: %s\nwant %s", test.name, got, test.want)
 		}
 	}
@@ -257,7 +224,7 @@ func TestNotPermitted(t *testing.T) {
 		t.Skip("only root can be somebody else")
 	}
 	s := start(t, servers.FreeAddress(t))
-	become(t, &gunicorn.Check{PIDFile: s.pid, Workers: 2}, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+	checktest.Become(t, &gunicorn.Check{PIDFile: s.pid, Workers: 2}, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 	content, err := os.ReadFile(s.pid)
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +258,7 @@ func TestNotPermitted(t *testing.T) {
 func TestSoak(t *testing.T) {
 	s := start(t, servers.FreeAddress(t))
 	check := &gunicorn.Check{PIDFile: s.pid}
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+	checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 	open := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {

@@ -35,32 +35,6 @@ func start(t *testing.T, events string) (address string) {
 	return address
 }
 
-// become waits until a check says something: nginx counts a connection that has
-// ended a moment later.
-func become(t *testing.T, check checks.Check, want string) {
-	t.Helper()
-	var got string
-	defer func() {
-		if t.Failed() {
-			t.Logf("the check says: %s", got)
-		}
-	}()
-	checktest.Eventually(t, want, func() bool {
-		got = run(t, check)
-		return got == want
-	})
-}
-
-// run returns the status and the text of a run.
-func run(t *testing.T, check checks.Check) string {
-	t.Helper()
-	if err := check.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "it", Run: check.Run})[0]
-	return result.Status.String() + ": " + result.Output
-}
-
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	address := start(t, "")
@@ -91,11 +65,11 @@ func TestConnections(t *testing.T) {
 	t.Parallel()
 	address := start(t, "worker_connections 16;")
 	check := &nginx.Check{URL: "http://" + address + "/nginx_status", WarnConnections: 2, MaxConnections: 4}
-	become(t, check, "pass: 0 reading, 0 writing, 0 waiting")
+	checktest.Become(t, check, 0, "pass: 0 reading, 0 writing, 0 waiting")
 
 	idle := connect(t, address)
 	io.WriteString(idle, "GET /page HTTP/1.1\r\nHost: h\r\n\r\n")
-	become(t, check, "pass: 0 reading, 0 writing, 1 waiting")
+	checktest.Become(t, check, 0, "pass: 0 reading, 0 writing, 1 waiting")
 	for i, want := range []string{
 		"pass: 1 reading, 0 writing, 1 waiting",
 		"pass: 2 reading, 0 writing, 1 waiting",
@@ -104,7 +78,7 @@ func TestConnections(t *testing.T) {
 		"fail: 5 reading, 0 writing, 1 waiting: more than 4 being served",
 	} {
 		io.WriteString(connect(t, address), "GET /page HTTP/1.1\r\nHost:")
-		t.Run(fmt.Sprint(i+1), func(t *testing.T) { become(t, check, want) })
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) { checktest.Become(t, check, 0, want) })
 	}
 
 	full := regexp.MustCompile(`^fail: GET http://` + address + `/nginx_status: connection (closed without an answer|reset): ` + address + ` \(nginx does so when its worker_connections are taken\)$`)
@@ -117,7 +91,7 @@ func TestConnections(t *testing.T) {
 			io.WriteString(conn, "GET /page HTTP/1.1\r\nHost:")
 			taken = append(taken, conn)
 		}
-		got := run(t, check)
+		got := checktest.Outcome(t, check, 0)
 		told = told || dropped.MatchString(got)
 		return full.MatchString(got)
 	})
@@ -125,12 +99,12 @@ func TestConnections(t *testing.T) {
 		conn.Close()
 	}
 	checktest.Eventually(t, "nginx has room, and tells of those that it dropped", func() bool {
-		got := run(t, check)
+		got := checktest.Outcome(t, check, 0)
 		told = told || dropped.MatchString(got)
 		return told && !full.MatchString(got)
 	})
 	// To make room, nginx has closed the connection that was idle.
-	become(t, check, "fail: 5 reading, 0 writing, 0 waiting: more than 4 being served")
+	checktest.Become(t, check, 0, "fail: 5 reading, 0 writing, 0 waiting: more than 4 being served")
 }
 
 func connect(t *testing.T, address string) net.Conn {
@@ -158,7 +132,7 @@ func TestNoPage(t *testing.T) {
 		if path[len(path)-1] == 'g' {
 			name = "http://" + address + "/absent?..."
 		}
-		if got := run(t, &nginx.Check{URL: "http://" + address + path}); got != "fail: GET "+name+": "+want {
+		if got := checktest.Outcome(t, &nginx.Check{URL: "http://" + address + path}, 0); got != "fail: GET "+name+": "+want {
 			t.Errorf("%s\nwant fail: GET %s: %s", got, name, want)
 		}
 	}
@@ -169,9 +143,9 @@ func TestUnixSocket(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "status.sock")
 	server := servers.Nginx(t, "", fmt.Sprintf("server { listen unix:%s; %s }", socket, locations), socket)
 	check := &nginx.Check{URL: "http://localhost/nginx_status", Socket: socket}
-	become(t, check, "pass: 0 reading, 0 writing, 0 waiting")
+	checktest.Become(t, check, 0, "pass: 0 reading, 0 writing, 0 waiting")
 	server.Stop()
-	if got, want := run(t, check), "fail: GET http://localhost/nginx_status: no such socket: "+socket; got != want {
+	if got, want := checktest.Outcome(t, check, 0), "fail: GET http://localhost/nginx_status: no such socket: "+socket; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -200,7 +174,7 @@ func TestTLS(t *testing.T) {
 		{"asked without TLS", &nginx.Check{URL: "http://" + secured + "/nginx_status"}, "400, expected 200 (does the port speak TLS? Then write https://)"},
 		{"asked with TLS", &nginx.Check{URL: "https://" + plain + "/nginx_status"}, "TLS: the server does not speak TLS on this port: " + plain},
 	} {
-		got := run(t, test.check)
+		got := checktest.Outcome(t, test.check, 0)
 		want := "fail: GET " + test.check.URL + ": " + test.want
 		if test.want == "" {
 			want = well
@@ -227,7 +201,7 @@ func TestPassword(t *testing.T) {
 		"monitor:hunter2@": "pass: 0 reading, 0 writing, 0 waiting",
 		"monitor:hunter3@": "fail: GET http://" + address + "/s: 401, expected 200 (it asks for a password: write https://USER:PASSWORD@HOST/PATH)",
 	} {
-		if got := run(t, &nginx.Check{URL: "http://" + user + address + "/s"}); got != want {
+		if got := checktest.Outcome(t, &nginx.Check{URL: "http://" + user + address + "/s"}, 0); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
@@ -260,7 +234,7 @@ func TestDropped(t *testing.T) {
 		{"seen in between", 12, 13, well},
 	} {
 		text.Store(page(1, step.accepted, step.handled))
-		if got := run(t, check); got != step.want {
+		if got := checktest.Outcome(t, check, 0); got != step.want {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
 		}
 	}

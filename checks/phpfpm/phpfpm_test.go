@@ -23,6 +23,9 @@ import (
 	"hale/test/servers"
 )
 
+// patience is the checks' time-out: a busy pool keeps them waiting for all of it.
+const patience = 500 * time.Millisecond
+
 // pool is a pool of PHP-FPM whose script stands before a gate.
 type pool struct {
 	*servers.Process
@@ -64,31 +67,6 @@ func write(t *testing.T, file, content string) {
 // hold makes n requests that stand before the gate, or wait for a worker.
 func (p *pool) hold(n int) {
 	p.gate.Hold(n, func(ctx context.Context) error { return phpfpm.Call(ctx, p.listen, p.script, `x="&state:%0aIdle`) })
-}
-
-// become waits until a check says something.
-func become(t *testing.T, check checks.Check, want string) {
-	t.Helper()
-	var got string
-	defer func() {
-		if t.Failed() {
-			t.Logf("the check says: %s", got)
-		}
-	}()
-	checktest.Eventually(t, want, func() bool {
-		got = run(t, check)
-		return got == want
-	})
-}
-
-// run returns the status and the text of a run.
-func run(t *testing.T, check checks.Check) string {
-	t.Helper()
-	if err := check.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "it", Run: check.Run, Timeout: 500 * time.Millisecond})[0]
-	return result.Status.String() + ": " + result.Output
 }
 
 func TestFaults(t *testing.T) {
@@ -134,31 +112,39 @@ func TestBusy(t *testing.T) {
 			check := &phpfpm.Check{Address: listen}
 			ping := &phpfpm.Check{Address: listen, PingPath: "/ping"}
 			early := &phpfpm.Check{Address: listen, BusyLimits: checks.BusyLimits{WarnBusy: 40}}
-			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 8")
-			become(t, ping, `pass: answers "pong": `+listen)
+			checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 8")
+			checktest.Become(t, ping, patience, `pass: answers "pong": `+listen)
 			p.hold(1)
-			become(t, check, "pass: 1 of 2 workers busy, 0 waiting in a queue of 8")
-			become(t, early, "warn: 1 of 2 workers busy, 0 waiting in a queue of 8: more than 40%")
-			become(t, ping, `pass: answers "pong": `+listen)
+			checktest.Become(t, check, patience, "pass: 1 of 2 workers busy, 0 waiting in a queue of 8")
+			checktest.Become(t, early, patience, "warn: 1 of 2 workers busy, 0 waiting in a queue of 8: more than 40%")
+			checktest.Become(t, ping, patience, `pass: answers "pong": `+listen)
 			p.hold(1)
 			checktest.Eventually(t, "both workers are busy", func() bool { return serving(t, p.listen) == 2 })
+			// A warning has to come before the deadline to be one.
+			result := health.RunOnce(t.Context(), nil, health.Check{Name: "php", Run: (&phpfpm.Check{Address: listen}).Run, Timeout: patience})[0]
+			if result.Status != health.Warn {
+				t.Errorf("%v: %s", result.Status, result.Output)
+			}
 			// The check's own connection is the first that waits; it stays in the
 			// queue until a worker finds that nobody is there any more.
 			for waiting, check := range []*phpfpm.Check{check, ping, check, ping} {
-				want := fmt.Sprintf("warn: no worker was free to answer, %d waiting in a queue of 8", waiting+1)
-				if got := run(t, check); got != want {
+				want := fmt.Sprintf("warn: no worker was free to answer, %d waiting in a queue of 8", waiting+2)
+				if waiting == 3 {
+					want += ": more than 50% of the queue is taken"
+				}
+				if got := checktest.Outcome(t, check, patience); got != want {
 					t.Errorf("%s, want %s", got, want)
 				}
 			}
-			for range 3 {
-				run(t, check)
+			for range 2 {
+				checktest.Outcome(t, check, patience)
 			}
-			if got, want := run(t, check), "fail: no worker was free to answer, 8 waiting in a queue of 8: more than 90% of the queue is taken"; got != want {
+			if got, want := checktest.Outcome(t, check, patience), "fail: no worker was free to answer, 8 waiting in a queue of 8: more than 90% of the queue is taken"; got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
 			p.gate.Open()
-			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 8")
-			become(t, ping, `pass: answers "pong": `+listen)
+			checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 8")
+			checktest.Become(t, ping, patience, `pass: answers "pong": `+listen)
 		})
 	}
 }
@@ -172,17 +158,17 @@ func TestStatusListen(t *testing.T) {
 			address := servers.FreeAddress(t)
 			p := start(t, listen, "pm.status_listen = "+address, "listen.backlog = 10")
 			check := &phpfpm.Check{Address: address, Socket: listen}
-			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 			p.hold(2)
-			become(t, check, "pass: 2 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, check, patience, "pass: 2 of 2 workers busy, 0 waiting in a queue of 10")
 			p.hold(3)
-			become(t, check, "warn: 2 of 2 workers busy, 3 waiting in a queue of 10")
+			checktest.Become(t, check, patience, "warn: 2 of 2 workers busy, 3 waiting in a queue of 10")
 			p.hold(3)
-			become(t, check, "warn: 2 of 2 workers busy, 6 waiting in a queue of 10: more than 50% of the queue is taken")
+			checktest.Become(t, check, patience, "warn: 2 of 2 workers busy, 6 waiting in a queue of 10: more than 50% of the queue is taken")
 			stuck := &phpfpm.Check{Address: address, Socket: listen, BusyLimits: checks.BusyLimits{MaxStuck: 600 * time.Millisecond, WarnQueue: 90}}
-			become(t, stuck, "fail: 2 of 2 workers busy, 6 waiting in a queue of 10: stuck, no request was finished for 1s")
+			checktest.Become(t, stuck, patience, "fail: 2 of 2 workers busy, 6 waiting in a queue of 10: stuck, no request was finished for 1s")
 			p.gate.Open()
-			become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+			checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 		})
 	}
 }
@@ -192,7 +178,7 @@ func TestStuck(t *testing.T) {
 	t.Parallel()
 	p := start(t, servers.FreeAddress(t), "listen.backlog = 50")
 	check := &phpfpm.Check{Address: p.listen, BusyLimits: checks.BusyLimits{MaxStuck: 700 * time.Millisecond}}
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+	checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
 	p.hold(2)
 	checktest.Eventually(t, "both workers are busy", func() bool { return serving(t, p.listen) == 2 })
 	for _, want := range []string{
@@ -200,12 +186,12 @@ func TestStuck(t *testing.T) {
 		"warn: no worker was free to answer, 2 waiting in a queue of 50",
 		"fail: no worker was free to answer, 3 waiting in a queue of 50: stuck, no request was finished for 1s",
 	} {
-		if got := run(t, check); got != want {
+		if got := checktest.Outcome(t, check, patience); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
 	p.gate.Open()
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+	checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
 }
 
 // Nobody serves, and yet the kernel takes connections.
@@ -215,23 +201,23 @@ func TestNoWorker(t *testing.T) {
 		t.Parallel()
 		p := start(t, servers.FreeAddress(t), "listen.backlog = 50")
 		check := &phpfpm.Check{Address: p.listen}
-		become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+		checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
 		p.Pause()
-		if got, want := run(t, check), "fail: no worker takes connections: 1 waiting in a queue of 50, none is served"; got != want {
+		if got, want := checktest.Outcome(t, check, patience), "fail: no worker takes connections: 1 waiting in a queue of 50, none is served"; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 		p.Resume()
-		become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
+		checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
 	})
 	t.Run("die as they start", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, servers.FreeAddress(t), "listen.backlog = 50", "ping.path =") // which they do not survive
-		contains(t, run(t, &phpfpm.Check{Address: p.listen}), "fail: no worker takes connections: ")
+		contains(t, checktest.Outcome(t, &phpfpm.Check{Address: p.listen}, patience), "fail: no worker takes connections: ")
 	})
 	t.Run("hangs with the request", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, servers.FreeAddress(t))
-		if got, want := run(t, &phpfpm.Check{Address: p.listen, StatusPath: p.script}), "fail: connected, but no answer within 500ms: "+p.listen; got != want {
+		if got, want := checktest.Outcome(t, &phpfpm.Check{Address: p.listen, StatusPath: p.script}, patience), "fail: connected, but no answer within 500ms: "+p.listen; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	})
@@ -253,14 +239,14 @@ func TestGrowth(t *testing.T) {
 		"request_slowlog_timeout = 1s", "slowlog = /dev/null", "pm.status_listen = "+servers.FreeAddress(t))
 	limited := &phpfpm.Check{Address: p.listen}
 	slow := &phpfpm.Check{Address: p.listen, WarnSlow: 1}
-	run(t, limited)
-	run(t, slow)
+	checktest.Outcome(t, limited, patience)
+	checktest.Outcome(t, slow, patience)
 	p.hold(6)
 	time.Sleep(2500 * time.Millisecond) // the master looks once a second
 	p.gate.Open()
-	contains(t, run(t, limited), "pm.max_children reached 1 time since the last run")
-	contains(t, run(t, slow), "2 slow requests since the last run, more than 1")
-	if got := run(t, limited); strings.Contains(got, "reached") {
+	contains(t, checktest.Outcome(t, limited, patience), "pm.max_children reached 1 time since the last run")
+	contains(t, checktest.Outcome(t, slow, patience), "2 slow requests since the last run, more than 1")
+	if got := checktest.Outcome(t, limited, patience); strings.Contains(got, "reached") {
 		t.Errorf("told again: %s", got)
 	}
 }
@@ -297,7 +283,7 @@ func TestWrong(t *testing.T) {
 		{"no socket", &phpfpm.Check{Address: dir + "/no.sock"}, "no such socket: " + dir + "/no.sock"},
 	} {
 		// Whether a client that is not let in is reset depends on what it has sent by then.
-		got := strings.Replace(run(t, test.check), "connection closed without an answer", "connection reset", 1)
+		got := strings.Replace(checktest.Outcome(t, test.check, patience), "connection closed without an answer", "connection reset", 1)
 		if got != "fail: "+test.want {
 			t.Errorf("%s: %s\nwant fail: %s", test.name, got, test.want)
 		}
@@ -324,24 +310,24 @@ func TestURL(t *testing.T) {
 		location = /password { return 401; }
 		location = /page { return 200 "<!doctype html>\n"; } }`, address, pass, pass), address)
 	url := func(path string) *phpfpm.Check { return &phpfpm.Check{URL: "http://" + address + path} }
-	become(t, url("/status"), "pass: 0 of 2 workers busy, 0 waiting in a queue of "+fmt.Sprint(limit(t, p.listen)))
-	become(t, url("/status?pool=app"), "pass: 0 of 2 workers busy, 0 waiting in a queue of "+fmt.Sprint(limit(t, p.listen)))
+	checktest.Become(t, url("/status"), patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of "+fmt.Sprint(limit(t, p.listen)))
+	checktest.Become(t, url("/status?pool=app"), patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of "+fmt.Sprint(limit(t, p.listen)))
 	for path, want := range map[string]string{
 		"/elsewhere": "404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path)",
 		"/closed":    "403, expected 200 (the web server does not let this machine in, or PHP-FPM does not know the path as its pm.status_path)",
 		"/password":  "401, expected 200 (it asks for a password: write https://USER:PASSWORD@HOST/PATH)",
 		"/page":      `200, but "<!doctype html>" is not the status of PHP-FPM`,
 	} {
-		if got := run(t, url(path)); got != "fail: GET http://"+address+path+": "+want {
+		if got := checktest.Outcome(t, url(path), patience); got != "fail: GET http://"+address+path+": "+want {
 			t.Errorf("%s\nwant fail: GET http://%s%s: %s", got, address, path, want)
 		}
 	}
 	p.hold(2)
 	checktest.Eventually(t, "both workers are busy", func() bool { return serving(t, p.listen) == 2 })
-	become(t, url("/status"), "fail: GET http://"+address+"/status: 504, expected 200 (no worker answered the web server in time: all are busy, or hang)")
+	checktest.Become(t, url("/status"), patience, "fail: GET http://"+address+"/status: 504, expected 200 (no worker answered the web server in time: all are busy, or hang)")
 	p.gate.Open()
 	p.Stop()
-	become(t, url("/status"), "fail: GET http://"+address+"/status: 502, expected 200 (PHP-FPM is down, or refuses the web server)")
+	checktest.Become(t, url("/status"), patience, "fail: GET http://"+address+"/status: 502, expected 200 (PHP-FPM is down, or refuses the web server)")
 }
 
 func TestTLS(t *testing.T) {
@@ -355,7 +341,7 @@ func TestTLS(t *testing.T) {
 		"404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path) ": {Insecure: true},
 	} {
 		check.URL = "https://" + address + "/status"
-		if got := run(t, check); got != "fail: GET "+check.URL+": "+strings.TrimSpace(want) {
+		if got := checktest.Outcome(t, check, patience); got != "fail: GET "+check.URL+": "+strings.TrimSpace(want) {
 			t.Errorf("%s\nwant fail: GET %s: %s", got, check.URL, want)
 		}
 	}
@@ -383,7 +369,7 @@ func TestStartedAnew(t *testing.T) {
 	} {
 		text.Store(fmt.Sprintf("pool: www\nprocess manager: static\nstart time: %s\naccepted conn: 9\nlisten queue: 0\nmax listen queue: 0\nlisten queue len: 511\n"+
 			"idle processes: 2\nactive processes: 0\ntotal processes: 2\nmax active processes: 2\nmax children reached: %d\nslow requests: %d\n", step.started, step.reached, step.slow))
-		if got := run(t, check); got != step.want {
+		if got := checktest.Outcome(t, check, patience); got != step.want {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
 		}
 	}

@@ -20,7 +20,6 @@ import (
 	"hale/checks"
 	"hale/checks/internal/link"
 	"hale/checks/uwsgi"
-	"hale/health"
 	"hale/test/checktest"
 	"hale/test/servers"
 )
@@ -74,29 +73,7 @@ func spawned(ctx context.Context, address string) error {
 func (s *site) holds(t *testing.T, n int, check checks.Check, want string) {
 	t.Helper()
 	s.gate.Hold(n, servers.Get(s.serve))
-	become(t, check, want)
-}
-
-// become waits until a check says something.
-func become(t *testing.T, check checks.Check, want string) {
-	t.Helper()
-	var got string
-	defer func() {
-		if t.Failed() {
-			t.Logf("the check says: %s", got)
-		}
-	}()
-	checktest.Eventually(t, want, func() bool {
-		got = run(t, check)
-		return got == want
-	})
-}
-
-// run returns the status and the text of a run.
-func run(t *testing.T, check checks.Check) string {
-	t.Helper()
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "it", Run: check.Run})[0]
-	return result.Status.String() + ": " + result.Output
+	checktest.Become(t, check, 0, want)
 }
 
 func TestFaults(t *testing.T) {
@@ -106,7 +83,7 @@ func TestFaults(t *testing.T) {
 		Address: s.stats,
 		New:     func(address string) checks.Check { return &uwsgi.Check{Address: address} },
 	}
-	become(t, target.New(s.stats), "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
+	checktest.Become(t, target.New(s.stats), 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 	target.Faults(t)
 	// A stats server has no count of its own: it serves one client after the
 	// other, and closes.
@@ -121,30 +98,30 @@ func TestBusy(t *testing.T) {
 	early := &uwsgi.Check{Address: s.stats, BusyLimits: checks.BusyLimits{WarnBusy: 40, MaxBusy: 90}}
 	kernel := &uwsgi.Check{Socket: s.serve}
 
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+	checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 	s.holds(t, 1, check, "pass: 1 of 2 workers busy, 0 waiting in a queue of 10")
-	become(t, early, "warn: 1 of 2 workers busy, 0 waiting in a queue of 10: more than 40%")
+	checktest.Become(t, early, 0, "warn: 1 of 2 workers busy, 0 waiting in a queue of 10: more than 40%")
 	s.holds(t, 1, check, "pass: 2 of 2 workers busy, 0 waiting in a queue of 10")
-	become(t, early, "fail: 2 of 2 workers busy, 0 waiting in a queue of 10: more than 90%")
+	checktest.Become(t, early, 0, "fail: 2 of 2 workers busy, 0 waiting in a queue of 10: more than 90%")
 	s.holds(t, 4, check, "warn: 2 of 2 workers busy, 4 waiting in a queue of 10")
-	become(t, kernel, "pass: 4 waiting in a queue of 10")
+	checktest.Become(t, kernel, 0, "pass: 4 waiting in a queue of 10")
 	s.holds(t, 3, check, "warn: 2 of 2 workers busy, 7 waiting in a queue of 10: more than 50% of the queue is taken")
-	become(t, kernel, "warn: 7 waiting in a queue of 10: more than 50% of the queue is taken")
+	checktest.Become(t, kernel, 0, "warn: 7 waiting in a queue of 10: more than 50% of the queue is taken")
 	s.gate.Hold(3, servers.Get(s.serve))
-	become(t, kernel, "fail: 10 waiting in a queue of 10: more than 90% of the queue is taken")
-	become(t, check, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: more than 90% of the queue is taken")
+	checktest.Become(t, kernel, 0, "fail: 10 waiting in a queue of 10: more than 90% of the queue is taken")
+	checktest.Become(t, check, 0, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: more than 90% of the queue is taken")
 	for range 3 { // more than fit
 		if conn, err := net.DialTimeout("tcp", s.serve, 100*time.Millisecond); err == nil {
 			defer conn.Close()
 		}
 	}
 	for _, check := range []*uwsgi.Check{check, kernel} {
-		if got := run(t, check); !strings.Contains(got, " turned away since the last run: the queue was full") {
+		if got := checktest.Outcome(t, check, 0); !strings.Contains(got, " turned away since the last run: the queue was full") {
 			t.Errorf("the kernel turned some away, the check says %s", got)
 		}
 	}
 	s.gate.Open()
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
+	checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 }
 
 // A request that nobody finishes turns busy into broken.
@@ -154,7 +131,7 @@ func TestStuck(t *testing.T) {
 	check := &uwsgi.Check{Address: s.stats, BusyLimits: checks.BusyLimits{MaxStuck: 500 * time.Millisecond}}
 	s.holds(t, 3, check, "fail: 1 of 1 workers busy, 2 waiting in a queue of 100: stuck, no request was finished for 1s")
 	s.gate.Open()
-	become(t, check, "pass: 0 of 1 workers busy, 0 waiting in a queue of 100")
+	checktest.Become(t, check, 0, "pass: 0 of 1 workers busy, 0 waiting in a queue of 100")
 }
 
 // uWSGI knows nothing of the queue of a unix socket; the kernel does.
@@ -164,13 +141,13 @@ func TestUnixSockets(t *testing.T) {
 	serve, stats := filepath.Join(dir, "app.sock"), filepath.Join(dir, "stats.sock")
 	s := startAt(t, serve, stats, "--processes", "1", "--threads", "2", "--listen", "20")
 	check := &uwsgi.Check{Address: stats}
-	become(t, check, "pass: 0 of 2 cores busy, 0 waiting in a queue of 20")
+	checktest.Become(t, check, 0, "pass: 0 of 2 cores busy, 0 waiting in a queue of 20")
 	s.holds(t, 1, check, "pass: 1 of 2 cores busy, 0 waiting in a queue of 20")
 	s.holds(t, 4, check, "warn: 2 of 2 cores busy, 3 waiting in a queue of 20")
-	become(t, &uwsgi.Check{Socket: serve}, "pass: 3 waiting in a queue of 20")
-	become(t, &uwsgi.Check{Address: stats, Socket: serve}, "warn: 2 of 2 cores busy, 3 waiting in a queue of 20")
+	checktest.Become(t, &uwsgi.Check{Socket: serve}, 0, "pass: 3 waiting in a queue of 20")
+	checktest.Become(t, &uwsgi.Check{Address: stats, Socket: serve}, 0, "warn: 2 of 2 cores busy, 3 waiting in a queue of 20")
 	s.gate.Open()
-	become(t, check, "pass: 0 of 2 cores busy, 0 waiting in a queue of 20")
+	checktest.Become(t, check, 0, "pass: 0 of 2 cores busy, 0 waiting in a queue of 20")
 }
 
 func TestHarakiri(t *testing.T) {
@@ -178,18 +155,18 @@ func TestHarakiri(t *testing.T) {
 	s := start(t, "--processes", "2", "--harakiri", "1")
 	check := &uwsgi.Check{Address: s.stats}
 	restarts := &uwsgi.Check{Address: s.stats, WarnRestarts: 1}
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
-	run(t, restarts)
+	checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
+	checktest.Outcome(t, restarts, 0)
 	s.gate.Hold(2, servers.Get(s.serve))
 	checktest.Eventually(t, "harakiri is told", func() bool {
-		got := run(t, check)
+		got := checktest.Outcome(t, check, 0)
 		return strings.Contains(got, "harakiri: 1 request killed for taking too long since the last run") ||
 			strings.Contains(got, "harakiri: 2 requests killed for taking too long since the last run")
 	})
 	s.gate.Open()
 	// Once told, it is history.
-	become(t, check, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
-	if got, want := run(t, restarts), "workers started anew since the last run, more than 1"; !strings.Contains(got, want) {
+	checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
+	if got, want := checktest.Outcome(t, restarts, 0), "workers started anew since the last run, more than 1"; !strings.Contains(got, want) {
 		t.Errorf("%s\nwant in it: %s", got, want)
 	}
 }
@@ -200,31 +177,31 @@ func TestUnable(t *testing.T) {
 	t.Run("the app does not load", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, "--processes", "2", "--module", "nowhere:application")
-		become(t, &uwsgi.Check{Address: s.stats}, "fail: no worker has an app loaded, uWSGI's log says why; if there is none to load, set no_app: "+s.stats)
-		become(t, &uwsgi.Check{Address: s.stats, NoApp: true}, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
+		checktest.Become(t, &uwsgi.Check{Address: s.stats}, 0, "fail: no worker has an app loaded, uWSGI's log says why; if there is none to load, set no_app: "+s.stats)
+		checktest.Become(t, &uwsgi.Check{Address: s.stats, NoApp: true}, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 	})
 	t.Run("the app takes its time to load", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, "--processes", "2", "--lazy-apps", "--pythonpath", slowModule(t), "--module", "slow:application")
-		become(t, &uwsgi.Check{Address: s.stats}, "fail: no worker takes requests, 2 of 2 are starting or ending: "+s.stats)
+		checktest.Become(t, &uwsgi.Check{Address: s.stats}, 0, "fail: no worker takes requests, 2 of 2 are starting or ending: "+s.stats)
 	})
 	t.Run("cheap workers start when needed", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, "--processes", "2", "--cheap")
 		check := &uwsgi.Check{Address: s.stats}
-		become(t, check, "pass: 0 waiting in a queue of 100")
+		checktest.Become(t, check, 0, "pass: 0 waiting in a queue of 100")
 		s.holds(t, 1, check, "pass: 1 of 2 workers busy, 0 waiting in a queue of 100")
 	})
 	t.Run("fewer workers than allowed", func(t *testing.T) {
 		t.Parallel()
 		s := start(t, "--processes", "4", "--cheaper", "2")
-		become(t, &uwsgi.Check{Address: s.stats}, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
+		checktest.Become(t, &uwsgi.Check{Address: s.stats}, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 	})
 	t.Run("an emperor", func(t *testing.T) {
 		t.Parallel()
 		stats := servers.FreeAddress(t)
 		servers.Run(t, servers.Spec{Name: "uwsgi", Args: []string{"--emperor", t.TempDir(), "--emperor-stats", stats}, StopSignal: syscall.SIGKILL, Listens: []string{stats}})
-		become(t, &uwsgi.Check{Address: stats}, "fail: these are the stats of an emperor, who has no workers: ask a vassal's: "+stats)
+		checktest.Become(t, &uwsgi.Check{Address: stats}, 0, "fail: these are the stats of an emperor, who has no workers: ask a vassal's: "+stats)
 	})
 }
 
@@ -247,8 +224,8 @@ func TestStatsHTTP(t *testing.T) {
 		Name: "uwsgi", Args: []string{"--http-socket", servers.FreeAddress(t), "--master", "--stats", stats, "--stats-http"},
 		StopSignal: syscall.SIGKILL, Listens: []string{stats},
 	})
-	become(t, &uwsgi.Check{Address: stats, HTTP: true, NoApp: true}, "pass: 0 of 1 workers busy, 0 waiting in a queue of 100")
-	become(t, &uwsgi.Check{Address: s.stats, HTTP: true}, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
+	checktest.Become(t, &uwsgi.Check{Address: stats, HTTP: true, NoApp: true}, 0, "pass: 0 of 1 workers busy, 0 waiting in a queue of 100")
+	checktest.Become(t, &uwsgi.Check{Address: s.stats, HTTP: true}, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -275,7 +252,7 @@ func TestHostileRequest(t *testing.T) {
 		}
 		return resp.Body.Close()
 	})
-	become(t, &uwsgi.Check{Address: s.stats}, "pass: 1 of 2 workers busy, 0 waiting in a queue of 100")
+	checktest.Become(t, &uwsgi.Check{Address: s.stats}, 0, "pass: 1 of 2 workers busy, 0 waiting in a queue of 100")
 }
 
 func TestAnswers(t *testing.T) {
@@ -294,7 +271,7 @@ func TestAnswers(t *testing.T) {
 		{"nothing", "", "fail: connection closed without an answer: " + server},
 	} {
 		fake.Store(&test.answer)
-		if got := run(t, &uwsgi.Check{Address: server}); got != test.want {
+		if got := checktest.Outcome(t, &uwsgi.Check{Address: server}, 0); got != test.want {
 			t.Errorf("%s:\n%s, want\n%s", test.name, got, test.want)
 		}
 	}
@@ -326,7 +303,7 @@ func TestGrowth(t *testing.T) {
 		answer := fmt.Sprintf(`{"pid":%d,"listen_queue_errors":%d,"workers":[{"pid":7,"status":"idle","harakiri_count":%d,"respawn_count":%d,"apps":[{}]}]}`,
 			step.master, step.refusals, step.harakiri, step.restarts)
 		fake.Store(&answer)
-		if got := run(t, check); got != step.want {
+		if got := checktest.Outcome(t, check, 0); got != step.want {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
 		}
 	}
@@ -373,7 +350,7 @@ func TestNobody(t *testing.T) {
 		{"nobody serves", &uwsgi.Check{Socket: "127.0.0.1:1"}, "nobody listens on this machine: 127.0.0.1:1"},
 		{"unknown name", &uwsgi.Check{Socket: "app.invalid:3031"}, "name does not resolve: app.invalid"},
 	} {
-		if got := run(t, test.check); got != "fail: "+test.want {
+		if got := checktest.Outcome(t, test.check, 0); got != "fail: "+test.want {
 			t.Errorf("%s: %s\nwant fail: %s", test.name, got, test.want)
 		}
 	}
@@ -393,7 +370,7 @@ func TestNotPermitted(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := run(t, &uwsgi.Check{Address: path}), "fail: permission denied: "+path; got != want {
+	if got, want := checktest.Outcome(t, &uwsgi.Check{Address: path}, 0), "fail: permission denied: "+path; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

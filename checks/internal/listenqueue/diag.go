@@ -54,24 +54,24 @@ func listeningTCP(port uint16) ([]Socket, error) {
 }
 
 // acceptedTCP returns the inodes of the connections that came to an address and
-// were accepted. One that waits has no inode yet.
+// were accepted. One that waits has no inode yet. It makes the kernel go through
+// its table of all connections, which takes milliseconds where that is large.
 func acceptedTCP(bound netip.AddrPort) ([]uint32, error) {
-	var inodes []uint32
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		err := ask(inetRequest(family, stateEstablished, bound.Port()), func(message []byte) {
-			s, ok := parseInet(message)
-			if !ok || s.Inode == 0 {
-				return
-			}
-			if to := bound.Addr().Unmap(); to.IsUnspecified() || to == s.bound.Addr().Unmap() {
-				inodes = append(inodes, s.Inode)
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
+	family := uint8(unix.AF_INET)
+	if bound.Addr().Is6() {
+		family = unix.AF_INET6 // that of connections over IPv4, too
 	}
-	return inodes, nil
+	var inodes []uint32
+	err := ask(inetRequest(family, stateEstablished, bound.Port()), func(message []byte) {
+		s, ok := parseInet(message)
+		if !ok || s.Inode == 0 {
+			return
+		}
+		if to := bound.Addr(); to.IsUnspecified() || to == s.bound.Addr() {
+			inodes = append(inodes, s.Inode)
+		}
+	})
+	return inodes, err
 }
 
 // inetRequest is a struct inet_diag_req_v2 for the TCP sockets in a state whose
