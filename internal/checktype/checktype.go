@@ -7,6 +7,7 @@ import (
 	"hale/checks/amqp"
 	"hale/checks/celery"
 	"hale/checks/certificate"
+	"hale/checks/credentials"
 	"hale/checks/disk"
 	"hale/checks/dns"
 	"hale/checks/elasticsearch"
@@ -110,5 +111,6 @@ func Types() []Type {
 		{"gunicorn", "gunicorn has its workers, and the queue in front of them has room; busy warns first.", func(s Site) checks.Check { return &gunicorn.Check{Dir: s.Dir} }},
 		{"phpfpm", "A pool of PHP-FPM has workers left, and the queue in front of them has room; busy warns first.", func(s Site) checks.Check { return &phpfpm.Check{Dir: s.Dir} }},
 		{"nginx", "nginx answers, drops no connection, and serves no more of them than it should.", func(s Site) checks.Check { return &nginx.Check{Dir: s.Dir} }},
+		{"credentials", "AWS credentials are there, of the right role, and good for long enough.", func(s Site) checks.Check { return &credentials.Check{Lookup: s.Lookup} }},
 	}
 }
