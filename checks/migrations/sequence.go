@@ -3,11 +3,8 @@ package migrations
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"database/sql/driver"
-	"encoding/hex"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -167,21 +164,16 @@ func byName(all []file, key func(name string) (string, bool)) []migration {
 	return found
 }
 
-var railsFile = regexp.MustCompile(`^([0-9]+)_[_a-z0-9]*\.?[_a-z0-9]*\.rb$`)
-
-// loadRails reads db/migrate, or the migrations_paths of another database of the
-// same app, as ActiveRecord::MigrationContext does.
-func loadRails(ctx context.Context, s source) (code, error) {
-	return loadNumbered(ctx, s, true, railsFile, "db/migrate")
+// files returns the files in the directories with the migrations.
+func (s source) files(ctx context.Context, deep bool, usual ...string) ([]file, error) {
+	dirs, err := s.directories(usual...)
+	if err != nil {
+		return nil, err
+	}
+	return files(ctx, dirs, deep)
 }
 
-var ectoFile = regexp.MustCompile(`^([0-9]+)_.*\.exs$`)
-
-// loadEcto reads priv/repo/migrations, as Ecto.Migrator does.
-func loadEcto(ctx context.Context, s source) (code, error) {
-	return loadNumbered(ctx, s, true, ectoFile, "priv/repo/migrations")
-}
-
+// loadNumbered reads a sequence whose table has one number a row.
 func loadNumbered(ctx context.Context, s source, deep bool, pattern *regexp.Regexp, usual ...string) (code, error) {
 	wanted, err := s.numbered(ctx, deep, pattern, usual...)
 	if err != nil {
@@ -196,226 +188,4 @@ func (s source) numbered(ctx context.Context, deep bool, pattern *regexp.Regexp,
 		return nil, err
 	}
 	return numbered(all, pattern)
-}
-
-// files returns the files in the directories with the migrations.
-func (s source) files(ctx context.Context, deep bool, usual ...string) ([]file, error) {
-	dirs, err := s.directories(usual...)
-	if err != nil {
-		return nil, err
-	}
-	return files(ctx, dirs, deep)
-}
-
-// Knex's default loadExtensions.
-var knexEndings = []string{".co", ".coffee", ".eg", ".iced", ".js", ".cjs", ".litcoffee", ".ls", ".ts"}
-
-// loadKnex reads migrations; the table has the files' whole names.
-func loadKnex(ctx context.Context, s source) (code, error) {
-	all, err := s.files(ctx, false, "migrations", "db/migrations")
-	if err != nil {
-		return nil, err
-	}
-	wanted := byName(all, func(name string) (string, bool) {
-		return name, hasSuffix(name, knexEndings...) && !strings.HasSuffix(name, ".d.ts")
-	})
-	return &sequence{wanted, knexApplied}, nil
-}
-
-// knexApplied reads the rows of knex_migrations, and that of
-// knex_migrations_lock, which the query puts first.
-func knexApplied(rows [][]driver.Value, s *state) ([]string, error) {
-	var keys []string
-	for _, row := range rows {
-		texts, err := cells(row, 3)
-		if err != nil {
-			return nil, err
-		}
-		place, name, locked := texts[0], texts[1], texts[2]
-		switch {
-		case place != "0":
-			keys = append(keys, name)
-		case isTrue(locked):
-			s.odd = append(s.odd, "the lock is taken: migrations are being applied, or that was cut off (knex migrate:unlock)")
-		}
-	}
-	return keys, nil
-}
-
-// loadSequelize reads migrations; the table has the files' whole names.
-func loadSequelize(ctx context.Context, s source) (code, error) {
-	all, err := s.files(ctx, false, "migrations", "db/migrations")
-	if err != nil {
-		return nil, err
-	}
-	wanted := byName(all, func(name string) (string, bool) {
-		return name, hasSuffix(name, ".js", ".cjs", ".ts", ".cts") && !strings.HasSuffix(name, ".d.ts")
-	})
-	return &sequence{wanted, sorted}, nil
-}
-
-// loadLaravel reads database/migrations; packages that bring migrations of their
-// own are to be listed in paths.
-func loadLaravel(ctx context.Context, s source) (code, error) {
-	all, err := s.files(ctx, false, "database/migrations")
-	if err != nil {
-		return nil, err
-	}
-	wanted := byName(all, func(name string) (string, bool) {
-		key, ok := strings.CutSuffix(name, ".php")
-		return key, ok && strings.Contains(key, "_")
-	})
-	return &sequence{wanted, names}, nil
-}
-
-var gooseFile = regexp.MustCompile(`^0*([1-9][0-9]*)_.*\.(?:sql|go)$`)
-
-// loadGoose reads the SQL and Go migrations of a directory.
-func loadGoose(ctx context.Context, s source) (code, error) {
-	all, err := s.files(ctx, false, "migrations", "db/migrations")
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(f file) bool { return strings.HasSuffix(f.name, "_test.go") })
-	wanted, err := numbered(all, gooseFile)
-	if err != nil {
-		return nil, err
-	}
-	return &sequence{wanted, gooseApplied}, nil
-}
-
-// gooseApplied reads goose's history: of a version's rows the last one counts,
-// which says whether it was applied or rolled back. Version 0 is the table's
-// own beginning.
-func gooseApplied(rows [][]driver.Value, _ *state) ([]string, error) {
-	is := make(map[string]bool)
-	for _, row := range rows {
-		texts, err := cells(row, 2)
-		if err != nil {
-			return nil, err
-		}
-		is[number(texts[0])] = isTrue(texts[1])
-	}
-	delete(is, "0")
-	var keys []string
-	for key, applied := range is {
-		if applied {
-			keys = append(keys, key)
-		}
-	}
-	slices.SortFunc(keys, byNumber)
-	return keys, nil
-}
-
-// loadPrisma reads prisma/migrations: a directory with a migration.sql each.
-func loadPrisma(ctx context.Context, s source) (code, error) {
-	dirs, err := s.directories("prisma/migrations", "migrations")
-	if err != nil {
-		return nil, err
-	}
-	all, err := files(ctx, dirs, true)
-	if err != nil {
-		return nil, err
-	}
-	p := prisma{sums: make(map[string]string)}
-	var wanted []migration
-	for _, f := range all {
-		if f.name != "migration.sql" || !slices.Contains(dirs, filepath.Dir(filepath.Dir(f.path))) {
-			continue
-		}
-		content, err := readFile(f.path)
-		if err != nil {
-			return nil, err
-		}
-		name, sum := filepath.Base(filepath.Dir(f.path)), sha256.Sum256(content)
-		p.sums[name] = hex.EncodeToString(sum[:])
-		wanted = append(wanted, migration{name, name})
-	}
-	slices.SortFunc(wanted, func(a, b migration) int { return strings.Compare(a.key, b.key) })
-	return &sequence{wanted, p.applied}, nil
-}
-
-// prisma is what Prisma compares beside the names: the files' SHA-256.
-type prisma struct{ sums map[string]string }
-
-func (p prisma) applied(rows [][]driver.Value, s *state) ([]string, error) {
-	var keys, changed []string
-	failed := make(map[string]bool)
-	for _, row := range rows {
-		texts, err := cells(row, 4)
-		if err != nil {
-			return nil, err
-		}
-		name, sum, finished, rolledBack := texts[0], texts[1], isTrue(texts[2]), isTrue(texts[3])
-		switch {
-		case rolledBack: // as "migrate resolve --rolled-back" leaves a failed one
-			delete(failed, name)
-		case !finished:
-			failed[name] = true
-		default:
-			delete(failed, name)
-			keys = append(keys, name)
-			if now, known := p.sums[name]; known && now != sum {
-				changed = append(changed, name)
-			}
-		}
-	}
-	for _, m := range slices.Sorted(maps.Keys(failed)) {
-		s.broken = append(s.broken, "migration "+brief(m)+" failed or is under way, and keeps others from being applied (prisma migrate resolve)")
-	}
-	if len(changed) > 0 {
-		s.odd = append(s.odd, "changed after having been applied: "+list(changed))
-	}
-	slices.Sort(keys)
-	return keys, nil
-}
-
-var golangMigrateFile = regexp.MustCompile(`^([0-9]+)_.*\.up\..*$`)
-
-// loadGolangMigrate reads the .up files of a directory.
-func loadGolangMigrate(ctx context.Context, s source) (code, error) {
-	wanted, err := s.numbered(ctx, false, golangMigrateFile, "migrations", "db/migrations", "db/migration")
-	if err != nil {
-		return nil, err
-	}
-	return &pointer{wanted}, nil
-}
-
-// pointer is the migrations of a tool whose table says only how far it has come.
-type pointer struct{ wanted []migration }
-
-func (p *pointer) size() int    { return len(p.wanted) }
-func (p *pointer) note() string { return "" }
-
-func (p *pointer) compare(rows [][]driver.Value) (state, error) {
-	var s state
-	version := ""
-	for _, row := range rows {
-		texts, err := cells(row, 2)
-		if err != nil {
-			return state{}, err
-		}
-		if strings.HasPrefix(texts[0], "-") {
-			continue // -1: all have been taken back
-		}
-		version = number(texts[0])
-		if isTrue(texts[1]) {
-			s.broken = append(s.broken, "migration "+version+" is left half done (dirty)")
-		}
-	}
-	found := version == ""
-	for _, m := range p.wanted {
-		found = found || m.key == version
-		if version == "" || byNumber(m.key, version) > 0 {
-			s.pending = append(s.pending, m.name)
-		}
-	}
-	switch {
-	case found:
-	case len(s.pending) == 0:
-		s.ahead = []string{version}
-	default:
-		s.broken = append(s.broken, "the database is at version "+version+", of which there is no file")
-	}
-	return s, nil
 }

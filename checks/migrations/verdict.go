@@ -30,7 +30,11 @@ type verdict struct {
 }
 
 func (v verdict) tell() (string, error) {
-	s, faults := v.state, slices.Clone(v.state.broken)
+	s := v.state
+	faults := slices.Clone(s.broken[:min(len(s.broken), named)])
+	if more := len(s.broken) - named; more > 0 {
+		faults = append(faults, fmt.Sprintf("%d more faults", more))
+	}
 	if len(s.pending) > 0 {
 		faults = append(faults, v.ofPending()+list(s.pending))
 	}
