@@ -198,7 +198,7 @@ func checkKeys(without []string) []string {
 func (d *decoder) allOptionKeys() []string {
 	var all []string
 	for _, t := range d.options.Types {
-		all = append(all, optionKeys(t)...)
+		all = append(all, d.optionKeys(t)...)
 	}
 	return all
 }
@@ -234,7 +234,7 @@ func (d *decoder) unknownType(m *mapping, name string) {
 func (d *decoder) otherType(this checktype.Type, key string) string {
 	var names []string
 	for _, t := range d.options.Types {
-		if t.Name != this.Name && slices.Contains(optionKeys(t), key) {
+		if t.Name != this.Name && slices.Contains(d.optionKeys(t), key) {
 			names = append(names, t.Name)
 		}
 	}
@@ -248,8 +248,16 @@ func (d *decoder) otherType(this checktype.Type, key string) string {
 }
 
 // optionKeys returns the keys of a type's own options.
-func optionKeys(t checktype.Type) []string {
-	return keysOf(reflect.TypeOf(t.New(checktype.Site{})).Elem())
+func (d *decoder) optionKeys(t checktype.Type) []string {
+	keys, ok := d.keys[t.Name]
+	if !ok {
+		if d.keys == nil {
+			d.keys = map[string][]string{}
+		}
+		keys = keysOf(reflect.TypeOf(t.New(checktype.Site{})).Elem())
+		d.keys[t.Name] = keys
+	}
+	return keys
 }
 
 // invalid reports what Validate refused, each option at its own place.

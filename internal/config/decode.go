@@ -25,6 +25,7 @@ type decoder struct {
 	work  int                       // values looked at, bounded against aliases of aliases
 	homes map[string][]string       // of each key, the sections that have it; made when first asked for
 
+	keys      map[string][]string // of the options of each type of check that was asked for
 	templates map[string]template // of checks, by name
 	groups    []*yaml.Node        // the groups whose members are being decoded
 }
