@@ -120,7 +120,7 @@ func (c *Check) options(ctx context.Context) (*options.ClientOptions, error) {
 	}
 	// The client's life is one run's: no monitor needs a connection of its own,
 	// and the run's time is the only limit.
-	o.SetServerMonitoringMode("poll").SetMinPoolSize(0).SetMaxPoolSize(1).SetRetryReads(false).SetDisableOCSPEndpointCheck(true)
+	o.SetServerMonitoringMode("poll").SetMinPoolSize(0).SetMaxPoolSize(1).SetRetryReads(false)
 	if deadline, ok := ctx.Deadline(); ok {
 		o.SetServerSelectionTimeout(max(time.Millisecond, time.Until(deadline)))
 	}
