@@ -7,6 +7,7 @@ import (
 	"hale/checks/amqp"
 	"hale/checks/celery"
 	"hale/checks/certificate"
+	"hale/checks/clock"
 	"hale/checks/credentials"
 	"hale/checks/disk"
 	"hale/checks/dns"
@@ -102,6 +103,7 @@ func Types() []Type {
 		{"websocket", "A server, or the app as a user asks for it, opens a WebSocket and answers.", func(s Site) checks.Check { return &websocket.Check{App: s.AppURL, AppHost: s.Host, Dir: s.Dir} }},
 		{"dns", "A name resolves, to what it should, by the system's resolver or a given name server.", func(Site) checks.Check { return &dns.Check{} }},
 		{"certificate", "A TLS certificate, of a server or in a file, is good for its names, trusted, and does not end soon.", func(s Site) checks.Check { return &certificate.Check{Dir: s.Dir} }},
+		{"clock", "The machine's clock is right, by NTP servers, or kept right by a time service.", func(Site) checks.Check { return &clock.Check{} }},
 		{"load", "The processors keep up: load, time stolen by the hypervisor, the container's CPU limit.", func(Site) checks.Check { return &load.Check{} }},
 		{"files", "Files and connections can still be opened: those of the machine and of a program against their limits.", func(s Site) checks.Check { return &files.Check{Dir: s.Dir} }},
 		{"process", "A program runs, as often as it should: by name, command line or pid file.", func(s Site) checks.Check { return &process.Check{Dir: s.Dir} }},
