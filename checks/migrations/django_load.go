@@ -78,6 +78,11 @@ func (s source) loadDjango(ctx context.Context) (*django, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(project.migrations) == 0 {
+		// A project may bring none, but where files are all that is known that
+		// would prove nothing.
+		return nil, fmt.Errorf("no migrations below %s (%s): set dir, paths or python", s.dir, reason)
+	}
 	project.partial = reason
 	return project, nil
 }

@@ -46,7 +46,7 @@ func parsePlan(document []byte) (*django, djangoPlan, error) {
 	d := json.NewDecoder(bytes.NewReader(document))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&p); err != nil {
-		return nil, p, fmt.Errorf("its list of migrations cannot be read: %w", err)
+		return nil, p, fmt.Errorf("its list of migrations cannot be read: %s", brief(err.Error()))
 	}
 	if d.More() {
 		return nil, p, errors.New("its list of migrations is followed by something else")

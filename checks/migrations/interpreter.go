@@ -57,36 +57,33 @@ func (p interpreter) run(ctx context.Context) ([]byte, error) {
 	// The leader keeps its process id until it is waited for, so that the group
 	// is surely still its own whenever it is killed.
 	kill := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	type answer struct {
-		document []byte
-		err      error
-	}
-	read := make(chan answer, 1)
+	read := make(chan []byte, 1)
 	go func() {
-		document, err := io.ReadAll(io.LimitReader(reader, maxPlan+1))
+		// An error means that it was cut off, which its reader finds out.
+		document, _ := io.ReadAll(io.LimitReader(reader, maxPlan+1))
 		if len(document) > maxPlan {
-			kill() // it would wait for a reader
+			kill() // it would wait for somebody to read on
 		}
-		read <- answer{document, err}
+		read <- document
 	}()
 	stop := context.AfterFunc(ctx, kill)
 	endErr := awaitEnd(cmd.Process.Pid)
 	stop()
 	kill()
 	_ = reader.SetReadDeadline(time.Now().Add(patience)) // for one that left the group
-	a := <-read
+	document := <-read
 	waitErr := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return nil, &explain.Error{Text: p.path + " was interrupted", Err: ctx.Err()}
 	case cmd.ProcessState == nil:
 		return nil, fmt.Errorf("%s: its end was missed: %w", p.path, errors.Join(endErr, waitErr))
-	case len(a.document) > maxPlan:
+	case len(document) > maxPlan:
 		return nil, fmt.Errorf("%s wrote a list of migrations larger than %d MiB", p.path, maxPlan>>20)
-	case !cmd.ProcessState.Success() || len(a.document) == 0:
+	case !cmd.ProcessState.Success() || len(document) == 0:
 		return nil, p.failure(cmd.ProcessState, stderr.String())
 	}
-	return a.document, nil // whether it is whole, its reader finds out
+	return document, nil
 }
 
 // awaitEnd waits until a child has ended, and leaves it to be waited for.

@@ -164,6 +164,10 @@ func TestInterpreter(t *testing.T) {
 			"fail: two apps have the label guestbook, one of them in SITE/guestbook: set paths",
 		},
 		{
+			"files without a migration among them", func(s *site, c *migrations.Check) { c.Python = "none"; s.remove("guestbook") },
+			"fail: no migrations below SITE (as its files say): set dir, paths or python",
+		},
+		{
 			"files in paths", func(_ *site, c *migrations.Check) {
 				c.Paths = []string{"guestbook", "/usr/lib/python3/dist-packages/django/contrib/auth"}
 			},
