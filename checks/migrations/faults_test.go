@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,24 @@ func TestSoakMariaDB(t *testing.T) {
 	server := servers.MariaDB(t)
 	check := applied(t, server.URL())
 	checktest.Soak(t, check(server.URL()), nil)
+}
+
+func TestSoakDjango(t *testing.T) {
+	servers.NeedDjango(t)
+	file := full(t)
+	checktest.Soak(t, open(t, "sqlite:///"+file).check(""), func() int {
+		open := 0
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("no /proc: ", err)
+		}
+		for _, fd := range fds {
+			if target, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(target, file) {
+				open++
+			}
+		}
+		return open
+	})
 }
 
 // What is wrong with the connection is said as a check of type sql says it.
