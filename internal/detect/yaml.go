@@ -124,7 +124,9 @@ func (a *app) writeChecks(w *writer) {
 	w.line("health:")
 	w.line("  path: /health   # point the load balancer's health check here")
 	w.line("  checks:")
+	cause := ""
 	if db := a.database; db.url != "" {
+		cause = ", depends_on: database"
 		scope := ", scope: shared"
 		if db.local {
 			scope = ""
@@ -136,7 +138,7 @@ func (a *app) writeChecks(w *writer) {
 		if m.dir != "" {
 			dir = ", dir: " + scalar(m.dir)
 		}
-		w.line("    - {name: migrations, type: migrations, tool: %s%s, database: %s}   # none is missing", m.tool, dir, scalar(a.database.url))
+		w.line("    - {name: migrations, type: migrations, tool: %s%s, database: %s%s}   # none is missing", m.tool, dir, scalar(a.database.url), cause)
 	}
 	host := ""
 	if a.asksForHost() {
@@ -146,7 +148,7 @@ func (a *app) writeChecks(w *writer) {
 	if a.page.why != "" {
 		why = "   # " + a.page.why
 	}
-	w.line("    - {name: page, type: page, path: %s, status: 200%s}%s", scalar(a.page.path), host, why)
+	w.line("    - {name: page, type: page, path: %s, status: 200%s%s}%s", scalar(a.page.path), host, cause, why)
 	if a.management != "" {
 		w.line("    - {name: management, type: http, url: %s}   # the framework's own view of its health", scalar(a.management))
 	}
