@@ -75,7 +75,7 @@ func TestBusy(t *testing.T) {
 			s.hold(4)
 			checktest.Become(t, check, 0, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: more than 90% of the queue is taken")
 			stuck := &gunicorn.Check{PIDFile: s.pid, BusyLimits: checks.BusyLimits{MaxQueue: 100, WarnQueue: 100, MaxStuck: 500 * time.Millisecond}}
-			checktest.Become(t, stuck, 0, "fail: 2 of 2 workers busy, 10 waiting in a queue of 10: stuck, no request was finished for 1s")
+			checktest.BecomeLike(t, stuck, 0, `^fail: 2 of 2 workers busy, 10 waiting in a queue of 10: stuck, no request was finished for \d+s$`)
 			s.gate.Open()
 			checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 		})
@@ -100,11 +100,9 @@ func TestTimeout(t *testing.T) {
 	checktest.Become(t, shown, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 	checktest.Outcome(t, told, 0)
 	s.hold(2)
-	checktest.BecomeLike(t, shown, 0, `busy, 0 waiting in a queue of 10; (1 worker|2 workers) gone since the last run`)
 	checktest.Eventually(t, "both are replaced", func() bool { return strings.Count(s.Output(), "Booting worker") >= 4 })
-	if got, want := checktest.Outcome(t, told, 0), "warn: 2 workers gone since the last run, more than 1"; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
+	checktest.BecomeLike(t, shown, 0, `^pass: .* waiting in a queue of 10; 2 workers gone since the last run$`)
+	checktest.BecomeLike(t, told, 0, `^warn: (.*; )?2 workers gone since the last run, more than 1$`)
 	s.gate.Open()
 	checktest.Become(t, shown, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 }
@@ -184,7 +182,7 @@ func TestNeverReady(t *testing.T) {
 	checktest.Eventually(t, "the pid file is there", func() bool { _, err := os.Stat(pid); return err == nil })
 	check := &gunicorn.Check{PIDFile: pid, BusyLimits: checks.BusyLimits{MaxStuck: 500 * time.Millisecond}}
 	// The test's own look whether it listens waits there already.
-	checktest.Become(t, check, 0, "fail: 0 of 1 workers busy, 1 waiting in a queue of 10: stuck, no request was finished for 1s")
+	checktest.BecomeLike(t, check, 0, `^fail: 0 of 1 workers busy, 1 waiting in a queue of 10: stuck, no request was finished for \d+s$`)
 }
 
 func TestNobody(t *testing.T) {

@@ -129,13 +129,10 @@ func hint(resp *http.Response) string {
 func (c *Check) Run(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// A pool that is too busy to answer leaves time to ask the kernel.
-	early, cancel := withoutEnd(ctx)
-	defer cancel()
 	mark := randomMark()
-	body, err := c.fetch(early, mark)
+	body, err := c.fetchEarly(ctx, mark)
 	if err != nil {
-		if explain.IsTimeout(err) && ctx.Err() == nil {
+		if explain.IsTimeout(err) && !errors.Is(ctx.Err(), context.Canceled) {
 			return c.silent(ctx, err)
 		}
 		return "", err
@@ -153,13 +150,24 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	return r.Result()
 }
 
-// withoutEnd is ctx without its last moment.
-func withoutEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+// fetchEarly gives up a little before the run has to end, so that there is time
+// left to ask the kernel about a pool that is too busy to answer: a warning
+// that comes at the deadline is none. Its error says the whole time.
+func (c *Check) fetchEarly(ctx context.Context, mark string) ([]byte, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return context.WithCancel(ctx)
+		return c.fetch(ctx, mark)
 	}
-	return context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/20, 50*time.Millisecond)))
+	start := time.Now()
+	early, cancel := context.WithDeadline(ctx, deadline.Add(-min(deadline.Sub(start)/5, 250*time.Millisecond)))
+	defer cancel()
+	body, err := c.fetch(early, mark)
+	if err != nil && explain.IsTimeout(err) {
+		had, _ := explain.Budget(early, start)
+		all, _ := explain.Budget(ctx, start)
+		err = &explain.Error{Text: strings.Replace(err.Error(), "within "+had.String(), "within "+all.String(), 1), Err: err}
+	}
+	return body, err
 }
 
 // randomMark is by what the check knows its own request among those of others.
@@ -246,6 +254,9 @@ func (c *Check) sockets(ctx context.Context) []listenqueue.Socket {
 // will tell. If none is served, there is no worker to serve any; and if none
 // waits, a worker has taken ours, and hangs.
 func (c *Check) silent(ctx context.Context, err error) (string, error) {
+	// The kernel is asked even after the deadline: a late answer says more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
 	sockets := c.sockets(ctx)
 	load := workers.Load{Silent: true, Queue: workers.Fullest(sockets)}
 	if load.Queue.Waiting == 0 {
