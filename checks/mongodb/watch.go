@@ -66,13 +66,14 @@ type watch struct {
 
 	changed chan struct{} // has room for one; filled when members has changed
 
-	mu      sync.Mutex // guards everything that follows
-	members []member
-	removed []string // those that the driver has found to belong elsewhere
+	mu       sync.Mutex // guards everything that follows
+	members  []member
+	removed  []string         // those that the driver has found to belong elsewhere
+	failures map[string]error // the last of each address, which may come before it is a member
 }
 
 func newWatch(role Role, all bool) *watch {
-	return &watch{role: role, all: all, changed: make(chan struct{}, 1)}
+	return &watch{role: role, all: all, changed: make(chan struct{}, 1), failures: make(map[string]error)}
 }
 
 func (w *watch) monitor() *event.ServerMonitor {
@@ -93,8 +94,8 @@ func (w *watch) topology(servers []event.ServerDescription) {
 	members := make([]member, 0, len(servers))
 	for _, server := range servers {
 		m := member{address: server.Addr.String(), kind: kinds[server.Kind], lastWrite: server.LastWriteTime}
-		if i := w.find(m.address); i >= 0 && m.kind == "" {
-			m.err = w.members[i].err
+		if m.kind == "" {
+			m.err = w.failures[m.address]
 		}
 		members = append(members, m)
 	}
@@ -111,14 +112,13 @@ func (w *watch) topology(servers []event.ServerDescription) {
 func (w *watch) failed(address string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if i := w.find(address); i >= 0 {
-		w.members[i].err = err
+	w.failures[address] = err
+	for i := range w.members {
+		if m := &w.members[i]; m.address == address && m.kind == "" {
+			m.err = err
+		}
 	}
 	w.signal()
-}
-
-func (w *watch) find(address string) int {
-	return slices.IndexFunc(w.members, func(m member) bool { return m.address == address })
 }
 
 func (w *watch) signal() {
