@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"path/filepath"
+	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"hale/checks"
 	"hale/checks/internal/explain"
+	"hale/checks/internal/proc"
 	"hale/health"
 )
 
@@ -26,10 +27,13 @@ const (
 // Check looks at the file systems on which paths lie.
 //
 // It proves that each has space and inodes left, counted as df(1) does: what is
-// reserved for root counts as used. It does not prove that the disk can be
-// written to at this moment. It costs one statfs(2) a path, which can hang on a
-// network file system whose server is gone: the check then fails at its
-// deadline. It needs the right to search the directories above the paths.
+// reserved for root counts as used, and, with Write, that the disk can be written
+// to at this moment. It warns of a file system that has turned read-only by
+// itself, as Linux does after errors of the disk. It costs one statfs(2) a path,
+// which can hang on a network file system whose server is gone: the check then
+// fails at its deadline; with Write, also a file of 4 KiB that is written,
+// synced and gone. It needs the right to search the directories above the paths,
+// and with Write, to write to them.
 //
 //	&disk.Check{Paths: []string{"/", "/var/lib/app"}, MinFree: 2 << 30}
 type Check struct {
@@ -39,9 +43,11 @@ type Check struct {
 	MinFree    checks.Size    `yaml:"min_free" jsonschema_description:"Fail when less space than this is left."`
 	WarnInodes checks.Percent `yaml:"warn_inodes" jsonschema:"default=85%" jsonschema_description:"Warn when more of the inodes are used than this."`
 	MaxInodes  checks.Percent `yaml:"max_inodes" jsonschema:"default=95%" jsonschema_description:"Fail when more of the inodes are used than this."`
-	Writable   bool           `yaml:"writable" jsonschema:"default=false" jsonschema_description:"Fail when the file system is mounted read-only, as Linux does after errors of the disk."`
+	Writable   bool           `yaml:"writable" jsonschema:"default=false" jsonschema_description:"Fail when the file system is read-only; one that has turned so by itself, as after errors of the disk, warns in any case."`
+	Write      bool           `yaml:"write" jsonschema:"default=false" jsonschema_description:"Write a file of 4 KiB to each path, or beside it if it is none of a directory, sync and remove it."`
 
-	statfs func(path string, buf *unix.Statfs_t) error // nil means unix.Statfs
+	statfs func(path string) (figures, error) // nil means the system's
+	fs     proc.FS
 }
 
 // Validate refuses a warning that would come after the failure.
@@ -97,28 +103,38 @@ func (c *Check) Run(context.Context) (string, error) {
 	}
 }
 
+// figures are those of a file system: blocks and inodes.
+type figures struct {
+	blocks, free, available uint64 // free ones may be root's alone
+	files, freeFiles        uint64
+	blockSize               int64
+	readOnly                bool
+}
+
 // look judges one file system.
 func (c *Check) look(path string) (string, health.Status) {
-	statfs := c.statfs
-	if statfs == nil {
-		statfs = unix.Statfs
+	ask := c.statfs
+	if ask == nil {
+		ask = statfs
 	}
-	var st unix.Statfs_t
-	err := statfs(path, &st)
-	for errors.Is(err, unix.EINTR) {
-		err = statfs(path, &st)
-	}
+	st, err := ask(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such path: " + path, health.Fail
 	case err != nil:
 		return fmt.Sprintf("%s: %s", explain.Innermost(err), path), health.Fail
-	case c.Writable && st.Flags&unix.ST_RDONLY != 0:
+	case st.readOnly && c.turned(path):
+		text := path + " has turned read-only by itself, as after errors of the disk: see the kernel's log"
+		if c.Writable || c.Write {
+			return text, health.Fail
+		}
+		return text, health.Warn
+	case st.readOnly && (c.Writable || c.Write):
 		return path + " is mounted read-only", health.Fail
 	}
-	space := usage{used: st.Blocks - st.Bfree, free: st.Bavail}
-	inodes := usage{used: st.Files - st.Ffree, free: st.Ffree}
-	free := bytes(st.Bavail, st.Frsize)
+	space := usage{used: st.blocks - st.free, free: st.available}
+	inodes := usage{used: st.files - st.freeFiles, free: st.freeFiles}
+	free := bytes(st.available, st.blockSize)
 
 	spaceText, spaceStatus := space.judge(path, "", c.WarnUsed, c.MaxUsed)
 	inodesText, inodesStatus := inodes.judge(path, " of its inodes", c.WarnInodes, c.MaxInodes)
@@ -127,9 +143,40 @@ func (c *Check) look(path string) (string, health.Status) {
 		return fmt.Sprintf("%s has %v free, less than %v", path, free, c.MinFree), health.Fail
 	case inodesStatus > spaceStatus:
 		return inodesText, inodesStatus
-	default:
-		return fmt.Sprintf("%s, %v free", spaceText, free), spaceStatus
+	case spaceStatus != health.Fail && c.Write:
+		if err := write(path); err != nil {
+			return fmt.Sprintf("%s cannot be written to: %s", path, whyNot(err)), health.Fail
+		}
 	}
+	return fmt.Sprintf("%s, %v free", spaceText, free), spaceStatus
+}
+
+// turned tells whether a file system that is read-only was mounted to be written
+// to: then only the file system's own options say "ro", not those of the mount.
+func (c *Check) turned(path string) bool {
+	mounts, err := c.fs.Mounts()
+	if err != nil {
+		return false
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	var last proc.Mount // at the longest path; of several there, the last is on top
+	for _, m := range mounts {
+		if within(path, m.Point) && len(m.Point) >= len(last.Point) {
+			last = m
+		}
+	}
+	return hasOption(last.Options, "rw") && hasOption(last.SuperOptions, "ro")
+}
+
+// within tells whether a path is at or below another.
+func within(path, point string) bool {
+	return point == "/" || path == point || strings.HasPrefix(path, point+"/")
+}
+
+func hasOption(options, name string) bool {
+	return slices.Contains(strings.Split(options, ","), name)
 }
 
 // bytes multiplies without overflow: some file systems report fantastic sizes.

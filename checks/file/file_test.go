@@ -28,6 +28,10 @@ func TestRun(t *testing.T) {
 	}
 	write("fresh", "state=running\nport=80\n", 0)
 	write("old", "state=running\n", 48*time.Hour)
+	write("backup-1.dump", "first", 50*time.Hour)
+	write("backup-2.dump", "second", 5*time.Hour)
+	write("backup-3.dump", "third", 30*time.Hour)
+	write("[odd]", "odd", 0)
 	write("future", "", -48*time.Hour)
 	write("large", strings.Repeat("x", 1<<20)+"needle", 0)
 	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
@@ -51,6 +55,11 @@ func TestRun(t *testing.T) {
 		{"fresh enough", file.Check{Path: "fresh", MaxAge: time.Hour}, ""},
 		{"from the future", file.Check{Path: "future", MaxAge: time.Hour}, ""},
 		{"readable", file.Check{Path: "fresh", Readable: true}, ""},
+		{"small enough", file.Check{Path: "fresh", MaxSize: 22}, ""},
+		{"lacks what it should", file.Check{Path: "fresh", Excludes: "state=failed"}, ""},
+		{"newest of several", file.Check{Path: "backup-*.dump", MaxAge: 24 * time.Hour, Contains: "second"}, ""},
+		{"a file named as a pattern", file.Check{Path: "[odd]", Contains: "odd"}, ""},
+		{"none of several", file.Check{Path: "*.lock", Absent: true}, ""},
 		{"readable directory", file.Check{Path: ".", Readable: true}, ""},
 
 		{"missing", file.Check{Path: "absent"}, "no such file: DIR/absent"},
@@ -60,6 +69,11 @@ func TestRun(t *testing.T) {
 		{"does not contain", file.Check{Path: "fresh", Contains: "state=failed"}, `does not contain "state=failed": DIR/fresh`},
 		{"does not match", file.Check{Path: "fresh", Matches: checks.MustPattern("^port")}, `does not match "^port": DIR/fresh`},
 		{"behind the first MiB", file.Check{Path: "large", Contains: "needle"}, `does not contain "needle": the first 1MiB of DIR/large`},
+		{"contains what it should not", file.Check{Path: "fresh", Excludes: "state=running"}, `contains "state=running": DIR/fresh`},
+		{"too large", file.Check{Path: "large", MaxSize: 1 << 20}, "1048582 bytes are more than 1048576: DIR/large"},
+		{"newest of several is too old", file.Check{Path: "backup-*.dump", MaxAge: time.Hour}, "written 5h0m0s ago, more than 1h0m0s: DIR/backup-2.dump"},
+		{"nothing matches", file.Check{Path: "backup-*.sql"}, "no such file: DIR/backup-*.sql"},
+		{"some are there against the rule", file.Check{Path: "backup-*.dump", Absent: true}, "exists: DIR/backup-2.dump"},
 		{"too small", file.Check{Path: "fresh", MinSize: 4 << 10}, "22B is less than 4KiB: DIR/fresh"},
 		{"too old", file.Check{Path: "old", MaxAge: 24 * time.Hour}, "written 48h0m0s ago, more than 24h0m0s: DIR/old"},
 		{"content of a FIFO", file.Check{Path: "fifo", Contains: "x"}, "not a regular file: DIR/fifo"},
@@ -108,6 +122,8 @@ func TestValidate(t *testing.T) {
 	}{
 		{file.Check{}, "path: is missing: write the path of the file"},
 		{file.Check{Path: "x", MaxAge: -time.Hour}, "max_age: -1h0m0s is negative: write a duration such as 24h"},
+		{file.Check{Path: "x", MinSize: 2, MaxSize: 1}, "min_size: 2B is more than max_size (1B)"},
+		{file.Check{Path: "x[a"}, `path: "x[a" has a [ without its ]: for the character itself, write \[`},
 		{file.Check{Path: "x", Absent: true, Contains: "y"}, "absent: asks that there is no file, and other options what is in it: remove one or the other"},
 	} {
 		if err := test.check.Validate(); err == nil || err.Error() != test.want {

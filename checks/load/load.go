@@ -113,7 +113,7 @@ func (c *Check) Run(context.Context) (string, error) {
 		c.previous = now
 	}
 	if c.WarnPressure > 0 || c.MaxPressure > 0 {
-		pressure, err := c.fs.Pressure("cpu")
+		pressure, err := c.fs.Pressure("proc/pressure/cpu")
 		if err != nil {
 			return "", err
 		}

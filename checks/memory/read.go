@@ -1,76 +1,71 @@
 package memory
 
 import (
-	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"hale/checks"
+	"hale/checks/internal/proc"
 )
 
+// machine is what /proc/meminfo tells of the machine.
+type machine struct{ memory, swap usage }
+
 // machine reads /proc/meminfo.
-func (c *Check) machine() (usage, error) {
-	content, err := c.read("proc/meminfo")
+func (c *Check) machine() (machine, error) {
+	content, err := c.fs.Read("proc/meminfo")
 	if err != nil {
-		return usage{}, err
+		return machine{}, err
 	}
-	total, available := field(content, "MemTotal:"), field(content, "MemAvailable:")
-	if total <= 0 || available < 0 {
-		return usage{}, errNoMeminfo
+	total, ok := size(content, "MemTotal:")
+	available, alsoOK := size(content, "MemAvailable:")
+	if !ok || !alsoOK || total <= 0 || available < 0 {
+		return machine{}, errNoMeminfo
 	}
-	const unit = 1024 // "kB" there means KiB
-	return usage{"the machine", unit * max(0, total-available), unit * total}, nil
+	swap, _ := size(content, "SwapTotal:")
+	free, _ := size(content, "SwapFree:")
+	return machine{
+		memory: usage{"the machine", max(0, total-available), total},
+		swap:   usage{"the machine", max(0, swap-free), swap},
+	}, nil
+}
+
+// size reads a line of /proc/meminfo, where "kB" means KiB.
+func size(content, name string) (checks.Size, bool) {
+	n, ok := proc.Field(content, name)
+	return checks.Size(min(n, 1<<52)) << 10, ok
 }
 
 // groups reads the limits of this process's control group and of those above
 // it. Groups without a limit, and systems without cgroup v2, yield none.
 func (c *Check) groups() []usage {
 	var limited []usage
-	for dir := c.group(); dir != ""; dir = path.Dir(dir) {
+	for _, dir := range c.fs.Groups() {
 		limit, err := c.number(dir, "memory.max")
 		current, currentErr := c.number(dir, "memory.current")
 		if err == nil && currentErr == nil && limit > 0 {
 			limited = append(limited, usage{"its control group", max(0, current-c.reclaimable(dir)), limit})
 		}
-		if dir == "/" {
-			break
-		}
 	}
 	return limited
-}
-
-// group returns the path of this process's cgroup v2, which is the line
-// "0::/path" of /proc/self/cgroup (cgroups(7)); empty if there is none.
-func (c *Check) group() string {
-	content, err := c.read("proc/self/cgroup")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(content) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
-			// Seen from another cgroup namespace, the path starts with "/..".
-			return path.Clean("/" + name)
-		}
-	}
-	return ""
 }
 
 // reclaimable is the page cache of a group that the kernel drops first; the
 // kubelet leaves the same out of a container's "working set".
 func (c *Check) reclaimable(dir string) checks.Size {
-	content, err := c.read(filepath.Join("sys/fs/cgroup", dir, "memory.stat"))
+	content, err := c.fs.Read(path.Join(dir, "memory.stat"))
 	if err != nil {
 		return 0
 	}
-	return max(0, field(content, "inactive_file"))
+	n, _ := proc.Field(content, "inactive_file")
+	return checks.Size(max(0, n))
 }
 
 // number reads a file of a control group that holds a number, or "max", which
 // is an error.
 func (c *Check) number(dir, file string) (checks.Size, error) {
-	content, err := c.read(filepath.Join("sys/fs/cgroup", dir, file))
+	content, err := c.fs.Read(path.Join(dir, file))
 	if err != nil {
 		return 0, err
 	}
@@ -78,20 +73,18 @@ func (c *Check) number(dir, file string) (checks.Size, error) {
 	return checks.Size(n), err
 }
 
-func (c *Check) read(name string) (string, error) {
-	content, err := os.ReadFile(filepath.Join("/", c.root, name))
-	return string(content), err
-}
-
-// field returns the number behind a name in lines of "name number ...", -1 if
-// there is none.
-func field(content, name string) checks.Size {
-	for line := range strings.Lines(content) {
-		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == name {
-			if n, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-				return checks.Size(n)
-			}
+// pressure returns how long some task waited for memory in the last minute, on
+// the machine or in the control group, whichever is more.
+func (c *Check) pressure() (whose string, share checks.Percent, err error) {
+	machine, err := c.fs.Pressure("proc/pressure/memory")
+	if err != nil {
+		return "", 0, err
+	}
+	whose, share = "the machine", machine.Some
+	for _, dir := range c.fs.Groups() {
+		if group, err := c.fs.Pressure(path.Join(dir, "memory.pressure")); err == nil && group.Some > share {
+			whose, share = "its control group", group.Some
 		}
 	}
-	return -1
+	return whose, share, nil
 }

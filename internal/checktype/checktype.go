@@ -82,8 +82,8 @@ func Types() []Type {
 		{"exec", "A program ends with exit code 0; 1 warns, as Nagios plugins do.", func(s Site) checks.Check { return &exec.Check{Dir: s.Dir} }},
 		{"env", "Environment variables are set, and look as they should.", func(s Site) checks.Check { return &env.Check{Lookup: s.Lookup} }},
 		{"file", "A file is there, or is not; holds what it should; is not too old.", func(s Site) checks.Check { return &file.Check{Dir: s.Dir} }},
-		{"disk", "A file system has room, and inodes.", func(Site) checks.Check { return &disk.Check{} }},
-		{"memory", "The machine, or the control group that this process is in, has memory left.", func(Site) checks.Check { return &memory.Check{} }},
+		{"disk", "A file system has room and inodes, and can be written to.", func(Site) checks.Check { return &disk.Check{} }},
+		{"memory", "The machine, or the control group that this process is in, has memory left; swap and pressure, too.", func(Site) checks.Check { return &memory.Check{} }},
 		{"migrations", "No migration of the database is unapplied: Django, Rails, Alembic, Flyway, Liquibase, Prisma and others.", func(s Site) checks.Check {
 			return &migrations.Check{Dir: s.Dir, Lookup: s.Lookup, Environ: s.Environ, User: s.User}
 		}},

@@ -116,9 +116,9 @@ func isProgram(p Process, command []string, name string) bool {
 	return first == name || len(name) > longest && p.Name == name[:longest] && strings.HasPrefix(first, name)
 }
 
-// bootSlack is how much later than its pid file a process may seem to have
+// fileSlack is how much later than its pid file a process may seem to have
 // begun: time stamps of files are coarse.
-const bootSlack = 2 * time.Second
+const fileSlack = 2 * time.Second
 
 // named returns the process of a pid file.
 func (f FS) named(q Query, uid int) (Process, error) {
@@ -144,7 +144,7 @@ func (f FS) named(q Query, uid int) (Process, error) {
 	// Who is known by name may be younger than the file: the clock may have been
 	// set since.
 	started := time.Now().Add(-p.Age(uptime))
-	if q.Program == "" && q.Command.IsZero() && started.After(written.Add(bootSlack)) {
+	if q.Program == "" && q.Command.IsZero() && started.After(written.Add(fileSlack)) {
 		return Process{}, fmt.Errorf("stale: process %d is another one by now, %s, which began %s after the file was written: %s",
 			pid, what, checks.Span(started.Sub(written)).Coarse(), q.PIDFile)
 	}

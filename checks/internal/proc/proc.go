@@ -99,9 +99,9 @@ type Pressure struct {
 	Some, Full checks.Percent // over the last minute
 }
 
-// Pressure reads how tasks wait for a resource: "cpu", "memory" or "io".
-func (f FS) Pressure(resource string) (Pressure, error) {
-	name := "proc/pressure/" + resource
+// Pressure reads how tasks wait for a resource from a file such as
+// "proc/pressure/memory", or "memory.pressure" of a control group.
+func (f FS) Pressure(name string) (Pressure, error) {
 	content, err := f.Read(name)
 	if err != nil {
 		return Pressure{}, errors.New("the kernel does not tell the pressure (PSI, Linux 4.20 and newer; where it is off by default, boot with psi=1): /" + name)
