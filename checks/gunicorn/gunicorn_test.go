@@ -152,7 +152,8 @@ func TestProcesses(t *testing.T) {
 	signal(t, syscall.SIGCONT, s.PID())
 	checktest.Become(t, check, 0, well)
 
-	workers = s.children(t)
+	// The dead are reaped by the master a moment later.
+	checktest.Eventually(t, "there are two children", func() bool { workers = s.children(t); return len(workers) == 2 })
 	signal(t, syscall.SIGSTOP, workers[0])
 	checktest.Become(t, check, 0, "warn: 1 worker stopped by a signal")
 	signal(t, syscall.SIGSTOP, workers[1])
