@@ -39,6 +39,7 @@ type Check struct {
 	Paths      []string `yaml:"paths" jsonschema_description:"Directories with the migrations, relative to dir, if they are not where the tool looks by itself; for Liquibase the root changelog."`
 	Table      string   `yaml:"table" jsonschema_description:"The table in which the tool records what it has applied, if it is not the tool's own default."`
 	Schema     string   `yaml:"schema" jsonschema_description:"The schema that table is in, if the connection's own does not find it."`
+	Direction  string   `yaml:"direction" jsonschema:"enum=both,enum=behind,enum=ahead,default=both" jsonschema_description:"Which way to look: behind finds migrations that the database lacks, ahead those that this code lacks; both finds both."`
 	Ahead      string   `yaml:"ahead" jsonschema:"enum=warn,enum=fail,enum=ignore,default=warn" jsonschema_description:"What a database means that has been migrated further than this code knows, as after a rollback of the code."`
 
 	Python      string        `yaml:"python" jsonschema_description:"Django: the project's interpreter; by default that of .venv, venv or VIRTUAL_ENV, else python3; none reads the files instead."`
@@ -71,6 +72,13 @@ type Check struct {
 
 // defaultPlanTimeout is what a zero PlanTimeout means.
 const defaultPlanTimeout = time.Minute
+
+// What Direction may be.
+const (
+	directionBoth   = "both"
+	directionBehind = "behind"
+	directionAhead  = "ahead"
+)
 
 // What Ahead may be.
 const (
@@ -110,6 +118,19 @@ func (c *Check) Validate() error {
 	}
 	if c.Ahead != "" && !slices.Contains([]string{aheadWarns, aheadFails, aheadIgnored}, c.Ahead) {
 		bad("ahead", "%q is not known: write warn, fail or ignore", c.Ahead)
+	}
+	switch c.Direction {
+	case "", directionBoth:
+	case directionBehind:
+		if c.Ahead != "" {
+			bad("ahead", "has no effect with direction: behind")
+		}
+	case directionAhead:
+		if c.Ahead == aheadIgnored {
+			bad("ahead", "is ignored with direction: ahead, which then finds nothing: write warn or fail")
+		}
+	default:
+		bad("direction", "%q is not known: write both, behind or ahead", c.Direction)
 	}
 	if c.PlanTimeout < 0 {
 		bad("plan_timeout", "must be above 0")

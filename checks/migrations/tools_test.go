@@ -215,7 +215,7 @@ var liquibaseApplied = []string{
 // with is the options of a check. The tool is what its state's name begins with,
 // unless it is said.
 type with struct {
-	Tool, Table, Ahead, Labels string
+	Tool, Table, Direction, Ahead, Labels string
 	Paths, Contexts            []string
 }
 
@@ -232,6 +232,11 @@ var toolStates = []struct {
 	{"rails, behind", railsFiles, rails("20260101000000"), with{}, "fail: 1 of 2 migrations is not applied: 20260102000000_create_carts.shop: "},
 	{"rails, ahead", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{}, "warn: the database is ahead of this code, which does not know 20260103000000: "},
 	{"rails, ahead, which fails", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Ahead: "fail"}, "fail: the database is ahead of this code, which does not know 20260103000000: "},
+	{"rails, ahead, looked for", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Direction: "ahead"}, "warn: the database is ahead of this code, which does not know 20260103000000: "},
+	{"rails, ahead and behind, ahead looked for", railsFiles, rails("20260101000000", "20260103000000"), with{Direction: "ahead", Ahead: "fail"}, "fail: the database is ahead of this code, which does not know 20260103000000: "},
+	{"rails, behind, ahead looked for", railsFiles, rails("20260101000000"), with{Direction: "ahead"}, "pass: the database is not ahead of this code: "},
+	{"rails, never migrated, ahead looked for", railsFiles, nil, with{Direction: "ahead"}, "pass: the database is not ahead of this code: "},
+	{"rails, ahead, behind looked for", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Direction: "behind"}, "pass: all 2 migrations are applied: "},
 	{"rails, ahead, which is ignored", railsFiles, rails("20260101000000", "20260102000000", "20260103000000"), with{Ahead: "ignore"}, "pass: all 2 migrations are applied: "},
 	{"rails, old ones removed", railsFiles, rails("20250101000000", "20260101000000", "20260102000000"), with{}, "pass: all 2 migrations are applied, and 1 that the code no longer has: "},
 	{"rails, another database of the app", empty("db/animals_migrate/1_cats.rb"), rails("001"), with{Paths: []string{"db/animals_migrate"}}, "pass: the only migration is applied: "},
@@ -362,7 +367,7 @@ func eachTool(t *testing.T, quote string, create func(t *testing.T, name string)
 			}
 			check := migrations.Check{
 				Tool: o.Tool, ProjectDir: state.files.write(t), Database: url,
-				Paths: o.Paths, Table: o.Table, Ahead: o.Ahead, Contexts: o.Contexts, Labels: o.Labels,
+				Paths: o.Paths, Table: o.Table, Direction: o.Direction, Ahead: o.Ahead, Contexts: o.Contexts, Labels: o.Labels,
 			}
 			outcome(t, &check, strings.ReplaceAll(state.want, "DIR", check.ProjectDir))
 		})

@@ -31,6 +31,12 @@ type verdict struct {
 
 func (v verdict) tell() (string, error) {
 	s := v.state
+	switch v.Direction {
+	case directionBehind:
+		s.ahead = nil
+	case directionAhead:
+		s.broken, s.pending, s.odd = nil, nil, nil
+	}
 	faults := slices.Clone(s.broken[:min(len(s.broken), named)])
 	if more := len(s.broken) - named; more > 0 {
 		faults = append(faults, fmt.Sprintf("%d more faults", more))
@@ -66,6 +72,9 @@ func (v verdict) ofPending() string {
 }
 
 func (v verdict) ofPass() string {
+	if v.Direction == directionAhead {
+		return "the database is not ahead of this code"
+	}
 	var text string
 	switch n := v.code.size(); n {
 	case 0:
@@ -84,7 +93,7 @@ func (v verdict) ofPass() string {
 // ofNoTable is the verdict on a database in which the tool has never been.
 func (v verdict) ofNoTable() (string, error) {
 	n := v.code.size()
-	if n == 0 {
+	if n == 0 || v.Direction == directionAhead {
 		return v.line(v.ofPass()), nil
 	}
 	none := fmt.Sprintf("none of %d migrations is applied", n)
