@@ -30,7 +30,10 @@ import (
 var packages = map[string]string{
 	"apache2":            "apache2",
 	"check_load":         "monitoring-plugins-basic",
+	"chronyd":            "chrony",
 	"curl":               "curl",
+	"dbus-daemon":        "dbus",
+	"dnsmasq":            "dnsmasq-base",
 	"epmd":               "erlang-base",
 	"exim4":              "exim4-daemon-light",
 	"gunicorn":           "gunicorn",
