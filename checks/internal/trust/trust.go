@@ -73,7 +73,7 @@ func (o Options) pair() (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate %s, key %s: %s", o.path(o.Certificate), o.path(o.Key), strings.TrimPrefix(err.Error(), "tls: ")) //nolint:errorlint // only the words
+		return tls.Certificate{}, fmt.Errorf("certificate %s, key %s: %s", o.path(o.Certificate), o.path(o.Key), strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	return pair, nil
 }
