@@ -216,7 +216,7 @@ var liquibaseApplied = []string{
 // unless it is said.
 type with struct {
 	Tool, Table, Direction, Ahead, Labels string
-	Paths, Contexts            []string
+	Paths, Contexts                       []string
 }
 
 // toolStates are what the code and the database can be to each other.
