@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"hale/checks"
+	"hale/checks/internal/listenqueue"
 )
 
 // listener is a socket that listens.
@@ -20,8 +22,8 @@ type listener struct {
 	inode   uint64
 
 	// Connections that wait to be accepted, and how many may; 0 if that is not
-	// known. Linux takes one more than the limit.
-	waiting, limit uint32
+	// known.
+	waiting, limit int
 }
 
 // taken is the share of the queue that is taken.
@@ -32,9 +34,9 @@ func (l listener) taken() checks.Percent {
 	return checks.Percent(min(float64(l.waiting)/float64(l.limit)*100, 100))
 }
 
-// listening asks the kernel for all sockets of the kind that listen: by
-// netlink, which tells the length of the queues too, or where that is not
-// allowed, by the files of /proc/net.
+// listening asks the kernel for the sockets that listen: by netlink, which tells
+// the length of the queues too, or where that is not allowed, by the files of
+// /proc/net. There may be others among them than those asked for.
 func (c *Check) listening(ctx context.Context) ([]listener, error) {
 	if c.fs.Root == "" && c.protocol() == "tcp" {
 		all, err := c.diagnose(ctx)
@@ -56,6 +58,31 @@ func (c *Check) listening(ctx context.Context) ([]listener, error) {
 	all := parseInet(content, c.protocol())
 	if content, err := c.fs.Read("proc/net/" + c.protocol() + "6"); err == nil { // none without IPv6
 		all = append(all, parseInet(content, c.protocol())...)
+	}
+	return all, nil
+}
+
+// diagnose asks by netlink.
+func (c *Check) diagnose(ctx context.Context) ([]listener, error) {
+	var sockets []listenqueue.Socket
+	var err error
+	if c.Socket != "" {
+		sockets, err = listenqueue.At(ctx, c.Socket)
+		if errors.Is(err, listenqueue.ErrAbsent) || errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	} else {
+		sockets, err = listenqueue.OnPort(uint16(c.Port)) //nolint:gosec // Validate bounds it
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []listener
+	for _, s := range sockets {
+		all = append(all, listener{
+			address: s.Bound().Addr().Unmap(), port: c.Port, path: c.Socket, inode: uint64(s.Inode),
+			waiting: s.Waiting, limit: s.Limit,
+		})
 	}
 	return all, nil
 }
@@ -85,13 +112,13 @@ func parseInet(content, protocol string) []listener {
 		address, port, err := parseEnd(fields[1])
 		inode, inodeErr := strconv.ParseUint(fields[9], 10, 64)
 		_, queue, _ := strings.Cut(fields[4], ":")
-		waiting, queueErr := strconv.ParseUint(queue, 16, 32)
+		waiting, queueErr := strconv.ParseUint(queue, 16, 31)
 		if err != nil || inodeErr != nil || queueErr != nil {
 			continue
 		}
 		l := listener{address: address, port: port, inode: inode}
 		if protocol == "tcp" { // for UDP it counts bytes
-			l.waiting = uint32(waiting)
+			l.waiting = int(waiting)
 		}
 		all = append(all, l)
 	}

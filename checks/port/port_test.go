@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -197,7 +196,7 @@ func TestIPv6AndAbstractNames(t *testing.T) {
 	}
 }
 
-// A machine with more sockets than one answer of the kernel holds.
+// Many sockets are told apart.
 func TestManySockets(t *testing.T) {
 	t.Parallel()
 	var ports []int
@@ -212,16 +211,10 @@ func TestManySockets(t *testing.T) {
 		defer listener.Close()
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
-	check := &Check{Port: ports[0]}
-	all, err := check.listening(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, port := range ports {
-		if !slices.ContainsFunc(all, func(l listener) bool { return l.port == port && l.limit > 0 }) {
-			t.Errorf("port %d is not among %d listeners", port, len(all))
-		}
+		says(t, &Check{Port: port}, health.Pass, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 0 connections wait of \d+ that may`, port))
 	}
+	check := &Check{Port: ports[0]}
 	files := openFiles(t)
 	checktest.Soak(t, check, nil)
 	checktest.Eventually(t, "no socket is left", func() bool { return openFiles(t) <= files+10 }) // of other tests

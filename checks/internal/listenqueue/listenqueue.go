@@ -10,10 +10,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,6 +19,7 @@ import (
 	"syscall"
 
 	"hale/checks/internal/explain"
+	"hale/checks/internal/proc"
 )
 
 // Socket is a listening socket.
@@ -67,6 +66,19 @@ func At(ctx context.Context, address string) ([]Socket, error) {
 	}
 	return found(among(all, addrs, uint16(number)), address)
 }
+
+// OnPort returns the sockets that listen on a TCP port, on whatever addresses;
+// none if there is none. Errors are explained.
+func OnPort(port uint16) ([]Socket, error) {
+	all, err := listeningTCP(port)
+	if err != nil {
+		return nil, cannotAsk(err)
+	}
+	return slices.DeleteFunc(all, func(s Socket) bool { return s.bound.Port() != port }), nil
+}
+
+// Bound is the address and port that a TCP socket listens on.
+func (s Socket) Bound() netip.AddrPort { return s.bound }
 
 // among picks the sockets that connections to one of the addresses come to: as
 // the kernel does, one bound to just that address before one bound to all.
@@ -148,7 +160,7 @@ func cannotAsk(err error) error {
 // Of returns the listening sockets that a process holds, in the order of their
 // addresses. It takes the right to look into the process: its user, or root.
 func Of(pid int) ([]Socket, error) {
-	inodes, err := socketsOf(pid)
+	inodes, err := proc.FS{}.Sockets(pid)
 	if err != nil {
 		return nil, err
 	}
@@ -163,33 +175,9 @@ func Of(pid int) ([]Socket, error) {
 	for _, s := range unix {
 		tcp = append(tcp, s.Socket)
 	}
-	held := slices.DeleteFunc(tcp, func(s Socket) bool { return !inodes[s.Inode] })
+	held := slices.DeleteFunc(tcp, func(s Socket) bool { return !inodes[uint64(s.Inode)] })
 	slices.SortFunc(held, func(a, b Socket) int { return cmp.Compare(a.Address, b.Address) })
 	return held, nil
-}
-
-// socketsOf returns the inodes of all sockets of a process.
-func socketsOf(pid int) (map[uint32]bool, error) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	inodes := make(map[uint32]bool)
-	for _, entry := range entries {
-		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
-		if err != nil {
-			continue // closed meanwhile
-		}
-		number, ok := strings.CutPrefix(target, "socket:[")
-		if !ok {
-			continue
-		}
-		if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32); err == nil {
-			inodes[uint32(n)] = true
-		}
-	}
-	return inodes, nil
 }
 
 // Accepted returns the inodes of the connections to a listening socket that its
