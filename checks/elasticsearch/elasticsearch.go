@@ -3,11 +3,9 @@
 package elasticsearch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,7 +111,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("url %w", err)
 	}
-	where := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]))
+	where := web.Address(u)
 	config, err := c.trust().Config(u.Hostname())
 	if err != nil {
 		return "", err

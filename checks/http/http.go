@@ -5,19 +5,15 @@ package http
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 
 	"hale/checks"
+	"hale/checks/internal/trust"
 	"hale/checks/internal/web"
 )
-
-// maxHeader bounds the header of an answer, in bytes.
-const maxHeader = 64 << 10
 
 // Check asks for a URL.
 //
@@ -31,25 +27,44 @@ const maxHeader = 64 << 10
 //
 //	&http.Check{URL: "https://api.example.com/status", Matches: checks.MustPattern(`"ok":\s*true`)}
 type Check struct {
-	URL      string            `yaml:"url" jsonschema:"required" jsonschema_description:"The http or https URL to ask for; user and password in it are sent as basic authentication."`
-	Method   string            `yaml:"method" jsonschema:"default=GET" jsonschema_description:"The request's method."`
-	Host     string            `yaml:"host" jsonschema_description:"The Host to send instead of the URL's; the certificate is still checked against the URL."`
-	Headers  map[string]string `yaml:"headers" jsonschema_description:"Header fields to add or replace."`
-	Status   checks.StatusSet  `yaml:"status" jsonschema:"default=200-299" jsonschema_description:"The status codes that pass, such as 200 or 200-299,301."`
-	Contains string            `yaml:"contains" jsonschema_description:"Text that the first 1 MiB of the body must contain."`
-	Matches  checks.Pattern    `yaml:"matches" jsonschema_description:"A regular expression that must match somewhere in the first 1 MiB of the body."`
-	Follow   int               `yaml:"follow" jsonschema:"default=0" jsonschema_description:"How many redirects to follow."`
-	Insecure bool              `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate: a load balancer does the same, a browser does not."`
+	URL         string            `yaml:"url" jsonschema:"required" jsonschema_description:"The http or https URL to ask for; user and password in it are sent as basic authentication."`
+	Method      string            `yaml:"method" jsonschema:"default=GET" jsonschema_description:"The request's method."`
+	Host        string            `yaml:"host" jsonschema_description:"The Host to send instead of the URL's; the certificate is still checked against the URL."`
+	Headers     map[string]string `yaml:"headers" jsonschema_description:"Header fields to add or replace."`
+	Status      checks.StatusSet  `yaml:"status" jsonschema:"default=200-299" jsonschema_description:"The status codes that pass, such as 200 or 200-299,301."`
+	Contains    string            `yaml:"contains" jsonschema_description:"Text that the first 1 MiB of the body must contain."`
+	Matches     checks.Pattern    `yaml:"matches" jsonschema_description:"A regular expression that must match somewhere in the first 1 MiB of the body."`
+	Follow      int               `yaml:"follow" jsonschema:"default=0" jsonschema_description:"How many redirects to follow."`
+	CA          string            `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
+	Certificate string            `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one."`
+	Key         string            `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
+	Insecure    bool              `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate: a load balancer does the same, a browser does not."`
+
+	// Dir is where relative file names start; empty means the working directory
+	// of this process.
+	Dir string `yaml:"-"`
 }
 
 // Validate refuses a URL that cannot be asked for, without repeating it: it may
 // hold a password.
 func (c *Check) Validate() error {
 	errs := []error{web.ValidateMethod(c.Method, c.Contains, c.Matches), web.ValidateHeaders(c.Headers), web.ValidateFollow(c.Follow)}
-	if _, err := c.url(); err != nil {
+	if u, err := c.url(); err != nil {
 		errs = append(errs, &checks.OptionError{Key: "url", Err: err})
+	} else if u.Scheme == "http" && c.Follow == 0 {
+		const noTLS = "has no effect without TLS: write https:// in url"
+		if c.CA != "" {
+			errs = append(errs, checks.Optionf("ca", noTLS))
+		}
+		if c.Certificate != "" {
+			errs = append(errs, checks.Optionf("certificate", noTLS))
+		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.trust().Validate())...)
+}
+
+func (c *Check) trust() trust.Options {
+	return trust.Options{CA: c.CA, Certificate: c.Certificate, Key: c.Key, Dir: c.Dir, Insecure: c.Insecure}
 }
 
 func (c *Check) url() (*url.URL, error) {
@@ -80,8 +95,12 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	if c.Host != "" {
 		name += " as " + c.Host
 	}
+	transport, err := c.transport()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
 	request := web.Request{
-		Transport: c.transport(),
+		Transport: transport,
 		Method:    method,
 		URL:       u,
 		Host:      c.Host,
@@ -92,24 +111,19 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 		Matches:   c.Matches,
 		Follow:    c.Follow,
 		Name:      name,
-		Where:     address(u),
+		Where:     web.Address(u),
 	}
 	return request.Ask(ctx)
 }
 
 // transport opens a connection for each request, so that the check finds out
 // whether that works, and closes it after the answer.
-func (c *Check) transport() http.RoundTripper {
-	return &http.Transport{
-		DialContext:            new(net.Dialer).DialContext,
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-		TLSClientConfig:        &tls.Config{InsecureSkipVerify: c.Insecure}, //nolint:gosec // the option's meaning
+func (c *Check) transport() (http.RoundTripper, error) {
+	config, err := c.trust().Config("") // each redirect's server has its own name
+	if err != nil {
+		return nil, err
 	}
-}
-
-func address(u *url.URL) string {
-	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	return net.JoinHostPort(u.Hostname(), port)
+	transport := web.Transport(config)
+	transport.DisableKeepAlives = true
+	return transport, nil
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -63,11 +64,12 @@ func (c *Check) openBucket(ctx context.Context, place place, within time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	transport := web.Transport(config)
-	transport.ExpectContinueTimeout = time.Hour // longer than any run: see put
-	if c.dial != nil {
-		transport.DialContext = c.dial
+	dial := c.dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
 	}
+	transport := web.TransportVia(dial, config)
+	transport.ExpectContinueTimeout = time.Hour // longer than any run: see put
 	return &bucket{
 		place:     place,
 		base:      base,
@@ -98,7 +100,7 @@ func (c *Check) endpoint() (*url.URL, error) {
 }
 
 func (b *bucket) where() string {
-	return fmt.Sprintf("s3://%s/%s at %s", b.place.bucket, b.place.prefix, address(b.base))
+	return fmt.Sprintf("s3://%s/%s at %s", b.place.bucket, b.place.prefix, web.Address(b.base))
 }
 
 func (b *bucket) close() { b.transport.CloseIdleConnections() }
@@ -167,7 +169,7 @@ func (b *bucket) list(ctx context.Context, prefix string) ([]object, error) {
 		}
 	}
 	if err := xml.Unmarshal(answer.Body, &result); err != nil {
-		return nil, fmt.Errorf("answers, but not as S3: no list of a bucket in the answer: %s", address(b.base))
+		return nil, fmt.Errorf("answers, but not as S3: no list of a bucket in the answer: %s", web.Address(b.base))
 	}
 	var objects []object
 	for _, found := range result.Contents {
@@ -207,7 +209,7 @@ func (b *bucket) do(ctx context.Context, method, name string, query url.Values, 
 	if name == "" {
 		limit = maxList
 	}
-	return web.Exchange(b.transport, req, address(b.base), b.within, limit)
+	return web.Exchange(b.transport, req, web.Address(b.base), b.within, limit)
 }
 
 // escapePath escapes all but the unreserved characters and the slash, as the

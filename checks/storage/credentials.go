@@ -98,7 +98,7 @@ func (c *Check) containerKeys(ctx context.Context, from string, within time.Dura
 	}
 	keys, err := parseKeys(answer)
 	if err != nil {
-		return keys, fmt.Errorf("no credentials: the task's role: %w: %s", err, address(u))
+		return keys, fmt.Errorf("no credentials: the task's role: %w: %s", err, web.Address(u))
 	}
 	return keys, nil
 }
@@ -167,7 +167,7 @@ func ask(ctx context.Context, transport *http.Transport, method string, u *url.U
 	req.Header = header
 	req.Header.Set("User-Agent", "hale/"+web.Version()+" storage check")
 	const maxKeys = 64 << 10
-	return web.Exchange(transport, req, address(u), within, maxKeys)
+	return web.Exchange(transport, req, web.Address(u), within, maxKeys)
 }
 
 // parseKeys reads the keys of a role. No error repeats any of it.

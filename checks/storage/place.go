@@ -1,10 +1,8 @@
 package storage
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 )
@@ -60,11 +58,6 @@ func parseEndpoint(raw string) (*url.URL, error) {
 		return nil, errors.New("ends in a query or a fragment: write https://HOST:PORT")
 	}
 	return u, nil
-}
-
-// address is host:port of a URL.
-func address(u *url.URL) string {
-	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]))
 }
 
 // baseURL returns where a bucket is. The endpoint is nil for AWS.

@@ -27,7 +27,7 @@ func (b *bucket) refusal(doing, permission string, answer *web.Answer) error {
 	if xml.Unmarshal(answer.Body, &said) != nil {
 		said = complaint{}
 	}
-	text := fmt.Sprintf("%s: %s", b.meaning(doing, permission, &said, answer), address(b.base))
+	text := fmt.Sprintf("%s: %s", b.meaning(doing, permission, &said, answer), web.Address(b.base))
 	if answer.Status >= 500 {
 		return errors.New(text) // the object may be there all the same
 	}

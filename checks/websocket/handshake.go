@@ -16,6 +16,7 @@ import (
 	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/web"
+	"hale/internal/inturn"
 )
 
 // maxHeader bounds the header of an answer, in bytes.
@@ -23,7 +24,7 @@ const maxHeader = 64 << 10
 
 // open asks for the WebSocket on a connection. The error is explained.
 func (c *Check) open(ctx context.Context, line *link.Conn, t target) (*websocket.Conn, error) {
-	dial := func(context.Context, string, string) (net.Conn, error) { return line, nil }
+	dial := inturn.Dial(func(context.Context, string, string) (net.Conn, error) { return line, nil })
 	client := &http.Client{
 		Transport: &http.Transport{
 			DialContext: dial, DialTLSContext: dial,

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 
+	"hale/internal/inturn"
 	"hale/internal/uwsgi"
 )
 
@@ -25,7 +26,7 @@ func (u Upstream) RoundTripper() http.RoundTripper {
 		return &uwsgi.Transport{Dial: u.Dial}
 	}
 	return &plainTransport{upstream: u, transport: &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return u.Dial(ctx) },
+		DialContext:            inturn.Dial(func(ctx context.Context, _, _ string) (net.Conn, error) { return u.Dial(ctx) }),
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxAnswerHeader,

@@ -29,7 +29,7 @@ var floors = []struct {
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
 	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/logfile", "internal/supervise"}},
-	{"the machine", false, []string{"internal/account", "docs"}},
+	{"the machine", false, []string{"internal/account", "internal/inturn", "docs"}},
 }
 
 type listed struct {

@@ -81,29 +81,25 @@ func (p Page) Get(ctx context.Context, query string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	transport := web.TransportVia(p.dial, tls)
+	transport.DisableKeepAlives = true
 	request := web.Request{
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				var dialer net.Dialer
-				if p.Socket != "" {
-					return dialer.DialContext(ctx, "unix", p.Socket)
-				}
-				return dialer.DialContext(ctx, network, address)
-			},
-			TLSClientConfig:        tls,
-			DisableKeepAlives:      true,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
+		Transport: transport,
 		Method:    http.MethodGet,
 		URL:       u,
 		UserAgent: "hale/" + web.Version() + " " + p.Agent + " check",
 		Status:    checks.Statuses(http.StatusOK, http.StatusOK),
 		Name:      name,
-		Where:     cmp.Or(p.Socket, net.JoinHostPort(u.Hostname(), port)),
+		Where:     cmp.Or(p.Socket, web.Address(u)),
 		Hint:      p.Hint,
 	}
 	_, body, err := request.Fetch(ctx)
 	return body, err
+}
+
+func (p Page) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if p.Socket != "" {
+		network, address = "unix", p.Socket
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
 }

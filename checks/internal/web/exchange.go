@@ -2,11 +2,9 @@ package web
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -20,19 +18,6 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte // at most as much as was asked for
-}
-
-// Transport makes the connections of a check that speaks an API over HTTP/1.1:
-// directly, never through a proxy of the environment, and nothing is unpacked
-// that was not asked for. Whoever lets it keep connections calls
-// CloseIdleConnections at the end of the run.
-func Transport(secure *tls.Config) *http.Transport {
-	return &http.Transport{
-		DialContext:            new(net.Dialer).DialContext,
-		TLSClientConfig:        secure,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
 }
 
 // Exchange sends one request, follows no redirect, and reads at most limit bytes
