@@ -146,6 +146,24 @@ func TestThisMachine(t *testing.T) {
 	}
 }
 
+// A process that is not found may just be hidden.
+func TestHidden(t *testing.T) {
+	t.Parallel()
+	for options, want := range map[string]bool{"rw": false, "rw,hidepid=0": false, "rw,hidepid=off": false, "rw,gid=4,hidepid=2": true, "rw,hidepid=invisible": true} {
+		machine := FS{Root: t.TempDir()}
+		if err := os.MkdirAll(machine.Root+"/proc/self", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		line := "27 1 254:0 / / rw - ext4 /dev/vda rw\n22 27 0:21 / /proc rw,relatime - proc proc " + options + "\n"
+		if err := os.WriteFile(machine.Root+"/proc/self/mountinfo", []byte(line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := machine.Hidden(); got != want {
+			t.Errorf("%s: hidden = %v", options, got)
+		}
+	}
+}
+
 func FuzzParsers(f *testing.F) {
 	f.Add(statLine)
 	f.Add(`36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`)
