@@ -227,6 +227,19 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%q: not an OptionError for url: %#v", test.url, err)
 		}
 	}
+	for _, test := range []struct {
+		check check.Check
+		want  string
+	}{
+		{check.Check{URL: "http://h/", CA: "ca.pem", Follow: 1}, ""},
+		{check.Check{URL: "http://h/", CA: "ca.pem"}, "ca: has no effect without TLS: write https:// in url"},
+		{check.Check{URL: "http://h/", Certificate: "c.pem", Key: "k.pem"}, "certificate: has no effect without TLS: write https:// in url"},
+		{check.Check{URL: "https://h/", Certificate: "c.pem"}, "key: is missing: the file of the private key that belongs to certificate"},
+	} {
+		if err := test.check.Validate(); test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
+			t.Errorf("error = %v, want %s", err, test.want)
+		}
+	}
 }
 
 // expect runs a check once and compares its error; zero timeout is one that

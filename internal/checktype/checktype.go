@@ -77,7 +77,7 @@ func Types() []Type {
 	return []Type{
 		{"sql", "A database answers a query, as it should where that is said: PostgreSQL, MySQL, MariaDB, SQLite.", func(s Site) checks.Check { return &sql.Check{Dir: s.Dir} }},
 		{"page", "The app answers for a page as it should, asked in the way of a user behind the load balancer.", func(s Site) checks.Check { return &page.Check{URL: s.AppURL, Host: s.Host} }},
-		{"http", "Another service answers over HTTP as it should.", func(Site) checks.Check { return &http.Check{} }},
+		{"http", "Another service answers over HTTP as it should.", func(s Site) checks.Check { return &http.Check{Dir: s.Dir} }},
 		{"tcp", "A TCP port, or a unix socket, takes connections, and says what is expected.", func(Site) checks.Check { return &tcp.Check{} }},
 		{"exec", "A program ends with exit code 0; 1 warns, as Nagios plugins do.", func(s Site) checks.Check { return &exec.Check{Dir: s.Dir} }},
 		{"env", "Environment variables are set, and look as they should.", func(s Site) checks.Check { return &env.Check{Lookup: s.Lookup} }},
