@@ -5,6 +5,7 @@ package checktest
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -196,8 +197,8 @@ func (target Target) inspect(t *testing.T, name string, err error) {
 }
 
 // Soak runs a check over and over, 200 times, or as often as HALE_SOAK says,
-// and fails if the number of the server's connections or of our goroutines has
-// grown. Connections may be nil. It closes the check.
+// and fails if the number of the server's connections, of our goroutines or of
+// our open files has grown. Connections may be nil. It closes the check.
 func Soak(t *testing.T, check checks.Check, connections func() int) {
 	t.Helper()
 	runs := 200
@@ -214,20 +215,51 @@ func Soak(t *testing.T, check checks.Check, connections func() int) {
 			}
 		}
 	}
-	run(10)
-	open := 0
-	if connections != nil {
-		open = connections() // which may start goroutines of its own
+	// Tests that run at the same time have goroutines and files of their own,
+	// which come and go.
+	const others = 10
+	counts := []struct {
+		what   string
+		now    func() int
+		more   int // that there may be afterwards
+		before int
+	}{
+		{what: "connections", now: connections}, // first, since it may start goroutines of its own
+		{what: "goroutines", now: runtime.NumGoroutine, more: others},
+		{what: "open files", now: openFiles, more: others},
 	}
-	goroutines := runtime.NumGoroutine()
+	if connections == nil {
+		counts = counts[1:]
+	}
+	run(10)
+	for i, count := range counts {
+		counts[i].before = settled(count.now)
+	}
 	start := time.Now()
 	run(runs)
-	t.Logf("%d runs, %v each", runs, (time.Since(start) / time.Duration(max(runs, 1))).Round(time.Microsecond))
-	Eventually(t, "goroutines are as many as before", func() bool { return runtime.NumGoroutine() <= goroutines })
-	if connections != nil {
-		Eventually(t, "connections are as many as before", func() bool { return connections() <= open })
+	report := []string{fmt.Sprintf("%d runs, %v each", runs, (time.Since(start) / time.Duration(max(runs, 1))).Round(time.Microsecond))}
+	for _, count := range counts {
+		Eventually(t, fmt.Sprintf("%s are %d, as before", count.what, count.before), func() bool { return count.now() <= count.before+count.more })
+		report = append(report, fmt.Sprintf("%s %d -> %d", count.what, count.before, settled(count.now)))
 	}
+	t.Log(strings.Join(report, ", "))
 	closeCheck(t, check)
+}
+
+// settled counts, with a moment for the other side to let go.
+func settled(count func() int) int {
+	least := count()
+	for start := time.Now(); time.Since(start) < 50*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		least = min(least, count())
+	}
+	return least
+}
+
+// openFiles counts this process's file descriptors, sockets among them, where
+// the system tells them.
+func openFiles() int {
+	names, _ := os.ReadDir("/proc/self/fd")
+	return len(names)
 }
 
 func closeCheck(t *testing.T, check checks.Check) {
