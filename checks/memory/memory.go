@@ -78,8 +78,11 @@ func (c *Check) Run(context.Context) (string, error) {
 	most := cmp.Or(c.MaxUsed, DefaultMaxUsed)
 	judge(&found, tightest.percent(), cmp.Or(c.WarnUsed, min(DefaultWarnUsed, most)), most, tightest.String())
 	if c.WarnSwap > 0 || c.MaxSwap > 0 {
-		swap := machine.swap
-		judge(&found, swap.percent(), c.WarnSwap, c.MaxSwap, swap.String()+" of swap")
+		text := "the machine has no swap"
+		if machine.swap.total > 0 {
+			text = machine.swap.String() + " of swap"
+		}
+		judge(&found, machine.swap.percent(), c.WarnSwap, c.MaxSwap, text)
 	}
 	if c.WarnPressure > 0 || c.MaxPressure > 0 {
 		whose, share, err := c.pressure()

@@ -209,12 +209,12 @@ func (c *Check) judge(found *report.Report, mine []listener, by string) {
 	text := fmt.Sprintf("%s listens on %s%s", cmp.Or(by, "something"), c.name(), on)
 	if fullest.limit == 0 {
 		if fullest.waiting > 0 {
-			text += fmt.Sprintf("; %d connections wait", fullest.waiting)
+			text += fmt.Sprintf("; %s", waiting(fullest.waiting))
 		}
 		found.Passf("%s", text)
 		return
 	}
-	text = fmt.Sprintf("%s; %d connections wait of %d that may", text, fullest.waiting, fullest.limit)
+	text = fmt.Sprintf("%s; %s of %d that may", text, waiting(fullest.waiting), fullest.limit)
 	warn := c.WarnQueue
 	if warn == 0 {
 		warn = DefaultWarnQueue
@@ -230,6 +230,13 @@ func (c *Check) judge(found *report.Report, mine []listener, by string) {
 	default:
 		found.Passf("%s", text)
 	}
+}
+
+func waiting(n int) string {
+	if n == 1 {
+		return "1 connection waits"
+	}
+	return fmt.Sprintf("%d connections wait", n)
 }
 
 // owner returns the process that listens, which has to be of Program.

@@ -127,7 +127,7 @@ func TestQueue(t *testing.T) {
 		status health.Status
 		want   string
 	}{
-		{Check{Port: port}, health.Pass, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 1 connections wait of 4 that may`, port)},
+		{Check{Port: port}, health.Pass, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 1 connection waits of 4 that may`, port)},
 		{Check{Port: port}, health.Pass, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 2 connections wait of 4 that may`, port)},
 		{Check{Port: port}, health.Warn, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 3 connections wait of 4 that may: the program accepts too slowly, or hangs`, port)},
 		{Check{Port: port, MaxQueue: 90}, health.Fail, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 4 connections wait of 4 that may: more than 90%%`, port)},
@@ -139,7 +139,7 @@ func TestQueue(t *testing.T) {
 		defer conn.Close()
 		checktest.Eventually(t, "connections wait", func() bool {
 			output, err := step.check.Run(t.Context())
-			return strings.Contains(fmt.Sprint(output, err), fmt.Sprintf("; %d connections", i+1))
+			return strings.Contains(fmt.Sprint(output, err), fmt.Sprintf("; %d connection", i+1))
 		})
 		says(t, &step.check, step.status, step.want)
 	}

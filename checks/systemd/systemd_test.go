@@ -79,7 +79,7 @@ func TestUnits(t *testing.T) {
 		{"no such unit", systemd.Check{Units: []string{"ngnix"}}, health.Fail, "no such unit: ngnix.service"},
 		{"masked", systemd.Check{Units: []string{"masked"}}, health.Fail, "masked.service is masked, so that it cannot be started"},
 		{"mistake in its file", systemd.Check{Units: []string{"broken"}}, health.Fail, "broken.service cannot be loaded: its unit file has a mistake (bad-setting)"},
-		{"in a loop", systemd.Check{Units: []string{"looping"}}, health.Fail, "looping.service ended and waits to be restarted, after 7 times: it ended with exit code 3"},
+		{"in a loop", systemd.Check{Units: []string{"looping"}}, health.Fail, "looping.service ended and waits to be restarted (7 times so far): it ended with exit code 3"},
 		{"stopping", systemd.Check{Units: []string{"stopping"}}, health.Fail, "stopping.service is being stopped, for 30s"},
 		{"stopped", systemd.Check{Units: []string{"stopped"}}, health.Fail, "stopped.service is stopped, for 3h"},
 		{"a stopped timer", systemd.Check{Units: []string{"stopped.timer"}}, health.Fail, "stopped.timer is stopped"},

@@ -81,7 +81,7 @@ func (j *judge) judgeActive(found *report.Report, u *unit) {
 func (j *judge) judgeStarting(found *report.Report, u *unit) {
 	switch {
 	case strings.HasPrefix(u.sub, "auto-restart"):
-		found.Failf("%s ended and waits to be restarted, after %s: %s", u.name, times(u.restarts), u.reason())
+		found.Failf("%s ended and waits to be restarted (%s so far): %s", u.name, times(u.restarts), u.reason())
 	case u.kind == "oneshot":
 		found.Passf("%s is at work%s", u.name, j.since(u.changed))
 	default:
