@@ -9,6 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"hale/checks"
+	"hale/checks/internal/explain"
 	"hale/checks/internal/rabbit"
 	"hale/checks/internal/report"
 	"hale/checks/internal/trust"
@@ -36,9 +37,9 @@ type Check struct {
 	MaxLength    int      `yaml:"max_length" jsonschema_description:"Fail when more messages than this are ready in one of the queues."`
 	MinConsumers int      `yaml:"min_consumers" jsonschema_description:"Fail when one of the queues has fewer consumers than this."`
 
-	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's."`
-	Certificate string `yaml:"certificate" jsonschema_description:"File of a client certificate (PEM), for a broker that asks for one."`
-	Key         string `yaml:"key" jsonschema_description:"File of the client certificate's private key (PEM)."`
+	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
+	Certificate string `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one."`
+	Key         string `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
 	Insecure    bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
 
 	// Dir is where relative file names start; empty means the working directory.
@@ -57,11 +58,8 @@ func (c *Check) Validate() error {
 	address, err := rabbit.ParseAddress(c.URL)
 	if err != nil {
 		errs = append(errs, &checks.OptionError{Key: "url", Err: err})
-	} else {
-		const noTLS = "has no effect without TLS: write amqps:// in url"
-		refuse(!address.TLS && c.CA != "", "ca", noTLS)
-		refuse(!address.TLS && c.Certificate != "", "certificate", noTLS)
-		refuse(!address.TLS && c.Insecure, "insecure", noTLS)
+	} else if !address.TLS {
+		errs = append(errs, c.trust().WithoutTLS("write amqps:// in url"))
 	}
 	for _, queue := range c.Queues {
 		refuse(queue == "", "queues", "one of the names is empty")
@@ -146,29 +144,49 @@ func publish(ctx context.Context, conn *rabbit.Conn, found *report.Report) error
 	if err := channel.PublishWithContext(ctx, amqp.DefaultExchange, nowhere, true, false, amqp.Publishing{}); err != nil {
 		return conn.Explain("a message", err)
 	}
-	select {
-	case _, ok := <-returned:
-		if !ok { // the channel was closed, for a reason that is there by now
-			return refused(conn, <-closed, found)
-		}
-		found.Passf("takes messages")
-	case blocking := <-conn.Blocked():
+	blocked, err := await(returned, conn.Blocked(), closed)
+	switch {
+	case blocked != nil:
 		conn.Abandon()
-		found.Failf("the broker blocks whoever publishes: %s", blocking.Reason)
-	case err := <-closed:
-		return refused(conn, err, found)
+		found.Failf("the broker blocks whoever publishes: %s", explain.Line(blocked.Reason))
+	case err == nil:
+		found.Passf("takes messages")
+	case rabbit.Forbidden(err): // which is none of this check's business
+		found.Passf("opens a channel")
+	default:
+		return conn.Explain("a message", err)
 	}
 	return nil
 }
 
-// refused tells a user who may not publish, which is none of this check's
-// business, from a connection that broke.
-func refused(conn *rabbit.Conn, err *amqp.Error, found *report.Report) error {
-	if rabbit.Forbidden(err) {
-		found.Passf("opens a channel")
-		return nil
+// await waits for what becomes of a message: it is returned, the broker blocks
+// who sent it, or the channel ends, which is an error.
+func await(returned <-chan amqp.Return, blocking <-chan amqp.Blocking, closed <-chan *amqp.Error) (blocked *amqp.Blocking, err error) {
+	for {
+		select {
+		case _, ok := <-returned:
+			if !ok { // the channel was closed, for a reason that is there by now
+				return nil, reason(<-closed)
+			}
+			return nil, nil
+		case b, ok := <-blocking:
+			if !ok { // as all of the library's, when the connection ends
+				blocking = nil
+				continue
+			}
+			return &b, nil
+		case err := <-closed:
+			return nil, reason(err)
+		}
 	}
-	return conn.Explain("a message", err)
+}
+
+// reason is why a channel was closed. The library has none if we closed it.
+func reason(err *amqp.Error) error {
+	if err == nil {
+		return amqp.ErrClosed
+	}
+	return err
 }
 
 func count(n int, what string) string {

@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"hale/checks/internal/explain"
 	"hale/checks/internal/rabbit"
 	"hale/checks/internal/trust"
 )
@@ -87,7 +88,7 @@ func (l *rabbitLine) command(ctx context.Context, r *request, patience time.Dura
 	if err != nil {
 		return nil, l.conn.Explain("a message to the workers", err)
 	}
-	called := &roll{listening: unknown}
+	called, blocked := &roll{listening: unknown}, l.conn.Blocked()
 	over := time.NewTimer(patience)
 	defer over.Stop()
 	// Who answered last time is expected to answer again.
@@ -100,9 +101,13 @@ func (l *rabbitLine) command(ctx context.Context, r *request, patience time.Dura
 			called.add(r, answer.Headers["ticket"], answer.ContentType, answer.Body)
 		case <-returned:
 			called.listening = 0
-		case blocking := <-l.conn.Blocked():
+		case blocking, ok := <-blocked:
+			if !ok { // as all of the library's, when the connection ends
+				blocked = nil
+				continue
+			}
 			l.blocked = true
-			return nil, fmt.Errorf("the broker blocks whoever publishes: %s: %s", blocking.Reason, l.address.Where)
+			return nil, fmt.Errorf("the broker blocks whoever publishes: %s: %s", explain.Line(blocking.Reason), l.address.Where)
 		case <-over.C:
 			l.last = called.messages
 			return called, nil
