@@ -65,9 +65,9 @@ type Check struct {
 	FanoutPrefix    string `yaml:"fanout_prefix" jsonschema:"default=/{db}." jsonschema_description:"The fanout_prefix of broker_transport_options (Redis); off for none."`
 	Sep             string `yaml:"sep" jsonschema_description:"The sep of broker_transport_options (Redis); without it the bytes 6 and 22, as in kombu."`
 
-	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's."`
-	Certificate string `yaml:"certificate" jsonschema_description:"File of a client certificate (PEM), for a server that asks for one."`
-	Key         string `yaml:"key" jsonschema_description:"File of the client certificate's private key (PEM)."`
+	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
+	Certificate string `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one."`
+	Key         string `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
 	Insecure    bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
 
 	// Dir is where relative file names start; empty means the working directory.
@@ -103,11 +103,9 @@ func (c *Check) Validate() error {
 	refuse(c.Workers < 0, "workers", "%d is negative", c.Workers)
 	refuse(c.Workers > 0 && len(c.Nodes) > 0, "workers", "nodes says already which workers must answer: remove one of the two")
 	refuse(slices.Contains(c.Nodes, ""), "nodes", "one of the names is empty")
-	const noTLS = "has no effect without TLS: write rediss:// or amqps:// in broker or results"
-	secure := secured(c.Broker) || secured(c.Results)
-	refuse(!secure && c.CA != "", "ca", noTLS)
-	refuse(!secure && c.Certificate != "", "certificate", noTLS)
-	refuse(!secure && c.Insecure, "insecure", noTLS)
+	if !secured(c.Broker) && !secured(c.Results) {
+		errs = append(errs, c.trust().WithoutTLS("write rediss:// or amqps:// in broker or results"))
+	}
 	refuse(c.Wait < 0, "wait", "%v is negative: write a duration such as 1s", c.Wait)
 	return errors.Join(append(errs, c.trust().Validate())...)
 }

@@ -43,9 +43,9 @@ type Check struct {
 	WarnNodes int    `yaml:"warn_nodes" jsonschema_description:"Warn when the cluster has fewer nodes."`
 	MinNodes  int    `yaml:"min_nodes" jsonschema_description:"Fail when the cluster has fewer nodes."`
 
-	CA          string `yaml:"ca" jsonschema_description:"A file of certificates to trust instead of the system's, PEM."`
-	Certificate string `yaml:"certificate" jsonschema_description:"A file with the client's own certificate, PEM, if the server asks for one."`
-	Key         string `yaml:"key" jsonschema_description:"A file with the private key of certificate, PEM."`
+	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
+	Certificate string `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one."`
+	Key         string `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
 	Insecure    bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
 
 	// Dir is where relative file names start; empty means the working directory.
@@ -73,10 +73,9 @@ func (c *Check) Validate() error {
 	refuse(strings.ContainsFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r >= 0x7f }), "api_key", "holds a space or a special character")
 	if u != nil {
 		refuse(c.APIKey != "" && u.User != nil, "api_key", "is one way to log in, the user in url another: remove one of them")
-		const noTLS = "has no effect without TLS: write https:// in url"
-		refuse(u.Scheme == "http" && c.CA != "", "ca", noTLS)
-		refuse(u.Scheme == "http" && c.Certificate != "", "certificate", noTLS)
-		refuse(u.Scheme == "http" && c.Insecure, "insecure", noTLS)
+		if u.Scheme == "http" {
+			errs = append(errs, c.trust().WithoutTLS("write https:// in url"))
+		}
 	}
 	return errors.Join(append(errs, c.trust().Validate())...)
 }

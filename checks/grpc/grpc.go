@@ -54,8 +54,8 @@ func (c *Check) Validate() error {
 	if strings.ContainsAny(c.Authority, "/@ ?#") {
 		errs = append(errs, checks.Optionf("authority", "%q is not a host: write api.example.com or api.example.com:443", c.Authority))
 	}
-	if !c.TLS && (c.CA != "" || c.Certificate != "" || c.Insecure) {
-		errs = append(errs, checks.Optionf("tls", "is false, so that ca, certificate and insecure mean nothing: set tls: true, or remove them"))
+	if !c.TLS {
+		errs = append(errs, c.trust().WithoutTLS("write tls: true"))
 	}
 	for name := range c.Metadata {
 		if reserved(name) {

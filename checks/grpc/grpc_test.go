@@ -149,7 +149,7 @@ func TestValidate(t *testing.T) {
 		{"port", grpc.Check{Address: "localhost:grpc"}, `address: "localhost:grpc" has no port from 1 to 65535`},
 		{"service", grpc.Check{Address: "h:1", Service: "/shop.v1.Cart/Get"}, `service: "/shop.v1.Cart/Get" is not the name of a service: write it as in shop.v1.Cart`},
 		{"authority", grpc.Check{Address: "h:1", Authority: "https://api.example.com"}, `authority: "https://api.example.com" is not a host: write api.example.com or api.example.com:443`},
-		{"TLS settings without TLS", grpc.Check{Address: "h:1", CA: "ca.pem"}, "tls: is false, so that ca, certificate and insecure mean nothing: set tls: true, or remove them"},
+		{"TLS settings without TLS", grpc.Check{Address: "h:1", CA: "ca.pem"}, "ca: has no effect without TLS: write tls: true"},
 		{"no key", grpc.Check{Address: "h:1", TLS: true, Certificate: "c.pem"}, "key: is missing: the file of the private key that belongs to certificate"},
 		{"gRPC's own metadata", grpc.Check{Address: "h:1", Metadata: map[string]string{"Grpc-Timeout": "hunter2"}}, `metadata: "Grpc-Timeout" is gRPC's own`},
 		{"name of metadata", grpc.Check{Address: "h:1", Metadata: map[string]string{"a b": "hunter2"}}, `metadata: "a b" is not the name of a header field`},

@@ -54,8 +54,10 @@ func (c *Check) Validate() error {
 	case err != nil:
 	case c.StartTLS && server.scheme != "ldap":
 		errs = append(errs, checks.Optionf("starttls", "is for ldap:// alone: %s:// needs none", server.scheme))
-	case !c.StartTLS && server.scheme != "ldaps" && (c.CA != "" || c.Certificate != "" || c.Insecure):
-		errs = append(errs, checks.Optionf("starttls", "is false, so that ca, certificate and insecure mean nothing with %s://: set starttls: true, or remove them", server.scheme))
+	case !c.StartTLS && server.scheme == "ldap":
+		errs = append(errs, c.trust().WithoutTLS("write ldaps:// in url, or starttls: true"))
+	case server.scheme == "ldapi":
+		errs = append(errs, c.trust().WithoutTLS("remove it, a unix socket has none"))
 	}
 	switch {
 	case c.User != "" && c.Password == "":

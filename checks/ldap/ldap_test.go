@@ -177,7 +177,7 @@ func TestValidate(t *testing.T) {
 		{"base in it", ldap.Check{URL: "ldap://h/dc=example,dc=com"}, "url: holds more than a server: write what to look for as base and filter"},
 		{"port", ldap.Check{URL: "ldap://h:70000"}, "url: has no port from 1 to 65535"},
 		{"STARTTLS over TLS", ldap.Check{URL: "ldaps://h", StartTLS: true}, "starttls: is for ldap:// alone: ldaps:// needs none"},
-		{"trust without TLS", ldap.Check{URL: "ldap://h", Insecure: true}, "starttls: is false, so that ca, certificate and insecure mean nothing with ldap://: set starttls: true, or remove them"},
+		{"trust without TLS", ldap.Check{URL: "ldap://h", Insecure: true}, "insecure: has no effect without TLS: write ldaps:// in url, or starttls: true"},
 		{"no password", ldap.Check{URL: "ldap://h", User: "u"}, "password: is missing: user has one"},
 		{"no user", ldap.Check{URL: "ldap://h", Password: "hunter2"}, "user: is missing: whose password is it?"},
 		{"base", ldap.Check{URL: "ldap://h", Base: "people"}, `base: "people" is not a distinguished name: write it as ou=people,dc=example,dc=com`},

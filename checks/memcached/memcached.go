@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"slices"
 	"strings"
 
@@ -52,9 +51,9 @@ type Check struct {
 	Password string `yaml:"password" jsonschema_description:"The user's password."`
 
 	TLS         bool   `yaml:"tls" jsonschema:"default=false" jsonschema_description:"Speak TLS."`
-	CA          string `yaml:"ca" jsonschema_description:"A file of certificates to trust instead of the system's, PEM."`
-	Certificate string `yaml:"certificate" jsonschema_description:"A file with the client's own certificate, PEM, if the server asks for one."`
-	Key         string `yaml:"key" jsonschema_description:"A file with the private key of certificate, PEM."`
+	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
+	Certificate string `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one."`
+	Key         string `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
 	Insecure    bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
 
 	// Dir is where relative file names start; empty means the working directory.
@@ -81,10 +80,9 @@ func (c *Check) Validate() error {
 	refuse(strings.ContainsAny(c.User, " \r\n"), "user", "holds a space or a line break")
 	refuse(strings.ContainsAny(c.Password, " \r\n"), "password", "holds a space or a line break, which memcached takes in none")
 	refuse(c.TLS && socket, "tls", "a unix socket has no TLS")
-	const noTLS = "has no effect without tls: true"
-	refuse(!c.TLS && c.CA != "", "ca", noTLS)
-	refuse(!c.TLS && c.Certificate != "", "certificate", noTLS)
-	refuse(!c.TLS && c.Insecure, "insecure", noTLS)
+	if !c.TLS {
+		errs = append(errs, c.trust().WithoutTLS("write tls: true"))
+	}
 	return errors.Join(append(errs, link.ValidateAddress("address", c.Address, "127.0.0.1:11211", true), c.trust().Validate())...)
 }
 
@@ -125,12 +123,9 @@ func (c *Check) connect(ctx context.Context) (*link.Conn, error) {
 	if err != nil || !c.TLS {
 		return conn, err
 	}
-	host, _, err := net.SplitHostPort(c.Address)
+	config, err := c.trust().Config(link.Host(c.Address))
 	if err == nil {
-		config, configErr := c.trust().Config(host)
-		if err = configErr; err == nil {
-			err = conn.Secure(config)
-		}
+		err = conn.Secure(config)
 	}
 	if err != nil {
 		_ = conn.Close() // why it is of no use is the news

@@ -79,7 +79,7 @@ func TestValidate(t *testing.T) {
 		{"user without a password", Check{Address: address, User: "app"}, "password: is missing"},
 		{"line break in the password", Check{Address: address, User: "app", Password: "hunter2\r\nflush_all"}, "password: holds a space or a line break, which memcached takes in none"},
 		{"TLS on a socket", Check{Address: "/run/memcached.sock", TLS: true}, "tls: a unix socket has no TLS"},
-		{"CA without TLS", Check{Address: address, CA: "ca.pem"}, "ca: has no effect without tls: true"},
+		{"CA without TLS", Check{Address: address, CA: "ca.pem"}, "ca: has no effect without TLS: write tls: true"},
 		{"half a certificate", Check{Address: address, TLS: true, Key: "k.pem"}, "certificate: is missing: the file of the certificate that belongs to key"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -29,19 +29,19 @@ import (
 //	&nats.Check{URL: "nats://app:secret@nats.internal:4222", Consumers: []string{"ORDERS/mailer"}, MaxLag: 1000}
 type Check struct {
 	URL         string   `yaml:"url" jsonschema:"required" jsonschema_description:"The server: nats://USER:PASSWORD@HOST:PORT, nats://TOKEN@HOST or tls://HOST; several are separated by commas."`
-	Credentials string   `yaml:"credentials" jsonschema_description:"File with a user's JWT and its seed, as nsc writes it (.creds); relative to hale.yaml."`
-	NKey        string   `yaml:"nkey" jsonschema_description:"File with the seed of a user's NKey (SU...); relative to hale.yaml."`
-	CA          string   `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; TLS is demanded then."`
-	Certificate string   `yaml:"certificate" jsonschema_description:"File of the client's own certificate (PEM), for a server that asks for one; TLS is demanded then."`
-	Key         string   `yaml:"key" jsonschema_description:"File of the private key of certificate (PEM)."`
-	Insecure    bool     `yaml:"insecure" jsonschema_description:"Accept any certificate."`
-	TLSFirst    bool     `yaml:"tls_first" jsonschema_description:"Begin with TLS, for a server with handshake_first."`
-	JetStream   bool     `yaml:"jetstream" jsonschema_description:"JetStream must be there for this user; streams and consumers demand it anyway."`
+	Credentials string   `yaml:"credentials" jsonschema_description:"File with a user's JWT and its seed, as nsc writes it (.creds); relative to the directory of hale.yaml."`
+	NKey        string   `yaml:"nkey" jsonschema_description:"File with the seed of a user's NKey (SU...); relative to the directory of hale.yaml."`
+	CA          string   `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml. TLS is demanded then."`
+	Certificate string   `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one. TLS is demanded then."`
+	Key         string   `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
+	Insecure    bool     `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
+	TLSFirst    bool     `yaml:"tls_first" jsonschema:"default=false" jsonschema_description:"Begin with TLS, for a server with handshake_first."`
+	JetStream   bool     `yaml:"jetstream" jsonschema:"default=false" jsonschema_description:"JetStream must be there for this user; streams and consumers demand it anyway."`
 	Domain      string   `yaml:"domain" jsonschema_description:"JetStream's domain, where it is not that of the server."`
 	Streams     []string `yaml:"streams" jsonschema_description:"Streams that must be there."`
 	Consumers   []string `yaml:"consumers" jsonschema_description:"Durable consumers that must be there, as STREAM/CONSUMER."`
-	WarnLag     int64    `yaml:"warn_lag" jsonschema:"default=0" jsonschema_description:"Warn when more messages than this wait to be delivered to a consumer; 0: never."`
-	MaxLag      int64    `yaml:"max_lag" jsonschema:"default=0" jsonschema_description:"Fail when more messages than this wait to be delivered to a consumer; 0: never."`
+	WarnLag     int64    `yaml:"warn_lag" jsonschema_description:"Warn when more messages than this wait to be delivered to a consumer."`
+	MaxLag      int64    `yaml:"max_lag" jsonschema_description:"Fail when more messages than this wait to be delivered to a consumer."`
 
 	// Dir is where relative file names start; empty means the working directory.
 	Dir string `yaml:"-"`

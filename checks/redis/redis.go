@@ -53,9 +53,9 @@ type Check struct {
 	Cluster  bool   `yaml:"cluster" jsonschema:"default=false" jsonschema_description:"The server must be a node of a cluster that is well: every slot served."`
 	Sentinel string `yaml:"sentinel" jsonschema_description:"The server is a Sentinel, and must know a master of this name that is up, with enough Sentinels for a failover."`
 
-	CA          string `yaml:"ca" jsonschema_description:"A file of certificates to trust instead of the system's, PEM."`
-	Certificate string `yaml:"certificate" jsonschema_description:"A file with the client's own certificate, PEM, if the server asks for one."`
-	Key         string `yaml:"key" jsonschema_description:"A file with the private key of certificate, PEM."`
+	CA          string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
+	Certificate string `yaml:"certificate" jsonschema_description:"File of the client's own certificate, PEM, for a server that asks for one."`
+	Key         string `yaml:"key" jsonschema_description:"File of the private key of certificate, PEM."`
 	Insecure    bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
 
 	// Dir is where relative file names start; empty means the working directory.
@@ -95,10 +95,9 @@ func (c *Check) validateOptions(a *redisserver.Address) error {
 	if a != nil {
 		refuse(a.Database != 0 && c.Cluster, "cluster", "a cluster has database 0 alone: remove the database from url")
 		refuse(a.Database != 0 && c.Sentinel != "", "sentinel", "a Sentinel has no databases: remove the database from url")
-		const noTLS = "has no effect without TLS: write rediss:// in url"
-		refuse(!a.TLS && c.CA != "", "ca", noTLS)
-		refuse(!a.TLS && c.Certificate != "", "certificate", noTLS)
-		refuse(!a.TLS && c.Insecure, "insecure", noTLS)
+		if !a.TLS {
+			errs = append(errs, c.trust().WithoutTLS("write rediss:// in url"))
+		}
 	}
 	return errors.Join(append(errs, c.trust().Validate())...)
 }

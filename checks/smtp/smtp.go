@@ -58,9 +58,7 @@ func (c *Check) Validate() error {
 	switch c.mode() {
 	case startTLS, implicit, auto:
 	case off:
-		if c.CA != "" || c.Insecure {
-			errs = append(errs, checks.Optionf("tls", "is off, so that ca and insecure mean nothing: remove one or the other"))
-		}
+		errs = append(errs, c.trust().WithoutTLS("remove tls: off"))
 	default:
 		errs = append(errs, checks.Optionf("tls", "%q is none of auto, starttls, implicit and off", c.TLS))
 	}
@@ -145,12 +143,12 @@ func (c *Check) startTLS(s *session) error {
 	return s.hello()
 }
 
+func (c *Check) trust() trust.Options {
+	return trust.Options{CA: c.CA, Dir: c.Dir, Insecure: c.Insecure}
+}
+
 func (c *Check) secure(s *session) error {
-	host, _, err := net.SplitHostPort(c.Address)
-	if err != nil {
-		return err
-	}
-	config, err := trust.Options{CA: c.CA, Dir: c.Dir, Insecure: c.Insecure}.Config(host)
+	config, err := c.trust().Config(link.Host(c.Address))
 	if err != nil {
 		return err
 	}

@@ -197,7 +197,7 @@ func TestValidate(t *testing.T) {
 		{"no port", smtp.Check{Address: "mx"}, `address: "mx" is not host:port: write it as smtp.example.com:587`},
 		{"socket", smtp.Check{Address: "/run/mx.sock"}, `address: "/run/mx.sock" is not host:port: write it as smtp.example.com:587`},
 		{"mode", smtp.Check{Address: "mx:25", TLS: "on"}, `tls: "on" is none of auto, starttls, implicit and off`},
-		{"trust without TLS", smtp.Check{Address: "mx:25", TLS: "off", Insecure: true}, "tls: is off, so that ca and insecure mean nothing: remove one or the other"},
+		{"trust without TLS", smtp.Check{Address: "mx:25", TLS: "off", Insecure: true}, "insecure: has no effect without TLS: remove tls: off"},
 		{"no password", smtp.Check{Address: "mx:25", User: "u"}, "password: is missing: user has one"},
 		{"no user", smtp.Check{Address: "mx:25", Password: "hunter2"}, "user: is missing: whose password is it?"},
 		{"NUL", smtp.Check{Address: "mx:25", User: "u", Password: "hunter2\x00"}, "password: user or password holds a NUL, which cannot be sent"},

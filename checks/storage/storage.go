@@ -53,7 +53,7 @@ type Check struct {
 	SessionToken    string `yaml:"session_token" jsonschema_description:"The session token of a temporary access key."`
 	Profile         string `yaml:"aws_profile" jsonschema_description:"The profile of the shared credentials file; by default AWS_PROFILE of the environment, or default."`
 
-	CA       string `yaml:"ca" jsonschema_description:"A file of certificates to trust instead of the system's, PEM."`
+	CA       string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
 	Insecure bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
 
 	// Dir is where relative paths start; empty means the working directory.
@@ -130,9 +130,9 @@ func (c *Check) Validate() error {
 		if _, err := parseEndpoint(c.Endpoint); err != nil {
 			errs = append(errs, &checks.OptionError{Key: "endpoint", Err: err})
 		}
-		const noTLS = "has no effect without TLS: write https:// in endpoint"
-		refuse(strings.HasPrefix(c.Endpoint, "http:") && c.CA != "", "ca", noTLS)
-		refuse(strings.HasPrefix(c.Endpoint, "http:") && c.Insecure, "insecure", noTLS)
+		if strings.HasPrefix(c.Endpoint, "http:") {
+			errs = append(errs, c.trust().WithoutTLS("write https:// in endpoint"))
+		}
 	}
 	return errors.Join(errs...)
 }

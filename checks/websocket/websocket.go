@@ -80,8 +80,8 @@ func (c *Check) Validate() error {
 			errs = append(errs, checks.Optionf("headers", "%q belongs to the handshake: for a subprotocol there is subprotocol", name))
 		}
 	}
-	if err == nil && !t.secure && (c.CA != "" || c.Insecure) {
-		errs = append(errs, checks.Optionf("url", "is not wss://, so that ca and insecure mean nothing: remove them"))
+	if err == nil && !t.secure {
+		errs = append(errs, c.trust().WithoutTLS("write wss:// in url"))
 	}
 	return errors.Join(errs...)
 }
@@ -114,11 +114,15 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	return t.name + ": 101" + said, nil
 }
 
+func (c *Check) trust() trust.Options {
+	return trust.Options{CA: c.CA, Dir: c.Dir, Insecure: c.Insecure}
+}
+
 func (c *Check) secure(line *link.Conn, t target) error {
 	if !t.secure {
 		return nil
 	}
-	config, err := trust.Options{CA: c.CA, Dir: c.Dir, Insecure: c.Insecure}.Config(t.url.Hostname())
+	config, err := c.trust().Config(t.url.Hostname())
 	if err != nil {
 		return err
 	}

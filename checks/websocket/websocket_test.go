@@ -209,7 +209,7 @@ func TestValidate(t *testing.T) {
 		{"subprotocol", websocket.Check{App: app, Subprotocol: "a, b"}, `subprotocol: "a, b" is not the name of a subprotocol`},
 		{"handshake's header", websocket.Check{App: app, Headers: map[string]string{"Sec-WebSocket-Protocol": "a"}}, `headers: "Sec-WebSocket-Protocol" belongs to the handshake: for a subprotocol there is subprotocol`},
 		{"header", websocket.Check{App: app, Headers: map[string]string{"Cookie": "hunter2\n"}}, "headers: the value of Cookie holds a control character"},
-		{"trust without TLS", websocket.Check{URL: "ws://h/", CA: "ca.pem"}, "url: is not wss://, so that ca and insecure mean nothing: remove them"},
+		{"trust without TLS", websocket.Check{URL: "ws://h/", CA: "ca.pem"}, "ca: has no effect without TLS: write wss:// in url"},
 	} {
 		err := test.check.Validate()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {

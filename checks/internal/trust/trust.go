@@ -36,8 +36,23 @@ func (o Options) Validate() error {
 	}
 }
 
-// Config returns the settings for a connection to a server that goes by name. The files are
-// read each time, so that ones that were replaced count.
+// WithoutTLS refuses options that a connection without TLS has no use for. The
+// remedy says how to get one with it, as in "write rediss:// in url".
+func (o Options) WithoutTLS(remedy string) error {
+	var errs []error
+	for _, option := range []struct {
+		key string
+		set bool
+	}{{"ca", o.CA != ""}, {"certificate", o.Certificate != ""}, {"insecure", o.Insecure}} {
+		if option.set {
+			errs = append(errs, checks.Optionf(option.key, "has no effect without TLS: %s", remedy))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Config returns the settings for a connection to a server that goes by name.
+// The files are read each time, so that ones that were replaced count.
 func (o Options) Config(name string) (*tls.Config, error) {
 	config := &tls.Config{ServerName: name, InsecureSkipVerify: o.Insecure} //nolint:gosec // the option's meaning
 	if o.Certificate != "" {
