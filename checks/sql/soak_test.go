@@ -18,8 +18,8 @@ func TestSoak(t *testing.T) {
 		name, url   string
 		connections func() int
 	}{
-		{"postgresql", postgres.URL(), sessions(t, "postgres", postgres.URL(), "select count(*) from pg_stat_activity where application_name = 'hale'")},
-		{"mariadb", mariadb.URL(), sessions(t, "mysql", dsn(t, mariadb.URL()), "select count(*) from information_schema.processlist where id <> connection_id()")},
+		{"postgresql", postgres.URL(), postgresSessions(t, postgres)},
+		{"mariadb", mariadb.URL(), mariadbSessions(t, mariadb)},
 		{"sqlite", "sqlite:///" + file, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) { checktest.Soak(t, &sql.Check{URL: test.url}, test.connections) })
