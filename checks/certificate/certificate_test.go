@@ -248,7 +248,6 @@ func TestSystemAuthorities(t *testing.T) {
 }
 
 func TestNginx(t *testing.T) {
-	t.Parallel()
 	root := sign(t, nil, order{name: "Test Root", ca: true, to: 3650 * day})
 	middle := sign(t, root, order{name: "Test Intermediate", ca: true, to: 365 * day})
 	site := sign(t, middle, order{name: "mysite.com", hosts: []string{"mysite.com"}})

@@ -15,7 +15,6 @@ import (
 )
 
 func TestPostgres(t *testing.T) {
-	t.Parallel()
 	db := servers.Postgres(t)
 	_, rest, _ := strings.Cut(db.URL(), "@127.0.0.1:")
 	port, _, _ := strings.Cut(rest, "/")
@@ -37,7 +36,6 @@ asyncio.new_event_loop().run_forever()
 `
 
 func TestSMTP(t *testing.T) {
-	t.Parallel()
 	cert := servers.NewCertificate(t, "127.0.0.1")
 	address := servers.FreeAddress(t)
 	_, port, _ := strings.Cut(address, ":")
@@ -48,7 +46,6 @@ func TestSMTP(t *testing.T) {
 }
 
 func TestLDAP(t *testing.T) {
-	t.Parallel()
 	cert := servers.NewCertificate(t, "127.0.0.1")
 	address := servers.FreeAddress(t)
 	dir := t.TempDir()

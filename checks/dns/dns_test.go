@@ -109,7 +109,6 @@ func inOrder(text string) string {
 }
 
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	server := dnsmasq(t)
 	check := func(server string) checks.Check { return &dns.Check{Domain: "app.test", Server: server, TCP: true} }
 	checktest.Target{Address: server, New: check}.Faults(t)

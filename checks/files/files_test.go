@@ -97,7 +97,6 @@ func run(t *testing.T, check *Check) health.Result {
 
 // This machine: a real program with a limit of 64, of which it opens 60.
 func TestThisMachine(t *testing.T) {
-	t.Parallel()
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	server := servers.Program(t, "bash", "-c", `ulimit -n 64; for i in $(seq 10 66); do eval "exec $i</dev/null"; [ $i = 63 ] && break; done; echo $$ > `+pidFile+`; sleep 3600 & wait`)
 	checktest.Eventually(t, "it has opened them", func() bool { _, err := os.Stat(pidFile); return err == nil })

@@ -198,7 +198,6 @@ func TestIPv6AndAbstractNames(t *testing.T) {
 
 // Many sockets are told apart.
 func TestManySockets(t *testing.T) {
-	t.Parallel()
 	var ports []int
 	for range 400 {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")

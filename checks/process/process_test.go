@@ -186,7 +186,6 @@ func TestPIDFile(t *testing.T) {
 }
 
 func TestLeavesNothingOpen(t *testing.T) {
-	t.Parallel()
 	const name = "hale-soak"
 	runs(t, servers.Program(t, program(t, name), "3600").PID(), name)
 	checktest.Soak(t, &process.Check{Program: name}, nil)

@@ -121,7 +121,6 @@ func says(t *testing.T, check *systemd.Check, status health.Status, want string)
 }
 
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	m := newMock(t, "<auth>EXTERNAL</auth><auth>ANONYMOUS</auth>", "")
 	server := m.run()
 	m.add("nginx.service", nil, nil)
