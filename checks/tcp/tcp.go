@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"hale/checks"
 	"hale/checks/internal/explain"
@@ -85,11 +86,26 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	}
 	if len(answer) > 0 {
 		return "", &explain.Error{
-			Text: fmt.Sprintf("expected %q, got %q: %s", c.Expect, explain.Line(string(answer)), c.Address),
+			Text: fmt.Sprintf("expected %q, got %q: %s", c.Expect, explain.Line(c.withoutSecrets(string(answer))), c.Address),
 			Err:  err,
 		}
 	}
 	return "", c.explain(ctx, start, "connected, but no answer", err)
+}
+
+// withoutSecrets returns an answer without what it repeats of Send, which may
+// hold a password: all but the first word of each line, the command.
+func (c *Check) withoutSecrets(answer string) string {
+	const least = 4 // bytes of a word that could be one
+	for line := range strings.Lines(c.Send) {
+		words := strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || r == '"' || r == '\'' })
+		for _, word := range words[min(1, len(words)):] {
+			if len(word) >= least {
+				answer = strings.ReplaceAll(answer, word, "...")
+			}
+		}
+	}
+	return answer
 }
 
 // readUntil reads until want has come. It returns what it read.

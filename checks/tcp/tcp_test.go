@@ -27,6 +27,14 @@ func TestFaults(t *testing.T) {
 		Args:    []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()},
 		Listens: []string{redis},
 	})
+	// It repeats the words that it does not know.
+	mute := servers.FreeAddress(t)
+	_, port, _ = net.SplitHostPort(mute)
+	servers.Run(t, servers.Spec{
+		Name:    "redis-server",
+		Args:    []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--rename-command", "AUTH", ""},
+		Listens: []string{mute},
+	})
 	socket := filepath.Join(t.TempDir(), "redis.sock")
 	servers.Run(t, servers.Spec{
 		Name:    "redis-server",
@@ -47,6 +55,8 @@ func TestFaults(t *testing.T) {
 		{name: "answers in pieces", check: tcp.Check{Address: echo, Send: strings.Repeat("x", 50_000) + "end", Expect: "xend"}, output: `answers "xend": ` + echo},
 
 		{name: "answers otherwise", check: tcp.Check{Address: redis, Send: "GARBAGE\r\nQUIT\r\n", Expect: "+PONG"}, want: `expected "+PONG", got "-ERR unknown command 'GARBAGE', with args beginning with:": ` + redis},
+		{name: "repeats a password", check: tcp.Check{Address: mute, Send: "AUTH hunter2\r\nQUIT\r\n", Expect: "+PONG"}, want: `expected "+PONG", got "-ERR unknown command 'AUTH', with args beginning with: '...'": ` + mute},
+		{name: "repeats a quoted password", check: tcp.Check{Address: mute, Send: "AUTH \"s3cret hunter2\"\r\nQUIT\r\n", Expect: "+PONG"}, want: `expected "+PONG", got "-ERR unknown command 'AUTH', with args beginning with: '... ...'": ` + mute},
 		{name: "answers too much", check: tcp.Check{Address: echo, Send: strings.Repeat("x", 70_000), Expect: "y"}, want: fmt.Sprintf(`expected "y", got "%s...": %s`, strings.Repeat("x", 200), echo)},
 		{name: "says nothing", check: tcp.Check{Address: redis, Expect: "220"}, timeout: 200 * time.Millisecond, want: "connected, but no answer within 200ms: " + redis},
 		{name: "nobody listens", check: tcp.Check{Address: "127.0.0.1:1"}, want: "connection refused: 127.0.0.1:1"},
