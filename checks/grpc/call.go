@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/web"
 )
@@ -32,9 +33,9 @@ type answer struct {
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
 func (c *Check) call(ctx context.Context, conn *link.Conn) (answer, error) {
 	t, scheme := transport(), "http"
+	t.DialContext = func(context.Context, string, string) (net.Conn, error) { return heard{conn.Conn}, nil }
 	// The HTTP/2 of net/http knows TLS by the type of the connection.
-	dial := func(context.Context, string, string) (net.Conn, error) { return conn.Conn, nil }
-	t.DialContext, t.DialTLSContext = dial, dial
+	t.DialTLSContext = func(context.Context, string, string) (net.Conn, error) { return conn.Conn, nil }
 	if c.TLS {
 		scheme = "https"
 	}
@@ -49,6 +50,19 @@ func (c *Check) call(ctx context.Context, conn *link.Conn) (answer, error) {
 	}
 	defer resp.Body.Close()
 	return read(resp)
+}
+
+// heard is a connection whose other side is heard before it is found to have
+// hung up: a server of another protocol says something first.
+type heard struct{ net.Conn }
+
+func (h heard) Write(b []byte) (int, error) {
+	n, err := h.Conn.Write(b)
+	if err != nil {
+		// Ends at once, as the connection has; what is read, it remembers.
+		_, _ = h.Conn.Read(make([]byte, maxMessage))
+	}
+	return n, err
 }
 
 func (c *Check) request(ctx context.Context, scheme string) *http.Request {
@@ -90,7 +104,7 @@ func (e *foreignError) Error() string { return e.text }
 func read(resp *http.Response) (answer, error) {
 	kind := resp.Header.Get("Content-Type")
 	if !strings.HasPrefix(kind, "application/grpc") {
-		return answer{}, &foreignError{fmt.Sprintf("answered as HTTP/2 with status %d and content of type %q, not as gRPC", resp.StatusCode, kind)}
+		return answer{}, &foreignError{fmt.Sprintf("answered as HTTP/2 with status %d and content of type %q, not as gRPC", resp.StatusCode, explain.Line(kind))}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxMessage+1))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -57,6 +58,7 @@ func TestAnswers(t *testing.T) {
 		{name: "no socket", check: grpc.Check{Address: "/nowhere.sock"}, want: "no such socket: ADDRESS"},
 		{name: "TLS to a plain server", check: grpc.Check{TLS: true}, want: "TLS: the server does not speak TLS on this port: ADDRESS"},
 		{name: "HTTP/1.1", check: grpc.Check{Address: web(t, nil)}, want: `answered as HTTP ("HTTP/1.1 404 Not Found"), not gRPC: ADDRESS`},
+		{name: "HTTP/1.1 that hangs up", check: grpc.Check{Address: curt(t)}, want: `answered as HTTP ("HTTP/1.1 400 Bad Request"), not gRPC: ADDRESS`},
 		{name: "HTTP/2 without gRPC", check: grpc.Check{Address: web(t, protocols())}, want: `answered as HTTP/2 with status 404 and content of type "text/plain; charset=utf-8", not as gRPC: ADDRESS`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -194,6 +196,29 @@ func web(t *testing.T, p *http.Protocols) (address string) {
 	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
+}
+
+// curt starts a server that says no to whoever comes, and hangs up on what they
+// say.
+func curt(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(conn, make([]byte, 24)) // the preface of HTTP/2
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			conn.Close()
+		}
+	}()
+	return listener.Addr().String()
 }
 
 // secureWeb starts a server that has no gRPC behind TLS.

@@ -57,7 +57,7 @@ func (s *session) versions() error {
 	case err != nil:
 		return s.conn.Explain("", err)
 	case !strings.HasPrefix(line, "SSH-2.0-") && !strings.HasPrefix(line, "SSH-1.99-"):
-		return fmt.Errorf("the server does not speak version 2 of SSH, but says %q: %s", line, s.conn.Address())
+		return fmt.Errorf("the server does not speak version 2 of SSH, but says %q: %s", explain.Line(line), s.conn.Address())
 	}
 	s.version = line
 	return nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -170,15 +171,20 @@ func (c *Conn) Stranger(protocol string, err error) error {
 // Quote returns a server's own words for a message, in quotes and after a
 // colon; nothing if there are none, or if they repeat a secret.
 func Quote(said string, secrets ...string) string {
-	if said = explain.Line(said); said == "" {
+	line := explain.Line(said)
+	// The whole is looked at, too: what is cut off may have the end of a secret.
+	if line == "" || slices.ContainsFunc(secrets, func(secret string) bool { return repeats(said, secret) || repeats(line, secret) }) {
 		return ""
 	}
-	for _, secret := range secrets {
-		if secret != "" && strings.Contains(said, secret) {
-			return ""
-		}
-	}
-	return fmt.Sprintf(": %q", said)
+	return fmt.Sprintf(": %q", line)
+}
+
+// repeats reports whether a text holds a secret, or one of its words that are
+// long enough to be the secret itself: the token behind "Bearer".
+func repeats(text, secret string) bool {
+	const long = 8
+	return secret != "" && strings.Contains(text, secret) ||
+		slices.ContainsFunc(strings.Fields(secret), func(word string) bool { return len(word) >= long && strings.Contains(text, word) })
 }
 
 func stranger(first, protocol string) string {
@@ -211,6 +217,9 @@ func text(first string) bool {
 type memory struct {
 	net.Conn
 
+	// reading is held until what was read is remembered.
+	reading sync.Mutex
+
 	// mu guards everything that follows: HTTP/2 reads in a goroutine of its own.
 	mu    sync.Mutex
 	first []byte
@@ -223,6 +232,8 @@ type memory struct {
 const maxFirst = 256
 
 func (m *memory) Read(b []byte) (int, error) {
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	n, err := m.Conn.Read(b)
 	m.mu.Lock()
 	defer m.mu.Unlock()

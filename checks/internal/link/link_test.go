@@ -105,6 +105,10 @@ func TestQuote(t *testing.T) {
 		{"no such user\r\n", "", `: "no such user"`},
 		{"no such user", "hunter2", `: "no such user"`},
 		{"wrong: hunter2", "hunter2", ""},
+		{"wrong: hun\x00ter2", "hunter2", ""},
+		{strings.Repeat("x", 195) + "hunter2", "hunter2", ""},
+		{"Bearer wanted", "Bearer eyJhbGciOi", `: "Bearer wanted"`},
+		{"bad token eyJhbGciOi", "Bearer eyJhbGciOi", ""},
 	} {
 		if got := link.Quote(test.said, test.secret); got != test.want {
 			t.Errorf("%q is quoted as %q, want %q", test.said, got, test.want)
