@@ -60,7 +60,7 @@ func (h heard) Write(b []byte) (int, error) {
 	n, err := h.Conn.Write(b)
 	if err != nil {
 		// Ends at once, as the connection has; what is read, it remembers.
-		_, _ = h.Conn.Read(make([]byte, maxMessage))
+		_, _ = h.Read(make([]byte, maxMessage))
 	}
 	return n, err
 }
