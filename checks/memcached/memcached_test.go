@@ -135,6 +135,19 @@ func TestFaultsWithPassword(t *testing.T) {
 	}.Faults(t)
 }
 
+// A server that asks for no login takes one for an item to be stored.
+func TestPasswordIsNotStored(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	expect(t, &memcached.Check{Address: s.address, User: "app", Password: password, Mode: "write"}, "pass: stored, read and deleted an item: "+s.address)
+	if n := s.stat(t, "cmd_set"); n != 2 {
+		t.Errorf("%d items were set, not the login and the one of mode write", n)
+	}
+	if n := s.stat(t, "curr_items"); n != 0 {
+		t.Errorf("%d items are left", n)
+	}
+}
+
 func TestSoak(t *testing.T) {
 	s := start(t)
 	checktest.Soak(t, &memcached.Check{Address: s.address, Mode: "write", WarnConnections: 80}, s.clients(t))

@@ -32,6 +32,8 @@ type session struct {
 	conn *link.Conn
 	r    *bufio.Reader
 	step string // what the server is to answer to, for messages
+
+	deleting bool // the login's item: that is answered first
 }
 
 // send sends requests together. An error comes to light when the answer is
@@ -42,6 +44,12 @@ func (s *session) send(requests ...string) {
 
 // line reads a line of an answer, and returns a refusal as an error.
 func (s *session) line(step string) (string, error) {
+	if s.deleting {
+		s.deleting = false
+		if err := s.deleted(); err != nil {
+			return "", err
+		}
+	}
 	s.step = step
 	line, err := s.r.ReadSlice('\n')
 	switch {
@@ -63,14 +71,30 @@ func (s *session) line(step string) (string, error) {
 	return text, nil
 }
 
-// login logs in as a server with an auth-file wants it: by a set whose key does
-// not matter. Its answer is waited for, so that nothing else is taken for the
-// login.
+// login logs in as a server with an auth-file wants it: by a set whose key and
+// time to live do not matter. Its answer is waited for, so that nothing else is
+// taken for the login. A server without an auth-file stores the item, with the
+// password in it: so nobody may guess its key, it has expired when it comes, and
+// it is deleted.
 func (s *session) login(user, password string) error {
-	text := user + " " + password
-	s.send(fmt.Sprintf("set hale 0 0 %d\r\n%s\r\n", len(text), text))
+	key, text := DefaultKeyPrefix+rand.Text(), user+" "+password
+	s.send(fmt.Sprintf("set %s 0 -1 %d\r\n%s\r\n", key, len(text), text))
 	answer, err := s.line("the login")
-	if err == nil && answer != "STORED" {
+	switch {
+	case err != nil:
+		return err
+	case answer != "STORED":
+		return errStranger
+	}
+	s.send("delete " + key + "\r\n")
+	s.deleting = true
+	return nil
+}
+
+// deleted reads the answer to a delete.
+func (s *session) deleted() error {
+	answer, err := s.line("delete")
+	if err == nil && answer != "DELETED" && answer != "NOT_FOUND" {
 		err = errStranger
 	}
 	return err
@@ -111,12 +135,10 @@ func (s *session) write(prefix string, stats bool) (lost string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if answer, err = s.line("delete"); err != nil {
+	if err := s.deleted(); err != nil {
 		return "", err
 	}
 	switch {
-	case answer != "DELETED" && answer != "NOT_FOUND":
-		return "", errStranger
 	case !found:
 		return "took an item, and did not have it when asked for it", nil
 	case got != value:
