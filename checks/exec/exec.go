@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hale/checks"
+	"hale/checks/internal/child"
 	"hale/checks/internal/explain"
 	"hale/health"
 	"hale/internal/account"
@@ -103,14 +104,8 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	if err := cmd.Start(); err != nil {
 		return "", c.startError(cmd, err)
 	}
-	stop := context.AfterFunc(ctx, func() { killGroup(cmd) })
-	// The program has ended, but keeps its process id until Wait: so the group
-	// is surely still its own when what is left of it is killed.
-	err = awaitEnd(cmd.Process.Pid)
-	stop()
-	killGroup(cmd)
-	if waitErr := cmd.Wait(); cmd.ProcessState == nil {
-		return "", fmt.Errorf("%s: its end was missed: %w", c.Command[0], errors.Join(err, waitErr))
+	if err := child.Wait(ctx, cmd); cmd.ProcessState == nil {
+		return "", fmt.Errorf("%s: its end was missed: %w", c.Command[0], err)
 	}
 	return c.result(ctx, start, cmd.ProcessState, summary(stdout.String(), stderr.String()))
 }
@@ -138,20 +133,6 @@ func (c *Check) command() (*exec.Cmd, error) {
 	cmd.SysProcAttr.Credential = user.Credential()
 	cmd.Env = append(cmd.Env, user.Environment()...)
 	return cmd, nil
-}
-
-// awaitEnd waits until a child has ended, and leaves it to be reaped.
-func awaitEnd(pid int) error {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
-func killGroup(cmd *exec.Cmd) {
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // ESRCH: nobody is left
 }
 
 // result turns the program's end into the check's.

@@ -15,8 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"hale/checks/internal/child"
 	"hale/checks/internal/explain"
 )
 
@@ -54,9 +53,8 @@ func (p interpreter) run(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, p.startError(err)
 	}
-	// The leader keeps its process id until it is waited for, so that the group
-	// is surely still its own whenever it is killed.
-	kill := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	running, kill := context.WithCancel(ctx)
+	defer kill()
 	read := make(chan []byte, 1)
 	go func() {
 		// An error means that it was cut off, which its reader finds out.
@@ -66,34 +64,20 @@ func (p interpreter) run(ctx context.Context) ([]byte, error) {
 		}
 		read <- document
 	}()
-	stop := context.AfterFunc(ctx, kill)
-	endErr := awaitEnd(cmd.Process.Pid)
-	stop()
-	kill()
+	waitErr := child.Wait(running, cmd)
 	_ = reader.SetReadDeadline(time.Now().Add(patience)) // for one that left the group
 	document := <-read
-	waitErr := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return nil, &explain.Error{Text: p.path + " was interrupted", Err: ctx.Err()}
 	case cmd.ProcessState == nil:
-		return nil, fmt.Errorf("%s: its end was missed: %w", p.path, errors.Join(endErr, waitErr))
+		return nil, fmt.Errorf("%s: its end was missed: %w", p.path, waitErr)
 	case len(document) > maxPlan:
 		return nil, fmt.Errorf("%s wrote a list of migrations larger than %d MiB", p.path, maxPlan>>20)
 	case !cmd.ProcessState.Success() || len(document) == 0:
 		return nil, p.failure(cmd.ProcessState, stderr.String())
 	}
 	return document, nil
-}
-
-// awaitEnd waits until a child has ended, and leaves it to be waited for.
-func awaitEnd(pid int) error {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }
 
 func (p interpreter) startError(err error) error {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package child
+
+import "errors"
+
+func awaitEnd(int) error { return errors.ErrUnsupported }
