@@ -196,14 +196,14 @@ type state struct {
 
 // openBroker finds out which broker the URL names. It does not connect.
 func (c *Check) openBroker() (broker, error) {
-	switch scheme, _, _ := strings.Cut(c.Broker, ":"); {
-	case slices.Contains(rabbit.Schemes, scheme):
+	switch {
+	case rabbit.Form.Is(c.Broker):
 		address, err := rabbit.ParseAddress(c.Broker)
 		if err != nil {
 			return nil, err
 		}
 		return &rabbitBroker{address: address, trust: c.trust(), exchange: cmp.Or(c.ControlExchange, DefaultControlExchange)}, nil
-	case redisserver.IsURL(c.Broker):
+	case redisserver.Form.Is(c.Broker):
 		address, err := redisserver.ParseAddress(c.Broker)
 		if err != nil {
 			return nil, err

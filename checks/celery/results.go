@@ -37,7 +37,7 @@ const most = 10_000
 
 // openResults finds out which result backend the URL names. It does not connect.
 func (c *Check) openResults() (results, error) {
-	if redisserver.IsURL(c.Results) {
+	if redisserver.Form.Is(c.Results) {
 		address, err := redisserver.ParseAddress(c.Results)
 		if err != nil {
 			return nil, err

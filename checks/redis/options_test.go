@@ -14,15 +14,15 @@ import (
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	const url = "redis://h"
-	unreadable := "url: " + redisserver.ErrUnreadable.Error()
+	unreadable := "url: " + redisserver.Form.Unreadable().Error()
 	for _, test := range []struct {
 		name  string
 		check Check
 		want  string
 	}{
-		{"nothing", Check{}, "url: is missing: " + redisserver.Forms},
-		{"no scheme", Check{URL: "/run/redis.sock"}, "url: has no scheme: " + redisserver.Forms},
-		{"another scheme", Check{URL: "http://u:hunter2@h"}, `url: has the scheme "http", which is none of Redis: ` + redisserver.Forms},
+		{"nothing", Check{}, "url: is missing: " + redisserver.Form.Write},
+		{"no scheme", Check{URL: "/run/redis.sock"}, "url: has no scheme: " + redisserver.Form.Write},
+		{"another scheme", Check{URL: "http://u:hunter2@h"}, `url: has the scheme "http", which is none of Redis: ` + redisserver.Form.Write},
 		{"host and port alone", Check{URL: "h:6379"}, unreadable},
 		{"slash in the password", Check{URL: "redis://:12/hunter2@h"}, unreadable},
 		{"hash in the password", Check{URL: "redis://:12#hunter2@h"}, unreadable},
@@ -51,7 +51,7 @@ func TestValidate(t *testing.T) {
 		{"CA without TLS", Check{URL: url, CA: "ca.pem"}, "ca: has no effect without TLS: write rediss:// in url"},
 		{"insecure without TLS", Check{URL: url, Insecure: true}, "insecure: has no effect without TLS: write rediss:// in url"},
 		{"half a certificate", Check{URL: "rediss://h", Certificate: "c.pem"}, "key: is missing: the file of the private key that belongs to certificate"},
-		{"two mistakes", Check{Mode: "x"}, "url: is missing: " + redisserver.Forms + "\n" + `mode: "x" is neither ping nor write`},
+		{"two mistakes", Check{Mode: "x"}, "url: is missing: " + redisserver.Form.Write + "\n" + `mode: "x" is neither ping nor write`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
