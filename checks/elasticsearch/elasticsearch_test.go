@@ -152,6 +152,7 @@ func TestOtherAnswers(t *testing.T) {
 		{"a slow proxy", "", 408, "fail: answers 408, and not with the health of a cluster"},
 		{"a gateway without a server", "upstream connect error\n", 503, "fail: answers 503, and not as Elasticsearch does (upstream connect error)"},
 		{"OpenSearch without credentials", "Unauthorized", 401, "fail: the cluster wants a user and password, or an API key (Unauthorized)"},
+		{"a gateway that repeats the password", "no such login: hunter2", 401, "fail: wrong user, password or API key"},
 		{"AWS", `{"Message":"User: anonymous is not authorized to perform: es:ESHttpGet"}`, 403, "fail: not allowed to ask for the cluster's health (User: anonymous is not authorized to perform: es:ESHttpGet)"},
 		{"OpenSearch without a master", `{"error":{"type":"cluster_manager_not_discovered_exception","reason":null},"status":503}`, 503, "fail: the node has no master: too few master-eligible nodes find one another"},
 		{"starting up", `{"error":{"type":"cluster_block_exception","reason":"blocked by: [SERVICE_UNAVAILABLE/1/state not recovered / initialized];"},"status":503}`, 503, "fail: the cluster is blocked (blocked by: [SERVICE_UNAVAILABLE/1/state not recovered / initialized];)"},
@@ -167,7 +168,11 @@ func TestOtherAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			}))
 			t.Cleanup(server.Close)
-			expect(t, &elasticsearch.Check{URL: server.URL}, 0, test.want+": "+server.Listener.Addr().String())
+			url := server.URL
+			if strings.Contains(test.body, "hunter2") {
+				url = strings.Replace(url, "http://", "http://app:hunter2@", 1)
+			}
+			expect(t, &elasticsearch.Check{URL: url}, 0, test.want+": "+server.Listener.Addr().String())
 		})
 	}
 }

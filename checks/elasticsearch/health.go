@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hale/checks/internal/explain"
+	"hale/checks/internal/link"
 	"hale/checks/internal/report"
 	"hale/checks/internal/web"
 )
@@ -92,23 +93,23 @@ func (c *Check) refusal(answer *web.Answer) string {
 	kind, reason := complaint(answer.Body)
 	switch {
 	case answer.Status == http.StatusUnauthorized && c.loggedIn():
-		return "wrong user, password or API key" + quoted(reason)
+		return "wrong user, password or API key" + c.quoted(reason)
 	case answer.Status == http.StatusUnauthorized:
-		return "the cluster wants a user and password, or an API key" + quoted(reason)
+		return "the cluster wants a user and password, or an API key" + c.quoted(reason)
 	case answer.Status == http.StatusForbidden:
-		return "not allowed to ask for the cluster's health" + quoted(reason)
+		return "not allowed to ask for the cluster's health" + c.quoted(reason)
 	case strings.HasSuffix(kind, "_not_discovered_exception"): // master_..., in OpenSearch cluster_manager_...
 		return "the node has no master: too few master-eligible nodes find one another"
 	case kind == "cluster_block_exception":
-		return "the cluster is blocked" + quoted(reason)
+		return "the cluster is blocked" + c.quoted(reason)
 	case kind == "circuit_breaking_exception":
-		return "the node is out of memory, and refuses requests" + quoted(reason)
+		return "the node is out of memory, and refuses requests" + c.quoted(reason)
 	case kind != "":
-		return fmt.Sprintf("answers %d: %s%s", answer.Status, explain.Line(kind), quoted(reason))
+		return fmt.Sprintf("answers %d: %s%s", answer.Status, explain.Line(kind), c.quoted(reason))
 	case answer.Status == http.StatusBadRequest && strings.Contains(string(answer.Body), "HTTPS server"):
 		return "the server speaks TLS on this port, and was asked without"
 	default:
-		return fmt.Sprintf("answers %d, and not as Elasticsearch does%s", answer.Status, quoted(reason))
+		return fmt.Sprintf("answers %d, and not as Elasticsearch does%s", answer.Status, c.quoted(reason))
 	}
 }
 
@@ -142,12 +143,17 @@ func complaint(body []byte) (kind, reason string) {
 	return "", parsed.Message
 }
 
-// quoted is a server's own words at the end of a message.
-func quoted(reason string) string {
-	if reason = explain.Line(reason); reason == "" {
+// quoted is a server's own words at the end of a message, unless they repeat
+// what it was told to log in.
+func (c *Check) quoted(reason string) string {
+	var password string
+	if u, err := c.url(); err == nil {
+		password, _ = u.User.Password()
+	}
+	if link.Quote(reason, password, c.APIKey, encoded(c.APIKey)) == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (%s)", reason)
+	return fmt.Sprintf(" (%s)", explain.Line(reason))
 }
 
 // encoded returns an API key as it is sent: in base64, unless it is already.

@@ -57,16 +57,12 @@ func (c *Check) Validate() error {
 	if !c.TLS {
 		errs = append(errs, c.trust().WithoutTLS("write tls: true"))
 	}
-	for name := range c.Metadata {
+	for _, name := range slices.Sorted(maps.Keys(c.Metadata)) {
 		if reserved(name) {
 			errs = append(errs, checks.Optionf("metadata", "%q is gRPC's own", name))
 		}
 	}
-	var option *checks.OptionError
-	if err := web.ValidateHeaders(c.Metadata); errors.As(err, &option) {
-		errs = append(errs, checks.Optionf("metadata", "%w", option.Err))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, web.ValidateHeaders("metadata", c.Metadata))...)
 }
 
 // reserved reports whether a field is not for applications to set

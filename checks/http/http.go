@@ -48,7 +48,7 @@ type Check struct {
 // Validate refuses a URL that cannot be asked for, without repeating it: it may
 // hold a password.
 func (c *Check) Validate() error {
-	errs := []error{web.ValidateMethod(c.Method, c.Contains, c.Matches), web.ValidateHeaders(c.Headers), web.ValidateFollow(c.Follow)}
+	errs := []error{web.ValidateMethod(c.Method, c.Contains, c.Matches), web.ValidateHeaders("headers", c.Headers), web.ValidateFollow(c.Follow)}
 	if u, err := c.url(); err != nil {
 		errs = append(errs, &checks.OptionError{Key: "url", Err: err})
 	} else if u.Scheme == "http" && c.Follow == 0 {

@@ -45,7 +45,7 @@ type Check struct {
 // Validate refuses an app that cannot be asked, and a request that cannot be
 // made.
 func (c *Check) Validate() error {
-	errs := []error{web.ValidateMethod(c.Method, c.Contains, c.Matches), web.ValidateHeaders(c.Headers), web.ValidateFollow(c.Follow)}
+	errs := []error{web.ValidateMethod(c.Method, c.Contains, c.Matches), web.ValidateHeaders("headers", c.Headers), web.ValidateFollow(c.Follow)}
 	if c.URL == "" {
 		errs = append(errs, checks.Optionf("url", "is missing: set app.url, or write here where the app listens, such as http://127.0.0.1:8000"))
 	} else if _, err := upstream.Parse(c.URL); err != nil {

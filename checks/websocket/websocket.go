@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ type Check struct {
 // Validate refuses what cannot be asked. A URL is not repeated: it may hold a
 // password.
 func (c *Check) Validate() error {
-	errs := []error{web.ValidateHeaders(c.Headers)}
+	errs := []error{web.ValidateHeaders("headers", c.Headers)}
 	t, err := c.target()
 	if err != nil {
 		errs = append(errs, err)
@@ -75,7 +76,7 @@ func (c *Check) Validate() error {
 	if strings.ContainsFunc(c.Subprotocol, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
 		errs = append(errs, checks.Optionf("subprotocol", "%q is not the name of a subprotocol", c.Subprotocol))
 	}
-	for name := range c.Headers {
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		if field := http.CanonicalHeaderKey(name); field == "Connection" || field == "Upgrade" || strings.HasPrefix(field, "Sec-Websocket-") {
 			errs = append(errs, checks.Optionf("headers", "%q belongs to the handshake: for a subprotocol there is subprotocol", name))
 		}
@@ -184,7 +185,17 @@ func (c *Check) lost(line *link.Conn, step string, err error) error {
 }
 
 // secrets are what a server may repeat and a message may not.
-func (c *Check) secrets() []string { return slices.Collect(maps.Values(c.Headers)) }
+func (c *Check) secrets() []string {
+	secrets := slices.Collect(maps.Values(c.Headers))
+	if u, err := url.Parse(c.URL); err == nil {
+		password, _ := u.User.Password()
+		secrets = append(secrets, password)
+		for _, values := range u.Query() {
+			secrets = append(secrets, slices.DeleteFunc(values, func(v string) bool { return len(v) < 8 })...) // too short for a token
+		}
+	}
+	return secrets
+}
 
 // meanings of the codes of RFC 6455, 7.4.1 and the registry that it founded.
 var meanings = map[websocket.StatusCode]string{

@@ -2,7 +2,9 @@ package web
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"hale/checks"
@@ -20,16 +22,16 @@ func ValidateMethod(method, contains string, matches checks.Pattern) error {
 	return nil
 }
 
-// ValidateHeaders refuses header fields that cannot be sent. Values are not
-// repeated: they may be secret.
-func ValidateHeaders(headers map[string]string) error {
+// ValidateHeaders refuses header fields that cannot be sent, of an option with
+// that key. Values are not repeated: they may be secret.
+func ValidateHeaders(key string, headers map[string]string) error {
 	var errs []error
-	for name, value := range headers {
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		switch {
 		case !token(name):
-			errs = append(errs, checks.Optionf("headers", "%q is not the name of a header field", name))
-		case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			errs = append(errs, checks.Optionf("headers", "the value of %s holds a control character", http.CanonicalHeaderKey(name)))
+			errs = append(errs, checks.Optionf(key, "%q is not the name of a header field", name))
+		case strings.ContainsFunc(headers[name], func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			errs = append(errs, checks.Optionf(key, "the value of %s holds a control character", http.CanonicalHeaderKey(name)))
 		}
 	}
 	return errors.Join(errs...)
