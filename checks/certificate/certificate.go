@@ -8,14 +8,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"hale/checks"
 	"hale/checks/internal/explain"
+	"hale/checks/internal/link"
 	"hale/checks/internal/trust"
 	"hale/health"
 )
@@ -60,7 +59,7 @@ func (c *Check) Validate() error {
 	case c.Address != "" && c.File != "":
 		errs = append(errs, checks.Optionf("file", "and address are two certificates: make two checks of them"))
 	case c.Address != "":
-		errs = append(errs, c.validateAddress())
+		errs = append(errs, link.ValidateAddress("address", c.Address, "mysite.com:443", false))
 		if c.Key != "" {
 			errs = append(errs, checks.Optionf("key", "goes with file alone: a server does not show its key"))
 		}
@@ -79,17 +78,6 @@ func (c *Check) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (c *Check) validateAddress() error {
-	host, port, err := net.SplitHostPort(c.Address)
-	if err != nil || host == "" {
-		return checks.Optionf("address", "%q is not host:port, such as mysite.com:443 or [::1]:443", c.Address)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return checks.Optionf("address", "%q has no port from 1 to 65535", c.Address)
-	}
-	return nil
 }
 
 // Run gets the certificate and judges it.
@@ -145,8 +133,7 @@ func (c *Check) serverName() string {
 	if c.ServerName != "" || c.Address == "" {
 		return c.ServerName
 	}
-	host, _, _ := net.SplitHostPort(c.Address)
-	return host
+	return link.Host(c.Address)
 }
 
 func (c *Check) path(name string) string {
@@ -158,23 +145,17 @@ func (c *Check) path(name string) string {
 
 // ask gets the chain that the server sends.
 func (c *Check) ask(ctx context.Context) ([]*x509.Certificate, error) {
-	start := time.Now()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", c.Address)
+	conn, err := link.Dial(ctx, c.Address)
 	if err != nil {
-		return nil, c.explain(ctx, start, "no connection", err)
+		return nil, err
 	}
 	defer conn.Close()
-	// The context ends waiting, whether by its deadline or by being cancelled.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-
 	if upgrade := upgrades[c.StartTLS]; upgrade != nil {
 		if err := upgrade(conn); err != nil {
 			if refusal, ok := errors.AsType[*refusal](err); ok {
 				return nil, fmt.Errorf("%w: %s", refusal, c.Address)
 			}
-			return nil, c.explain(ctx, start, "connected, but no answer", err)
+			return nil, conn.Explain("", err)
 		}
 	}
 	var chain []*x509.Certificate
@@ -189,15 +170,8 @@ func (c *Check) ask(ctx context.Context) ([]*x509.Certificate, error) {
 	// A server that asks for a certificate of ours may break off; its own it has
 	// shown by then.
 	if err := client.HandshakeContext(ctx); err != nil && len(chain) == 0 {
-		return nil, c.explain(ctx, start, "connected, but no answer", err)
+		return nil, conn.Explain("", err)
 	}
 	_ = client.Close() // says goodbye
 	return chain, nil
-}
-
-func (c *Check) explain(ctx context.Context, start time.Time, waiting string, err error) error {
-	if budget, ok := explain.Budget(ctx, start); ok && explain.IsTimeout(err) {
-		return &explain.Error{Text: fmt.Sprintf("%s within %v: %s", waiting, budget, c.Address), Err: err}
-	}
-	return explain.Network(err, c.Address)
 }

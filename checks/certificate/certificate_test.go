@@ -268,11 +268,13 @@ func TestNginx(t *testing.T) {
 	wants(t, &certificate.Check{Address: address, CA: ca}, health.Pass, "the certificate of 127.0.0.1 ends in 89d, on DATE: "+address)
 	wants(t, &certificate.Check{Address: address, CA: ca, ServerName: "mysite.net"}, health.Fail, "the certificate is for 127.0.0.1, not for mysite.net: "+address)
 
+	connections := func() int { return servers.Connections(t, address) }
 	checktest.Target{
-		Address: address,
-		New:     func(address string) checks.Check { return &certificate.Check{Address: address, CA: ca} },
+		Address:     address,
+		New:         func(address string) checks.Check { return &certificate.Check{Address: address, CA: ca} },
+		Connections: connections,
 	}.Faults(t)
-	checktest.Soak(t, &certificate.Check{Address: address, CA: ca}, nil)
+	checktest.Soak(t, &certificate.Check{Address: address, CA: ca}, connections)
 	if log, err := os.ReadFile(filepath.Join(dir, "access")); err != nil || len(log) > 0 {
 		t.Errorf("nginx has logged requests: %v\n%.500s", err, log)
 	}

@@ -78,8 +78,9 @@ func starttls(t *testing.T, server *servers.Process, protocol, address, ca strin
 		return &certificate.Check{Address: address, StartTLS: protocol, CA: ca, WarnLeft: checks.Span(time.Minute)}
 	}
 	wants(t, check(address).(*certificate.Check), health.Pass, "the certificate of 127.0.0.1 ends in 59m, on DATE: "+address)
-	checktest.Target{Address: address, New: check}.Faults(t)
-	checktest.Soak(t, check(address), nil)
+	connections := func() int { return servers.Connections(t, address) }
+	checktest.Target{Address: address, New: check, Connections: connections}.Faults(t)
+	checktest.Soak(t, check(address), connections)
 	if !server.Running() {
 		t.Errorf("the %s server has ended", protocol)
 	}

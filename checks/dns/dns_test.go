@@ -111,9 +111,10 @@ func inOrder(text string) string {
 func TestFaults(t *testing.T) {
 	server := dnsmasq(t)
 	check := func(server string) checks.Check { return &dns.Check{Domain: "app.test", Server: server, TCP: true} }
-	checktest.Target{Address: server, New: check}.Faults(t)
-	checktest.Soak(t, &dns.Check{Domain: "app.test", Server: server}, nil)
-	checktest.Soak(t, check(server), nil)
+	connections := func() int { return servers.Connections(t, server) }
+	checktest.Target{Address: server, New: check, Connections: connections}.Faults(t)
+	checktest.Soak(t, &dns.Check{Domain: "app.test", Server: server}, connections)
+	checktest.Soak(t, check(server), connections)
 }
 
 // The same over UDP, where a server that is down may just be silent.

@@ -27,12 +27,18 @@ func speaks(t *testing.T, handle dns.HandlerFunc) (address string) {
 		t.Skip("the port is taken for TCP: ", err)
 	}
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: handle}, {Listener: listener, Handler: handle}} {
-		done := make(chan struct{})
+		// A server that has not started yet cannot be stopped.
+		started, done := make(chan struct{}), make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
 		go func() {
 			defer close(done)
 			_ = server.ActivateAndServe()
 		}()
 		t.Cleanup(func() {
+			select {
+			case <-started:
+			case <-done:
+			}
 			_ = server.Shutdown()
 			<-done
 		})
