@@ -1,6 +1,7 @@
 package certificate_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -365,7 +366,7 @@ func TestValidate(t *testing.T) {
 		{certificate.Check{File: "x.pem", Key: "x.key", Names: []string{"mysite.com"}}, ""},
 		{certificate.Check{}, "address: is missing: write the host:port of a server, or the path of a PEM file as file"},
 		{certificate.Check{Address: "a:1", File: "x"}, "file: and address are two certificates: make two checks of them"},
-		{certificate.Check{Address: "mysite.com"}, `address: "mysite.com" is not host:port, such as mysite.com:443 or [::1]:443`},
+		{certificate.Check{Address: "mysite.com"}, `address: "mysite.com" is not host:port: write it as mysite.com:443`},
 		{certificate.Check{Address: "mysite.com:https"}, `address: "mysite.com:https" has no port from 1 to 65535`},
 		{certificate.Check{Address: "a:1", Key: "x"}, "key: goes with file alone: a server does not show its key"},
 		{certificate.Check{File: "x", StartTLS: "smtp"}, "starttls: goes with address alone"},
@@ -377,5 +378,18 @@ func TestValidate(t *testing.T) {
 		if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != test.want) {
 			t.Errorf("error = %v, want %s", err, test.want)
 		}
+	}
+}
+
+// Who stops waiting is not told that the server was too slow.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	hanging := servers.Proxy(t, servers.FreeAddress(t))
+	hanging.Break(servers.BlackHole)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	time.AfterFunc(50*time.Millisecond, cancel)
+	_, err := (&certificate.Check{Address: hanging.Address()}).Run(ctx)
+	if want := "interrupted: " + hanging.Address(); err == nil || err.Error() != want {
+		t.Errorf("err = %v, want %s", err, want)
 	}
 }
