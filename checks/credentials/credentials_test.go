@@ -139,7 +139,7 @@ func TestVerify(t *testing.T) {
 	const arn = "; AWS knows them as arn:aws:sts::123456789012:assumed-role/web/i-0123456789abcdef0"
 	known := sts{secret: secret, token: token, region: "eu-central-1"}
 	other := servers.NewCertificate(t, "127.0.0.1")
-	expired := servers.ExpiredCertificate(t, "127.0.0.1")
+	expired, elsewhere := servers.ExpiredCertificate(t, "127.0.0.1"), servers.NewCertificate(t, "elsewhere.example")
 	for _, test := range []struct {
 		name   string
 		at     *sts
@@ -157,6 +157,7 @@ func TestVerify(t *testing.T) {
 		{name: "name that does not resolve", url: "https://sts.invalid", region: "eu-central-1", want: name + ": STS: name does not resolve: sts.invalid"},
 		{name: "unknown authority", url: serveTLS(t, &known, other), region: "eu-central-1", want: name + ": STS: TLS: certificate signed by an unknown authority: ADDRESS"},
 		{name: "expired certificate", url: serveTLS(t, &known, expired), region: "eu-central-1", want: name + ": STS: TLS: certificate expired on " + expired.TLS(t).Leaf.NotAfter.UTC().Format(time.DateTime) + ": ADDRESS"},
+		{name: "certificate of another name", url: serveTLS(t, &known, elsewhere), region: "eu-central-1", want: name + ": STS: TLS: certificate is not for 127.0.0.1 but for elsewhere.example: ADDRESS"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -341,19 +341,22 @@ func TestURL(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	certificate := servers.NewCertificate(t, "127.0.0.1")
-	address := servers.FreeAddress(t)
-	servers.Nginx(t, "", fmt.Sprintf("server { listen %s ssl; ssl_certificate %s; ssl_certificate_key %s; }", address, certificate.CertFile, certificate.KeyFile), address)
-	for want, check := range map[string]*phpfpm.Check{
-		"TLS: certificate signed by an unknown authority: " + address:                                    {},
-		"404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path)":  {CA: filepath.Base(certificate.CertFile), Dir: filepath.Dir(certificate.CertFile)},
-		"404, expected 200 (the web server passes a SCRIPT_NAME that is not the pool's pm.status_path) ": {Insecure: true},
-	} {
-		check.URL = "https://" + address + "/status"
-		if got := checktest.Outcome(t, check, 0); got != "fail: GET "+check.URL+": "+strings.TrimSpace(want) {
-			t.Errorf("%s\nwant fail: GET %s: %s", got, check.URL, want)
-		}
-	}
+	p := start(t, servers.FreeAddress(t))
+	checktest.TLS{
+		Serve: func(t *testing.T, cert servers.Certificate) (address string) {
+			address = servers.FreeAddress(t)
+			servers.Nginx(t, "", fmt.Sprintf(`server { listen %s ssl; ssl_certificate %s; ssl_certificate_key %s; location = /status { fastcgi_pass %s;
+				fastcgi_param REQUEST_METHOD $request_method; fastcgi_param QUERY_STRING $query_string;
+				fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param SCRIPT_FILENAME $fastcgi_script_name; } }`,
+				address, cert.CertFile, cert.KeyFile, p.listen), address)
+			return address
+		},
+		New: func(address, ca string, insecure bool) checks.Check {
+			dir, file := filepath.Split(ca)
+			return &phpfpm.Check{URL: "https://" + address + "/status", CA: file, Dir: dir, Insecure: insecure}
+		},
+		Before: func(address string) string { return "GET https://" + address + "/status: " },
+	}.Faults(t)
 }
 
 // A pool that was started anew counts from 0, and what it counts is no news.

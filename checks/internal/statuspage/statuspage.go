@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -79,7 +80,7 @@ func (p Page) Get(ctx context.Context, query string) ([]byte, error) {
 	}
 	tls, err := p.Trust.Config(u.Hostname())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	transport := web.TransportVia(p.dial, tls)
 	transport.DisableKeepAlives = true
