@@ -130,8 +130,5 @@ func readUntil(r io.Reader, want []byte) ([]byte, error) {
 var errTooLong = errors.New("not within the first 64KiB")
 
 func (c *Check) explain(ctx context.Context, start time.Time, waiting string, err error) error {
-	if budget, ok := explain.Budget(ctx, start); ok && explain.IsTimeout(err) {
-		return &explain.Error{Text: fmt.Sprintf("%s within %v: %s", waiting, budget, c.Address), Err: err}
-	}
-	return explain.Network(err, c.Address)
+	return explain.Waiting(ctx, start, waiting, c.Address, err)
 }

@@ -258,12 +258,12 @@ func (s *Session) Close() error {
 // that began at start.
 func (s *Session) Explain(ctx context.Context, start time.Time, err error) error {
 	db := s.db
-	if budget, ok := explain.Budget(ctx, start); ok && explain.IsTimeout(err) {
+	if explain.IsTimeout(err) || errors.Is(ctx.Err(), context.Canceled) {
 		waiting := "no answer"
 		if db.wire != nil && !db.wire.connected() {
 			waiting = "no connection"
 		}
-		return &explain.Error{Text: fmt.Sprintf("%s within %v: %s", waiting, budget, db.where), Err: err}
+		return explain.Waiting(ctx, start, waiting, db.where, err)
 	}
 	if said := db.complaint(err); said != "" {
 		return &explain.Error{Text: fmt.Sprintf("%s: %s", explain.Line(said), db.where), Err: err}

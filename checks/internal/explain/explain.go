@@ -37,6 +37,19 @@ func Network(err error, address string) error {
 	return &Error{network(err, address), err}
 }
 
+// Waiting is Network for a run that began at start with ctx, which may have run
+// out of its time: then waiting says what it waited for, as in "no answer". Who
+// is interrupted is not told that the other side is slow.
+func Waiting(ctx context.Context, start time.Time, waiting, address string, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return &Error{network(context.Canceled, address), errors.Join(context.Canceled, err)}
+	}
+	if budget, ok := Budget(ctx, start); ok && IsTimeout(err) {
+		return &Error{fmt.Sprintf("%s within %v: %s", waiting, budget, address), err}
+	}
+	return Network(err, address)
+}
+
 func network(err error, address string) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {

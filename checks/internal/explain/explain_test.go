@@ -55,6 +55,32 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	start := time.Now()
+	late := fmt.Errorf("read: %w", os.ErrDeadlineExceeded)
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{late, "no answer within 1h0m0s: db:5432"},
+		{syscall.ECONNREFUSED, "connection refused: db:5432"},
+	} {
+		if got := explain.Waiting(ctx, start, "no answer", "db:5432", test.err); got.Error() != test.want || !errors.Is(got, test.err) {
+			t.Errorf("%v: %v, want %s", test.err, got, test.want)
+		}
+	}
+	cancel()
+	if got := explain.Waiting(ctx, start, "no answer", "db:5432", late); got.Error() != "interrupted: db:5432" || !errors.Is(got, context.Canceled) {
+		t.Errorf("cancelled: %v", got)
+	}
+	if got := explain.Waiting(ctx, start, "no answer", "db:5432", nil); got != nil {
+		t.Errorf("no error: %v", got)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	start := time.Now()

@@ -146,13 +146,7 @@ func (c *Conn) Explain(step string, err error) error {
 }
 
 func (c *Conn) explain(waiting string, err error) error {
-	if errors.Is(c.ctx.Err(), context.Canceled) {
-		return explain.Network(context.Canceled, c.address)
-	}
-	if budget, ok := explain.Budget(c.ctx, c.start); ok && explain.IsTimeout(err) {
-		return &explain.Error{Text: fmt.Sprintf("%s within %v: %s", waiting, budget, c.address), Err: err}
-	}
-	return explain.Network(err, c.address)
+	return explain.Waiting(c.ctx, c.start, waiting, c.address, err)
 }
 
 // Began reports whether the server's first bytes, before any TLS, were these.

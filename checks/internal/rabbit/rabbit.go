@@ -72,6 +72,8 @@ func (a *Address) Dial(ctx context.Context, options trust.Options) (*Conn, error
 // handshake gives an error of logging in a better name where there is one.
 func (c *Conn) handshake(ctx context.Context, err error) error {
 	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return explain.Network(context.Canceled, c.address.Where)
 	// The library takes any end of the connection at this step for a refusal,
 	// which is how RabbitMQ refuses: without a word, after 3 s.
 	case errors.Is(err, amqp.ErrCredentials) && ctx.Err() != nil:

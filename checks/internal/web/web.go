@@ -188,10 +188,7 @@ func (r *Request) failed(ctx context.Context, start time.Time, waiting string, e
 	if cause.Error() == "http: server closed idle connection" {
 		cause = io.EOF
 	}
-	if budget, ok := explain.Budget(ctx, start); ok && explain.IsTimeout(err) {
-		return &explain.Error{Text: fmt.Sprintf("%s: %s within %v: %s", r.Name, waiting, budget, where), Err: err}
-	}
-	return &explain.Error{Text: fmt.Sprintf("%s: %v", r.Name, explain.Network(cause, where)), Err: err}
+	return &explain.Error{Text: fmt.Sprintf("%s: %v", r.Name, explain.Waiting(ctx, start, waiting, where, cause)), Err: err}
 }
 
 // Version is the version of Hale that this program was built with, "dev" if it
