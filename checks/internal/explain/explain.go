@@ -90,7 +90,8 @@ func network(err error, address string) string {
 	if IsTimeout(err) {
 		return "no answer in time: " + address
 	}
-	return fmt.Sprintf("%s: %s", Innermost(err), address)
+	// It may quote what the other side said, as net/http does.
+	return fmt.Sprintf("%s: %s", Line(Innermost(err)), address)
 }
 
 // certificate explains what is wrong with a server's certificate, or with its
@@ -131,7 +132,7 @@ func names(cert *x509.Certificate) string {
 	if len(all) > 3 {
 		all = append(all[:3], "...")
 	}
-	return strings.Join(all, ", ")
+	return Line(strings.Join(all, ", "))
 }
 
 // IsTimeout reports whether an error means that time ran out.

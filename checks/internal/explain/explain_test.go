@@ -2,6 +2,7 @@ package explain_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,8 @@ func TestNetwork(t *testing.T) {
 		{&net.DNSError{Name: "db", Err: "server misbehaving"}, "name lookup failed: db: server misbehaving"},
 		{errors.New("odd"), "odd: db:5432"},
 		{fmt.Errorf("layer: %w", errors.New("odd")), "odd: db:5432"},
+		{errors.New("said\x1b[31m " + strings.Repeat("x", 1000)), "said[31m " + strings.Repeat("x", 191) + "...: db:5432"},
+		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a\x1b[31m.example"}}, Host: "h"}, "TLS: certificate is not for h but for a[31m.example: db:5432"},
 		{errors.Join(nil, errors.New("odd"), io.ErrNoProgress), "odd: db:5432"},
 	} {
 		got := explain.Network(test.err, "db:5432")
