@@ -121,10 +121,10 @@ func (c *Check) lookAtQueues(conn *rabbit.Conn, found *report.Report) error {
 			return conn.Explain("the question for queue "+name, err)
 		}
 		if queue.Consumers < c.MinConsumers {
-			found.Failf("queue %q has %s, expected at least %d", name, count(queue.Consumers, "consumer"), c.MinConsumers)
+			found.Failf("queue %q has %s, expected at least %d", name, report.Count(queue.Consumers, "consumer"), c.MinConsumers)
 		}
 		found.Limit(int64(queue.Messages), int64(c.WarnLength), int64(c.MaxLength),
-			fmt.Sprintf("queue %q has %s and %s", name, count(queue.Messages, "message"), count(queue.Consumers, "consumer")))
+			fmt.Sprintf("queue %q has %s and %s", name, report.Count(queue.Messages, "message"), report.Count(queue.Consumers, "consumer")))
 	}
 	return nil
 }
@@ -187,11 +187,4 @@ func reason(err *amqp.Error) error {
 		return amqp.ErrClosed
 	}
 	return err
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -292,7 +292,7 @@ func (c *Check) lookAt(conn line, name string, found *report.Report) error {
 		found.Failf("no queue %q", name)
 		return nil
 	}
-	text := fmt.Sprintf("queue %q has %s", name, count(now.length, "message"))
+	text := fmt.Sprintf("queue %q has %s", name, report.Count(now.length, "message"))
 	found.Limit(now.length, int64(c.WarnLength), int64(c.MaxLength), text)
 	switch {
 	case c.MaxAge > 0 && now.age > c.MaxAge:
@@ -320,13 +320,6 @@ func (c *Check) Close() error {
 		c.results = nil
 	}
 	return errors.Join(errs...)
-}
-
-func count(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // rounded is a length of time for people, rounded down.

@@ -175,12 +175,12 @@ func (r *request) judge(l *roll, patience time.Duration, found *report.Report) {
 	case len(missing) > 0:
 		found.Failf("%s did not answer %s, only %s", strings.Join(missing, ", "), within, l.names())
 	case len(r.nodes) == 0 && len(l.workers) < r.least:
-		found.Failf("only %s answered %s, expected at least %d: %s", count(int64(len(l.workers)), "worker"), within, r.least, l.names())
+		found.Failf("only %s answered %s, expected at least %d: %s", report.Count(len(l.workers), "worker"), within, r.least, l.names())
 	default:
-		found.Passf("%s answered: %s", count(int64(len(l.workers)), "worker"), l.names())
+		found.Passf("%s answered: %s", report.Count(len(l.workers), "worker"), l.names())
 	}
 	if l.messages > len(l.workers) && l.unread == "" {
-		found.Warnf("%d answers from %s: several workers go by one name, give each its own with celery worker -n", l.messages, count(int64(len(l.workers)), "name"))
+		found.Warnf("%d answers from %s: several workers go by one name, give each its own with celery worker -n", l.messages, report.Count(len(l.workers), "name"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.workers)) {
 		if refusal := l.workers[name].refusal; refusal != "" {

@@ -91,7 +91,7 @@ func (f finding) judge(task string, within time.Duration, now time.Time, found *
 	case f.nameless:
 		found.Failf("no result says of which task it is: set result_extended of the app to True")
 	case f.large > 0:
-		found.Failf("no result of task %q; %s longer than %v not looked at", task, count(f.large, "result"), checks.Size(longest))
+		found.Failf("no result of task %q; %s longer than %v not looked at", task, report.Count(f.large, "result"), checks.Size(longest))
 	default:
 		found.Failf("no result of task %q", task)
 	}

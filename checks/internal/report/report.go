@@ -54,3 +54,11 @@ func (r *Report) Result() (string, error) {
 		return strings.Join(r.fine, "; "), nil
 	}
 }
+
+// Count is a number of things for people: "1 message", "2 messages".
+func Count[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
