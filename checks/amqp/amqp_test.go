@@ -21,7 +21,6 @@ import (
 // One node serves all tests, one after the other where they change it: it takes
 // seconds to start.
 func TestRabbitMQ(t *testing.T) {
-	t.Parallel()
 	node := servers.RabbitMQ(t)
 	t.Run("queues", func(t *testing.T) { fill(t, node, map[string]int{"mail": 3, "empty": 0}) })
 	t.Run("outcomes", func(t *testing.T) { testOutcomes(t, node) })

@@ -31,7 +31,6 @@ type site struct {
 }
 
 func TestRedis(t *testing.T) {
-	t.Parallel()
 	redis := startRedis(t)
 	s := site{
 		app:     servers.NewCelery(t, redis.url(redis.address, 3), "", ""),
@@ -46,7 +45,6 @@ func TestRedis(t *testing.T) {
 }
 
 func TestRabbitMQ(t *testing.T) {
-	t.Parallel()
 	node := servers.RabbitMQ(t)
 	s := site{
 		app:     servers.NewCelery(t, node.URL(), "", ""),

@@ -49,7 +49,6 @@ func testResults(t *testing.T, app *servers.Celery, address, results string) {
 }
 
 func TestResultsInRedis(t *testing.T) {
-	t.Parallel()
 	redis := startRedis(t)
 	results := redis.url(redis.address, 1)
 	app := servers.NewCelery(t, redis.url(redis.address, 0), results, extended)

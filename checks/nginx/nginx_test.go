@@ -36,7 +36,6 @@ func start(t *testing.T, events string) (address string) {
 }
 
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	address := start(t, "")
 	target := checktest.Target{
 		Address: address,

@@ -82,7 +82,6 @@ func (p *pool) hold(n int) {
 }
 
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	p := start(t, servers.FreeAddress(t))
 	for _, check := range []phpfpmOptions{{}, {PingPath: "/ping"}} {
 		target := checktest.Target{

@@ -77,7 +77,6 @@ func (s *site) holds(t *testing.T, n int, check checks.Check, want string) {
 }
 
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	s := start(t, "--processes", "2")
 	target := checktest.Target{
 		Address:     s.stats,

@@ -50,8 +50,11 @@ const timeout = 300 * time.Millisecond
 // something else answers; the run is cut off half-way. After each fault the
 // same check passes again, and when it is closed no connection and no goroutine
 // is left.
+//
+// It counts goroutines, so the test must not be a parallel one.
 func (target Target) Faults(t *testing.T) {
 	t.Helper()
+	alone(t)
 	proxy := servers.Proxy(t, target.Address)
 	goroutines := runtime.NumGoroutine()
 	check := target.make(t, proxy.Address())
@@ -198,9 +201,11 @@ func (target Target) inspect(t *testing.T, name string, err error) {
 
 // Soak runs a check over and over, 200 times, or as often as HALE_SOAK says,
 // and fails if the number of the server's connections, of our goroutines or of
-// our open files has grown. Connections may be nil. It closes the check.
+// our open files has grown, for which the test must not be a parallel one.
+// Connections may be nil. It closes the check.
 func Soak(t *testing.T, check checks.Check, connections func() int) {
 	t.Helper()
+	alone(t)
 	runs := 200
 	if n, err := strconv.Atoi(os.Getenv("HALE_SOAK")); err == nil {
 		runs = n
@@ -215,9 +220,9 @@ func Soak(t *testing.T, check checks.Check, connections func() int) {
 			}
 		}
 	}
-	// Tests that run at the same time have goroutines and files of their own,
-	// which come and go.
-	const others = 10
+	// What a server within the test copies from one connection to another goes
+	// through pipes, of which io.Copy keeps some for the next time.
+	const pipes = 10
 	counts := []struct {
 		what   string
 		now    func() int
@@ -225,8 +230,8 @@ func Soak(t *testing.T, check checks.Check, connections func() int) {
 		before int
 	}{
 		{what: "connections", now: connections}, // first, since it may start goroutines of its own
-		{what: "goroutines", now: runtime.NumGoroutine, more: others},
-		{what: "open files", now: openFiles, more: others},
+		{what: "goroutines", now: runtime.NumGoroutine},
+		{what: "open files", now: openFiles, more: pipes},
 	}
 	if connections == nil {
 		counts = counts[1:]
@@ -244,6 +249,12 @@ func Soak(t *testing.T, check checks.Check, connections func() int) {
 	}
 	t.Log(strings.Join(report, ", "))
 	closeCheck(t, check)
+}
+
+// alone refuses a parallel test, beside which others would be counted.
+func alone(t *testing.T) {
+	t.Helper()
+	t.Setenv("HALE_TEST_ALONE", "true") // panics if the test, or one around it, is parallel
 }
 
 // settled counts, with a moment for the other side to let go.
