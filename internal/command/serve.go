@@ -50,9 +50,11 @@ func runServe(ctx context.Context, s Streams, file string, command []string) err
 		return notAsked(err)
 	}
 	defer log.Close() // at the end there is nobody left to tell
+	logger := s.logger(log)
+	slog.SetDefault(logger) // for libraries that know no other
 	code, err := serve.Run(ctx, serve.Options{
 		ConfigFile: file, Command: command, Environ: os.Environ(), Version: Version,
-		Stdout: s.Out, Stderr: s.Err, Logger: s.logger(log), Stop: stop, Reload: reload,
+		Stdout: s.Out, Stderr: s.Err, Logger: logger, Stop: stop, Reload: reload,
 	})
 	if err != nil {
 		return &exitError{code, explain(err, file)}
