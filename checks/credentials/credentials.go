@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hale/checks"
+	"hale/checks/internal/awskeys"
 	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
 )
@@ -23,7 +24,7 @@ type Source string
 const (
 	Auto        Source = "auto"        // the first that has any; the default
 	Environment Source = "environment" // AWS_ACCESS_KEY_ID and so on
-	File        Source = "file"        // the shared credentials file
+	File        Source = "file"        // the shared files
 	Container   Source = "container"   // the agent of ECS, or of EKS Pod Identity
 	Instance    Source = "instance"    // the metadata service of EC2
 )
@@ -48,7 +49,7 @@ type Check struct {
 	WarnLeft time.Duration `yaml:"warn_left" jsonschema:"default=5m" jsonschema_description:"Warn when they end sooner than this."`
 	MinLeft  time.Duration `yaml:"min_left" jsonschema:"default=0s" jsonschema_description:"Fail when they end sooner than this."`
 	Verify   bool          `yaml:"verify" jsonschema:"default=false" jsonschema_description:"Ask AWS STS who they belong to (GetCallerIdentity)."`
-	Region   string        `yaml:"region" jsonschema_description:"Region of the STS to ask; by default AWS_REGION, or the instance's own."`
+	Region   string        `yaml:"region" jsonschema_description:"Region of the STS to ask; by default AWS_REGION, the profile's, or the instance's own."`
 	Endpoint string        `yaml:"endpoint" jsonschema_description:"URL of the STS to ask, such as that of a VPC endpoint; by default the region's."`
 
 	// Lookup finds a variable of the app's environment; nil means os.LookupEnv.
@@ -88,27 +89,28 @@ func (c *Check) Validate() error {
 
 // Run gets the credentials, and looks at them.
 func (c *Check) Run(ctx context.Context) (string, error) {
-	client := newClient(ctx)
-	defer client.close()
-	found, err := c.find(ctx, client)
+	within, _ := explain.Budget(ctx, time.Now())
+	finder := c.finder()
+	found, err := c.find(ctx, finder)
 	if err != nil {
 		return "", err
 	}
-	if c.Role != "" && found.role != c.Role {
-		if found.role == "" {
-			return "", fmt.Errorf("%s: they go before those of the role %s", found.name, c.Role)
+	if c.Role != "" && found.Role != c.Role {
+		if found.Role == "" {
+			return "", fmt.Errorf("%s: they go before those of the role %s", found.Name, c.Role)
 		}
-		return "", fmt.Errorf("%s, not of the role %s", found.name, c.Role)
+		return "", fmt.Errorf("%s, not of the role %s", found.Name, c.Role)
 	}
 	var report report.Report
 	c.judgeTime(found, time.Now(), &report)
-	if found.oddity != "" {
-		report.Warnf("%s", found.oddity)
+	if found.Oddity != "" {
+		report.Warnf("%s", found.Oddity)
 	}
 	if c.Verify {
-		who, err := c.verify(ctx, client, found)
+		region := cmp.Or(c.Region, finder.Region(), found.Region)
+		who, err := c.verify(ctx, found.Keys, region, within)
 		if err != nil {
-			report.Failf("%s: %v", found.name, err)
+			report.Failf("%s: %v", found.Name, err)
 		} else {
 			report.Passf("AWS knows them as %s", explain.Line(who))
 		}
@@ -117,17 +119,17 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 }
 
 // judgeTime looks at when credentials end.
-func (c *Check) judgeTime(found found, now time.Time, report *report.Report) {
-	if !found.keys.CanExpire {
-		report.Passf("%s", found.name)
+func (c *Check) judgeTime(found awskeys.Found, now time.Time, report *report.Report) {
+	if !found.Keys.CanExpire {
+		report.Passf("%s", found.Name)
 		return
 	}
-	left := found.keys.Expires.Sub(now)
+	left := found.Keys.Expires.Sub(now)
 	warn := cmp.Or(c.WarnLeft, max(DefaultWarnLeft, c.MinLeft))
-	text := fmt.Sprintf("%s, good for %v more", found.name, round(left))
+	text := fmt.Sprintf("%s, good for %v more", found.Name, round(left))
 	switch {
 	case left <= 0:
-		report.Failf("%s: they ended %v ago (is this machine's clock right?)", found.name, round(-left))
+		report.Failf("%s: they ended %v ago (is this machine's clock right?)", found.Name, round(-left))
 	case left < c.MinLeft:
 		report.Failf("%s, less than %v", text, checks.Span(c.MinLeft))
 	case left < warn:

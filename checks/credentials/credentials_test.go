@@ -181,6 +181,15 @@ func TestVerify(t *testing.T) {
 		check := &credentials.Check{Verify: true, Lookup: environ("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine, "AWS_REGION", "eu-central-1", "AWS_ENDPOINT_URL_STS", serve(t, &known, nil))}
 		checktest.Expect(t, check, 0, well+arn, "")
 	})
+	t.Run("region of the profile", func(t *testing.T) {
+		t.Parallel()
+		config := filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(config, []byte("[default]\nregion = eu-central-1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check := &credentials.Check{Verify: true, Lookup: environ("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine, "AWS_CONFIG_FILE", config, "AWS_ENDPOINT_URL_STS", serve(t, &known, nil))}
+		checktest.Expect(t, check, 0, well+arn, "")
+	})
 	t.Run("no region", func(t *testing.T) {
 		t.Parallel()
 		check := &credentials.Check{Verify: true, Lookup: environ("AWS_ACCESS_KEY_ID", keyID, "AWS_SECRET_ACCESS_KEY", secret)}

@@ -13,15 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
+	"hale/checks/internal/web"
 )
-
-func (c *Check) region() string {
-	return cmp.Or(c.Region, c.lookup("AWS_REGION"), c.lookup("AWS_DEFAULT_REGION"))
-}
 
 func (c *Check) endpoint() string { return cmp.Or(c.Endpoint, c.lookup("AWS_ENDPOINT_URL_STS")) }
 
@@ -37,9 +35,12 @@ type identity struct {
 	Message string `xml:"Error>Message"`
 }
 
-// verify asks AWS whom the credentials belong to. Its errors are explained.
-func (c *Check) verify(ctx context.Context, client *client, found found) (arn string, err error) {
-	region := cmp.Or(c.region(), found.region)
+// maxAnswer bounds an answer of STS, in bytes.
+const maxAnswer = 64 << 10
+
+// verify asks AWS whom the keys belong to. Within is the whole time of the run;
+// 0: no limit. The errors are explained.
+func (c *Check) verify(ctx context.Context, keys aws.Credentials, region string, within time.Duration) (arn string, err error) {
 	endpoint := c.endpoint()
 	switch {
 	case endpoint != "":
@@ -65,10 +66,13 @@ func (c *Check) verify(ctx context.Context, client *client, found found) (arn st
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	hash := sha256.Sum256([]byte(body))
-	if err := v4.NewSigner().SignHTTP(ctx, found.keys, req, hex.EncodeToString(hash[:]), "sts", region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, keys, req, hex.EncodeToString(hash[:]), "sts", region, time.Now()); err != nil {
 		return "", errors.New("the request to STS cannot be signed")
 	}
-	answer, err := client.ask(req)
+	req.Header.Set("User-Agent", "hale/"+web.Version()+" credentials check")
+	transport := web.Transport(nil)
+	defer transport.CloseIdleConnections()
+	answer, err := web.Exchange(transport, req, u.Host, within, maxAnswer)
 	if err != nil {
 		return "", fmt.Errorf("STS: %w", err)
 	}
@@ -79,7 +83,6 @@ func (c *Check) verify(ctx context.Context, client *client, found found) (arn st
 	if answer.Status == http.StatusOK {
 		return said.ARN, nil
 	}
-	keys := found.keys
 	words := link.Quote(said.Message, keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken)
 	switch said.Code {
 	case "InvalidClientTokenId", "UnrecognizedClientException":

@@ -44,18 +44,15 @@ func (c *Check) openBucket(ctx context.Context, place place, within time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	profile, err := c.readProfile()
-	if err != nil {
-		return nil, err
-	}
-	region := cmp.Or(c.Region, c.lookup("AWS_REGION"), c.lookup("AWS_DEFAULT_REGION"), profile.region)
+	finder := c.finder()
+	region := cmp.Or(c.Region, finder.Region())
 	if region == "" && endpoint != nil {
 		region = "us-east-1" // what MinIO and Ceph take unless they are told otherwise
 	}
 	if region == "" {
 		return nil, errors.New("no region: set region, or AWS_REGION in the environment")
 	}
-	keys, err := c.credentials(ctx, profile, within)
+	keys, err := c.credentials(ctx, finder)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,12 @@ func TestCredentials(t *testing.T) {
 	tokenFile := write("token", "agent token\n")
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"Code":"Failed"}`) }))
 	t.Cleanup(broken.Close)
+	roleless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(roleless.Close)
 
 	pass := func(f *fake) string { return "pass: wrote, read and deleted an object: s3://media/ at " + f.address() }
 	for _, test := range []struct {
@@ -68,12 +74,15 @@ func TestCredentials(t *testing.T) {
 		{"role of an instance", session, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": agent}, "", pass(session)},
 
 		{"default profile, of another region", f, map[string]string{"HOME": home}, "", `fail: unknown access key "AKIDOTHER": ` + f.address()},
-		{"profile without a key", f, map[string]string{"HOME": home}, "empty", `fail: profile "empty" has no access key in the shared credentials file`},
-		{"role to be assumed", f, map[string]string{"HOME": home, "AWS_WEB_IDENTITY_TOKEN_FILE": tokenFile}, "", "fail: no credentials: AWS_WEB_IDENTITY_TOKEN_FILE is set, and a role is not assumed here: set access_key_id and secret_access_key"},
-		{"agent refuses", session, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent + "/v2/credentials"}, "", "fail: no credentials: the task's role: answers 401: " + strings.TrimPrefix(agent, "http://")},
+		{"profile without a key", f, map[string]string{"HOME": home}, "empty", "fail: no credentials: no keys of the profile empty in " + filepath.Join(home, ".aws/credentials")},
+		{"profile without a file, though there is a role", f, map[string]string{"HOME": "/nowhere", "AWS_CONTAINER_CREDENTIALS_FULL_URI": agent + "/v2/credentials"}, "app", "fail: no credentials: no such file: /nowhere/.aws/credentials"},
+		{"half of the environment", f, map[string]string{"AWS_ACCESS_KEY_ID": keyID}, "", "fail: not set: AWS_SECRET_ACCESS_KEY"},
+		{"role to be assumed", f, map[string]string{"HOME": home, "AWS_WEB_IDENTITY_TOKEN_FILE": tokenFile}, "", "fail: AWS_WEB_IDENTITY_TOKEN_FILE is set: the app's SDK gets its credentials with that token, which is not known here: set access_key_id and secret_access_key"},
+		{"agent refuses", session, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent + "/v2/credentials"}, "", "fail: no credentials for the container: 401 Unauthorized: " + strings.TrimPrefix(agent, "http://")},
 		{"agent elsewhere", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/credentials"}, "", "fail: AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of an agent on this machine"},
-		{"agent without keys", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": broken.URL}, "", "fail: no credentials: the task's role: the answer has no keys: " + broken.Listener.Addr().String()},
-		{"token file is gone", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nowhere"}, "", "fail: AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: open /nowhere: no such file or directory"},
+		{"agent without keys", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": broken.URL}, "", "fail: no credentials for the container: 200, Failed: " + broken.Listener.Addr().String()},
+		{"token file is gone", f, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/nowhere"}, "", "fail: AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: no such file or directory: /nowhere"},
+		{"instance without a role", f, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": roleless.URL}, "", "fail: the instance has no role: attach an instance profile to it"},
 		{"no instance", f, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}, "", "fail: no credentials: there are none in the options, the environment or the shared credentials file, and no role of a task or an instance"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

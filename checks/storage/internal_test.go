@@ -41,10 +41,3 @@ func FuzzParsePlace(f *testing.F) {
 		}
 	})
 }
-
-func FuzzReadSection(f *testing.F) {
-	f.Add([]byte("[default]\nregion = x\n[profile app]\n# a = b\naws_access_key_id=\n"))
-	f.Fuzz(func(_ *testing.T, content []byte) {
-		readSection(content, make(map[string]string), "profile app", "app")
-	})
-}

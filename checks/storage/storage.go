@@ -51,7 +51,7 @@ type Check struct {
 	AccessKeyID     string `yaml:"access_key_id" jsonschema_description:"The access key; by default that of the environment, of the profile, or of the task's or the instance's role, in this order."`
 	SecretAccessKey string `yaml:"secret_access_key" jsonschema_description:"The secret of the access key."`
 	SessionToken    string `yaml:"session_token" jsonschema_description:"The session token of a temporary access key."`
-	Profile         string `yaml:"aws_profile" jsonschema_description:"The profile of the shared credentials file; by default AWS_PROFILE of the environment, or default."`
+	Profile         string `yaml:"aws_profile" jsonschema_description:"The profile of the shared files (~/.aws/credentials, ~/.aws/config); by default AWS_PROFILE of the environment, or default."`
 
 	CA       string `yaml:"ca" jsonschema_description:"File of PEM certificates to trust instead of the system's; relative to the directory of hale.yaml."`
 	Insecure bool   `yaml:"insecure" jsonschema:"default=false" jsonschema_description:"Accept any certificate."`
