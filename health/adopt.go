@@ -47,6 +47,11 @@ func (m *Monitor) Adopt(old *Monitor, names ...string) error {
 	for _, name := range names {
 		find(m.results, name).adopt(find(past.results, name))
 	}
+	for i := range m.items { // a consequence stays one, if it still depends on its cause
+		if r := &m.results[i]; !slices.ContainsFunc(m.items[i].needs, func(n int) bool { return m.items[n].Name == r.cause }) {
+			r.cause = ""
+		}
+	}
 	for i := range slices.Backward(m.items) { // groups that are new, of members that are not
 		if c := &m.items[i]; c.isGroup() && m.results[i].Status == Unknown {
 			m.results[i].first(&c.Check, m.membersLocked(i))
@@ -96,6 +101,6 @@ func (r *Result) adopt(old *Result) {
 	adopted := *old
 	adopted.Name, adopted.Type, adopted.Group = r.Name, r.Type, r.Group
 	adopted.Impact, adopted.Scope, adopted.Profiles = r.Impact, r.Scope, r.Profiles
-	adopted.Stuck, adopted.answered, adopted.CausedBy = false, false, ""
+	adopted.Stuck, adopted.answered = false, false
 	*r = adopted
 }

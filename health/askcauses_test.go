@@ -129,7 +129,7 @@ func TestWaitForAStuckCause(t *testing.T) {
 			after(time.Second)
 		}
 		page.down.Store(true)
-		after(time.Second + 3*time.Second)
+		after(time.Second + 4*time.Second)
 		if r := result(t, m, "page"); r.Status != health.Fail || r.CausedBy != "database" || r.Expired {
 			t.Errorf("%+v, want it reported, with what explains it", r)
 		}

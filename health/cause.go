@@ -13,11 +13,16 @@ import (
 //   - A failure may be seen before that of its cause. So when a check is about
 //     to turn to fail while nothing that it depends on fails, those are asked
 //     again at once, and its failure waits for their answers: at most their
-//     longest time-out and a second (item.patience). Its last pass is believed
+//     longest time-out and two seconds (item.patience). Its last pass is believed
 //     that much longer (item.maxAge).
 //   - A cause may be well again before its consequence was asked. So the
 //     consequence is asked again at once, and stays one until it has answered
-//     that, or has turned out to be stuck.
+//     that, or has turned out to be stuck. What depends on it in turn waits for
+//     it: in a chain one check after the other answers, from the root onwards,
+//     and all of them follow from the root until they do.
+//
+// Neither makes a check run much more often than its interval says, however
+// often another changes sides: see Monitor.watch.
 
 // runs counts those of one check.
 type runs struct {
@@ -119,28 +124,52 @@ func (m *Monitor) answeredLocked(i int, answer Status, stuck bool) {
 	n := &m.runs[i]
 	n.answered = n.begun
 	if answer == Fail && n.excused > 0 && (n.begun >= n.excused || stuck) {
-		m.results[i].CausedBy, n.excused = "", 0
+		m.results[i].cause, n.excused = "", 0
 	}
 }
 
 // blameLocked finds out which failures follow from which.
 func (m *Monitor) blameLocked() {
-	for i := range slices.Backward(m.items) { // members before their groups
+	for _, i := range m.order {
 		r, n := &m.results[i], &m.runs[i]
-		root := rootOf(m.items, m.results, i)
+		root, head := rootOf(m.items, m.results, i)
 		switch {
-		case r.Status != Fail:
-			r.CausedBy, n.excused = "", 0
+		case !r.ailing():
+			r.cause, n.excused = "", 0
 		case root >= 0:
-			r.CausedBy, n.excused = m.items[root].Name, 0
-		case r.CausedBy == "":
+			r.cause, n.excused = m.items[root].Name, 0
+		case r.cause == "":
 		case m.items[i].isGroup():
-			if !slices.ContainsFunc(m.membersLocked(i), func(r *Result) bool { return r.CausedBy != "" }) {
-				r.CausedBy = ""
+			if r.Last == Fail && !excused(&m.items[i].Check, m.membersLocked(i)) {
+				r.cause = ""
 			}
 		case n.excused == 0:
 			n.excused = n.begun + 1
 			m.ask(i)
 		}
+		r.blame(m.items, head)
 	}
+}
+
+// blame says of a failure what it follows from, and which check is reported in
+// its place.
+func (r *Result) blame(items []item, head int) {
+	r.CausedBy, r.behind = "", ""
+	if r.Status != Fail {
+		return
+	}
+	r.CausedBy = r.cause
+	if head >= 0 {
+		r.behind = items[head].Name
+	}
+}
+
+// excused reports whether a group, which fails, would not if its members did not
+// that have yet to answer since their cause is well again.
+func excused(c *Check, members []*Result) bool {
+	follows := func(m *Result) bool { return failing(m.Status) && m.cause != "" }
+	if len(c.Any) > 0 {
+		return slices.ContainsFunc(members, follows)
+	}
+	return !slices.ContainsFunc(members, func(m *Result) bool { return failing(m.Status) && !follows(m) })
 }

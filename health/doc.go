@@ -49,9 +49,14 @@
 //     hides nothing.
 //   - Before a check turns to fail by itself, what it depends on is asked again
 //     at once, and its failure waits for the answers: at most the longest of
-//     their time-outs and one second, by which its last pass is believed longer.
-//     When a cause is well again, its consequences are asked at once, and remain
-//     consequences until they have answered.
+//     their time-outs and two seconds, by which its last pass is believed longer.
+//     An answer that was given before is not relied on: it may be from before the
+//     outage.
+//   - When a cause is well again, its consequences are asked at once, and remain
+//     consequences, with the scope of the root, until they have answered; along a
+//     chain, one after the other.
+//   - A check is asked out of turn at most once a second, or once an interval if
+//     that is shorter. A failure that needs its answer sooner waits for it.
 //   - A group ([Check.Any], [Check.All]) counts in place of its members.
 //   - A check counts for its Profiles alone, each of which has a verdict of its
 //     own by the same rules. That of the instance is ProfileReady's.

@@ -32,7 +32,8 @@ func answerOfGroup(best bool, members []*Result) reply {
 }
 
 // explainGroup tells how many members pass, and what the others say. An answer
-// that is no pass is explained by those that make it so.
+// that is no pass is explained by those that make it so. What they follow from is
+// not repeated for each: it is what the group follows from.
 func explainGroup(status Status, best bool, members []*Result) string {
 	passes := 0
 	var others []*Result
@@ -45,9 +46,9 @@ func explainGroup(status Status, best bool, members []*Result) string {
 		}
 	}
 	if status != Pass {
-		return explain(others)
+		return explain(others, (*Result).outcome)
 	}
-	return prefixed(fmt.Sprintf("%d of %d pass", passes, len(members)), explain(others))
+	return prefixed(fmt.Sprintf("%d of %d pass", passes, len(members)), explain(others, (*Result).outcome))
 }
 
 // hear makes a group's result anew after its member number j has answered.

@@ -107,20 +107,20 @@ func sortOut(all []Result, shared SharedFailure, profile string) *findings {
 		if r.Group != "" {
 			continue
 		}
-		cause := find(all, r.CausedBy)
-		beside := cause != nil && cause.countsFor(profile)
-		if awaited(r) && (!beside || !awaited(cause)) {
+		head := find(all, r.behind)
+		beside := head != nil && head.countsFor(profile)
+		if awaited(r) && (!beside || !awaited(head)) {
 			f.unproven = append(f.unproven, r)
 		}
 		status := softened(r, all, shared)
-		if beside && softened(cause, all, shared) >= status {
+		if beside && softened(head, all, shared) >= status {
 			continue
 		}
 		switch status {
 		case Fail:
-			f.fails = named(f.fails, cause, r)
+			f.fails = named(f.fails, head, r)
 		case Warn:
-			f.warns = named(f.warns, cause, r)
+			f.warns = named(f.warns, head, r)
 		case Unknown, Pass:
 		}
 	}
@@ -130,11 +130,11 @@ func sortOut(all []Result, shared SharedFailure, profile string) *findings {
 // awaited reports whether the instance is starting until r has passed.
 func awaited(r *Result) bool { return r.Impact == Critical && !r.passed }
 
-// named adds r to those that are named, and before it what it follows from, if
-// that still fails.
-func named(list []*Result, cause, r *Result) []*Result {
-	if cause != nil && cause.ailing() && !slices.ContainsFunc(list, func(n *Result) bool { return n.Name == cause.Name }) {
-		list = append(list, cause)
+// named adds r to those that are named, and before it the check that it is
+// behind, if there is one.
+func named(list []*Result, head, r *Result) []*Result {
+	if head != nil && !slices.ContainsFunc(list, func(n *Result) bool { return n.Name == head.Name }) {
+		list = append(list, head)
 	}
 	return append(list, r)
 }
@@ -152,11 +152,11 @@ func judge(f *findings, d drain) Verdict {
 	case d.draining:
 		v.Status, v.Reason = Fail, prefixed("draining", d.reason)
 	case len(f.fails) > 0:
-		v.Status, v.Reason = Fail, explain(f.fails)
+		v.Status, v.Reason = Fail, explain(f.fails, (*Result).explanation)
 	case len(f.unproven) > 0:
 		v.Status, v.Reason = Fail, waiting(f)
 	case len(f.warns) > 0:
-		v.Status, v.Reason = Warn, explain(f.warns)
+		v.Status, v.Reason = Warn, explain(f.warns, (*Result).explanation)
 	}
 	return v
 }
@@ -165,9 +165,19 @@ func judge(f *findings, d drain) Verdict {
 // that fails the verdict, Warn if anything else is not as it should be. Members
 // of groups do not count.
 func Judge(results []Result, shared SharedFailure) Status {
+	return judgeAll(results, shared, func(*Result) bool { return true })
+}
+
+// JudgeProfile is Judge for a profile: the checks of others say what a failure
+// follows from, and do not count themselves.
+func JudgeProfile(results []Result, profile string, shared SharedFailure) Status {
+	return judgeAll(results, shared, func(r *Result) bool { return r.countsFor(profile) })
+}
+
+func judgeAll(results []Result, shared SharedFailure, counts func(*Result) bool) Status {
 	worst := Pass
 	for i := range results {
-		if results[i].Group == "" {
+		if results[i].Group == "" && counts(&results[i]) {
 			worst = max(worst, softened(&results[i], results, shared))
 		}
 	}
@@ -195,21 +205,24 @@ func names(results []*Result) string {
 	return strings.Join(list, ", ")
 }
 
-func explain(results []*Result) string {
+// explain tells of each result what say says of it.
+func explain(results []*Result, say func(*Result) string) string {
 	list := make([]string, len(results))
 	for i, r := range results {
-		list[i] = prefixed(r.Name, r.explanation())
+		list[i] = prefixed(r.Name, say(r))
 	}
 	return strings.Join(list, "; ")
 }
 
-// explanation is the result's output, with what it follows from.
-func (r *Result) explanation() string {
-	output := r.Output
-	if r.Status == Pass && r.Last == Fail { // it is named for that
-		output = prefixed("last answer", r.LastOutput)
+// explanation is the result's outcome, with what it follows from.
+func (r *Result) explanation() string { return r.withCause(r.outcome()) }
+
+// outcome is the result's output, or why it is named though it passes.
+func (r *Result) outcome() string {
+	if r.Status == Pass && r.Last == Fail {
+		return prefixed("last answer", r.LastOutput)
 	}
-	return r.withCause(output)
+	return r.Output
 }
 
 // withCause adds to what is said of r what its failure follows from.

@@ -46,6 +46,7 @@ type Options struct {
 type Monitor struct {
 	options   Options
 	items     []item   // the checks, groups before their members
+	order     []int    // of items: causes first
 	endpoints []string // profiles besides ready and startup
 	made      time.Time
 	state     atomic.Pointer[state]
@@ -95,6 +96,7 @@ func NewMonitor(options Options, checks ...Check) (*Monitor, error) {
 		wake:    make(chan struct{}, 1),
 		news:    make(chan struct{}),
 	}
+	m.order = causesFirst(m.items)
 	m.endpoints = endpoints(m.items)
 	m.results = newResults(m.items, m.made)
 	m.runs = make([]runs, len(m.items))
@@ -165,15 +167,32 @@ func (m *Monitor) begin() bool {
 
 // watch asks one check again and again until ctx is done. It reports whether it
 // had to leave a run behind.
+//
+// Who has it asked out of turn (Monitor.ask) gets it at once, but not sooner than
+// item.atLeast after the last run that was out of turn: what another check costs
+// is not for one that changes sides all the time to say.
 func (m *Monitor) watch(ctx context.Context, i int) (left bool) {
 	c := &m.items[i].Check
-	timer := time.NewTimer(jitter(min(firstJitter, c.Interval)))
+	due := time.Now().Add(jitter(min(firstJitter, c.Interval)))
+	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	next := jitter(c.Interval) // to the second run: the phase
+	var free time.Time         // for a run out of turn
 	for {
 		select {
 		case <-timer.C:
+			if now := time.Now(); now.Before(due) {
+				free = now.Add(m.items[i].atLeast())
+			}
 		case <-m.asks[i]:
+			now := time.Now()
+			if now.Before(free) {
+				if free.Before(due) {
+					timer.Reset(free.Sub(now))
+				}
+				continue
+			}
+			free = now.Add(m.items[i].atLeast())
 		case <-ctx.Done():
 			return false
 		}
@@ -186,7 +205,8 @@ func (m *Monitor) watch(ctx context.Context, i int) (left bool) {
 			return r.outlives(slack)
 		}
 		// At once if the run took longer than the interval, as stuck ones do.
-		timer.Reset(time.Until(r.started.Add(next)))
+		due = r.started.Add(next)
+		timer.Reset(time.Until(due))
 		next = c.Interval
 	}
 }

@@ -52,7 +52,7 @@ func plan(checks []Check) []item {
 	for i := range items {
 		it := &items[i]
 		for _, leaf := range leaves(items, it.needs) {
-			it.patience = max(it.patience, items[leaf].Timeout+slack)
+			it.patience = max(it.patience, items[leaf].atLeast()+items[leaf].Timeout+slack)
 		}
 	}
 	return items
@@ -92,6 +92,10 @@ func leaves(items []item, of []int) []int {
 // had its time, and what it depends on after it.
 func (it *item) maxAge() time.Duration { return it.Interval + it.Timeout + slack + it.patience }
 
+// atLeast is how much time lies between two runs that the interval alone does not
+// call for.
+func (it *item) atLeast() time.Duration { return min(it.Interval, time.Second) }
+
 // newResults returns the results of checks that were never asked.
 func newResults(items []item, now time.Time) []Result {
 	results := make([]Result, len(items))
@@ -111,22 +115,57 @@ func (it *item) newResult(items []item, now time.Time) Result {
 	return r
 }
 
-// rootOf returns the check that another's failure follows from: of those that
-// it depends on and that fail, one that follows from none itself. Where there
-// are several, one of the instance's own goes before a shared one, since it is
-// what this instance can be blamed for. It is -1 if there is none.
-func rootOf(items []item, results []Result, i int) int {
+// rootOf returns the check that another's failure follows from, and the one that
+// is reported in its place: of those that it depends on and that fail, one that
+// depends on none of them. That is the root itself, unless the root is well again
+// and the check has not answered since. Where there are several roots, one of the
+// instance's own goes before a shared one, since it is what this instance can be
+// blamed for, and one that fails before one that is well again. Both are -1 if
+// there is none. It is to be called in the order of causesFirst.
+func rootOf(items []item, results []Result, i int) (root, head int) {
+	root, head = -1, -1
 	ailing := func(n int) bool { return results[n].ailing() }
-	root := -1
 	for _, n := range items[i].needs {
 		if !ailing(n) || slices.ContainsFunc(items[n].needs, ailing) {
 			continue
 		}
-		if root < 0 || results[root].Scope == Shared && results[n].Scope == Instance {
-			root = n
+		of := n
+		for _, cause := range items[n].needs {
+			if items[cause].Name == results[n].cause {
+				of = cause
+			}
+		}
+		own, ownBefore := results[of].Scope == Instance, root >= 0 && results[root].Scope == Instance
+		if root < 0 || own && !ownBefore || own == ownBefore && of == n && root != head {
+			root, head = of, n
 		}
 	}
-	return root
+	return root, head
+}
+
+// causesFirst returns the items in an order in which each comes after what it
+// depends on, and a group after its members.
+func causesFirst(items []item) []int {
+	order := make([]int, 0, len(items))
+	seen := make([]bool, len(items))
+	var visit func(i int)
+	visit = func(i int) {
+		if seen[i] {
+			return
+		}
+		seen[i] = true
+		for _, n := range items[i].needs {
+			visit(n)
+		}
+		for _, member := range items[i].members {
+			visit(member)
+		}
+		order = append(order, i)
+	}
+	for i := range items {
+		visit(i)
+	}
+	return order
 }
 
 // ailing reports whether the check fails by its Status, or by its last answer

@@ -23,9 +23,10 @@ type Result struct {
 	Stuck   bool // a run has missed its deadline and is still going on
 	Expired bool // Status is Fail because no answer came for too long
 
-	// CausedBy names the check that the failure follows from: one that it depends
-	// on, and that fails too. The verdict then counts the failure as having that
-	// one's Scope, and does not report it beside it.
+	// CausedBy names the check that the failure follows from, directly or through
+	// others: the root, which follows from none itself. The verdict then counts the
+	// failure as having that one's Scope, and does not report it beside it. It is
+	// kept when the root is well again, until this check has answered after that.
 	CausedBy string
 
 	Runs     uint64 // answers counted; each interval that a stuck run lasts is one
@@ -34,6 +35,8 @@ type Result struct {
 
 	against  int    // answers in a row that speak against Status
 	tally    []int  // of a group, by member: answers that speak against Status; never changed in place
+	cause    string // what CausedBy says, also of a failure that Fall still forgives
+	behind   string // the check that is reported in its place, if one is
 	passed   bool   // has passed or warned once
 	answered bool   // has answered its Monitor, and not only one before (Adopt)
 	told     Status // that was announced last

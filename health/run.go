@@ -58,10 +58,12 @@ func RunOnce(ctx context.Context, done func(Result), checks ...Check) []Result {
 			done(results[g])
 		}
 	}
-	for i := range items {
-		if root := rootOf(items, results, i); root >= 0 && results[i].Status == Fail {
-			results[i].CausedBy = items[root].Name
+	for _, i := range causesFirst(items) {
+		root, head := rootOf(items, results, i)
+		if root >= 0 && results[i].ailing() {
+			results[i].cause = items[root].Name
 		}
+		results[i].blame(items, head)
 	}
 	return results
 }
