@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -163,7 +164,27 @@ func (c *Check) explain(conn *link.Conn, err error) error {
 	if !c.TLS && conn.Began("") && !conn.Began("\x00\x00") {
 		return conn.Stranger("gRPC", err)
 	}
-	return conn.Explain("the call", err)
+	told := conn.Explain("the call", err)
+	if isAlert(err) || explain.IsTimeout(err) || errors.Is(told, context.Canceled) {
+		return told
+	}
+	// What is left are the many words in which net/http says that the connection
+	// has ended.
+	switch {
+	case !c.TLS && !conn.Began(""):
+		return conn.Explain("the call", io.EOF)
+	case c.TLS && c.Certificate == "":
+		// In TLS 1.3 the handshake is over for the client before the server has judged
+		// the client's certificate, and its alert may not get through.
+		return &explain.Error{Text: "connection closed after the TLS handshake; does the server ask for a client's certificate? " + c.Address, Err: err}
+	}
+	return told
+}
+
+// isAlert reports whether the server said in TLS what it is missing.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // judge says what an answer other than SERVING means.
