@@ -107,11 +107,11 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 	sockets, err := c.sockets(ctx, master.PID)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		r.Warnf("%s there, but where gunicorn listens only its user may see: run as that, or set address", workers.Count(ready, "worker"))
+		r.Warnf("%s there, but where gunicorn listens only its user may see: run as that, or set address", report.Count(ready, "worker"))
 	case err != nil:
 		return "", err
 	case len(sockets) == 0:
-		r.Warnf("%s there, but gunicorn listens where it cannot be seen, in another container for one", workers.Count(ready, "worker"))
+		r.Warnf("%s there, but gunicorn listens where it cannot be seen, in another container for one", report.Count(ready, "worker"))
 	default:
 		serving, which, err := workers.Serving(sockets)
 		if err != nil {
@@ -152,7 +152,7 @@ func (c *Check) master() (proc.Process, error) {
 		return masters[0], nil
 	default:
 		return proc.Process{}, fmt.Errorf("gunicorn runs %s, as process %d and %d among others: set pid_file",
-			workers.Count(len(masters), "time"), masters[0].PID, masters[1].PID)
+			report.Count(len(masters), "time"), masters[0].PID, masters[1].PID)
 	}
 }
 
@@ -204,9 +204,9 @@ func (c *Check) ready(r *report.Report, master proc.Process, children []proc.Pro
 	case ready == 0:
 		return 0, fmt.Errorf("no worker is left: gunicorn is process %d", master.PID)
 	case stopped > 0:
-		r.Warnf("%s stopped by a signal", workers.Count(stopped, "worker"))
+		r.Warnf("%s stopped by a signal", report.Count(stopped, "worker"))
 	case ready < expected:
-		r.Warnf("%s there, expected %d", workers.Count(ready, "worker"), expected)
+		r.Warnf("%s there, expected %d", report.Count(ready, "worker"), expected)
 	}
 	if master.Stopped() {
 		r.Warnf("the master is stopped by a signal, and replaces no worker: process %d", master.PID)
@@ -247,7 +247,7 @@ func (c *Check) compare(r *report.Report, master proc.Process, children []proc.P
 			gone++
 		}
 	}
-	text := workers.Count(gone, "worker") + " gone since the last run"
+	text := report.Count(gone, "worker") + " gone since the last run"
 	switch {
 	case c.WarnRestarts > 0 && gone > c.WarnRestarts:
 		r.Warnf("%s, more than %d", text, c.WarnRestarts)

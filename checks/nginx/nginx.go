@@ -16,7 +16,6 @@ import (
 	"hale/checks/internal/report"
 	"hale/checks/internal/statuspage"
 	"hale/checks/internal/trust"
-	"hale/checks/internal/workers"
 )
 
 // Check asks for nginx's stub_status page.
@@ -117,7 +116,7 @@ func (c *Check) Run(ctx context.Context) (string, error) {
 		r.Passf("%s", text)
 	}
 	if n := now.droppedSince(c.before); n > 0 {
-		r.Warnf("%s dropped since the last run: more than worker_connections allows, or too few open files", workers.Count(int(n), "connection")) //nolint:gosec // of 63 bits
+		r.Warnf("%s dropped since the last run: more than worker_connections allows, or too few open files", report.Count(int(n), "connection")) //nolint:gosec // of 63 bits
 	}
 	c.before = &now
 	return r.Result()

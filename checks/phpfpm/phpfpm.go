@@ -300,9 +300,9 @@ func (c *Check) compare(r *report.Report, now status) {
 		return
 	}
 	if n := now.reached - before.reached; n > 0 {
-		r.Warnf("pm.max_children reached %s since the last run", workers.Count(n, "time"))
+		r.Warnf("pm.max_children reached %s since the last run", report.Count(n, "time"))
 	}
 	if n := now.slow - before.slow; c.WarnSlow > 0 && n > c.WarnSlow {
-		r.Warnf("%s since the last run, more than %d", workers.Count(n, "slow request"), c.WarnSlow)
+		r.Warnf("%s since the last run, more than %d", report.Count(n, "slow request"), c.WarnSlow)
 	}
 }

@@ -184,18 +184,18 @@ func (c *Check) compare(r *report.Report, s stats, sockets []listenqueue.Socket)
 	before := c.before
 	c.before = now
 	if dropped > 0 {
-		r.Warnf("%s turned away since the last run: the queue was full", workers.Count(int(dropped), "connection"))
+		r.Warnf("%s turned away since the last run: the queue was full", report.Count(int(dropped), "connection"))
 	}
 	if before.master == 0 || before.master != now.master {
 		return
 	}
 	if n := now.refusals - before.refusals; n > 0 {
-		r.Warnf("the queue found full %s since the last run", workers.Count(n, "time"))
+		r.Warnf("the queue found full %s since the last run", report.Count(n, "time"))
 	}
 	if n := now.harakiri - before.harakiri; n > 0 {
-		r.Warnf("harakiri: %s killed for taking too long since the last run", workers.Count(n, "request"))
+		r.Warnf("harakiri: %s killed for taking too long since the last run", report.Count(n, "request"))
 	}
 	if n := now.restarts - before.restarts; c.WarnRestarts > 0 && n > c.WarnRestarts {
-		r.Warnf("%s started anew since the last run, more than %d", workers.Count(n, "worker"), c.WarnRestarts)
+		r.Warnf("%s started anew since the last run, more than %d", report.Count(n, "worker"), c.WarnRestarts)
 	}
 }

@@ -88,14 +88,6 @@ func percent(part, whole int) checks.Percent {
 	return checks.Percent(float64(part) / float64(whole) * 100)
 }
 
-// Count is such as "1 worker" or "2 workers".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // String is such as "2 of 2 workers busy, 4 waiting in a queue of 10".
 func (l Load) String() string {
 	switch {
