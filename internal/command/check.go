@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,17 +30,27 @@ func newCheck(s Streams) *cobra.Command {
 		Use:   "check [-c FILE] [NAME ...]",
 		Short: "Run the checks once, now; or watch them; or tell what types there are",
 		Long: "Run the checks of hale.yaml once, now, all at the same time, or those with the NAMEs\n" +
-			"given: checks, groups, members of groups. Exit code 0: none failed that counts; 1: a\n" +
-			"critical check failed; 2: they could not be asked, or not to the end.\n\n" +
+			"given: checks, groups, members of groups. What these depend on is asked, too, since it\n" +
+			"says what a failure follows from, but does not count itself.\n\n" +
+			"Exit code 0: none failed that counts; 1: a critical check failed; 2: they could not be\n" +
+			"asked, or not to the end.\n\n" +
 			"With --watch they run on, each on its own interval, until Ctrl-C; the exit code is that\n" +
 			"of the last verdict. On a terminal the table is drawn again and again; elsewhere there\n" +
 			"is a line for each change, with --output json a JSON document a line.",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			switch o.names = names; {
-			case cmd.Flags().Changed("explain"):
-				return explainCheck(s, explainType, o.out.json())
+			o.names = names
+			tells := cmd.Flags().Changed("explain") || list
+			if list && cmd.Flags().Changed("explain") {
+				return notAsked(errors.New("write --list or --explain TYPE, not both"))
+			}
+			if err := o.agree(cmd.Flags().Changed("profile"), tells); err != nil {
+				return notAsked(err)
+			}
+			switch {
 			case list:
 				return listTypes(s.Out, o.out.json())
+			case tells:
+				return explainCheck(s, explainType, o.out.json())
 			}
 			return runChecks(cmd.Context(), s, &o)
 		},
@@ -53,7 +61,6 @@ func newCheck(s Streams) *cobra.Command {
 	cmd.Flags().StringVar(&explainType, "explain", "", "tell what a `TYPE` of check asks, proves and costs, and its options, instead")
 	cmd.Flags().StringVar(&o.profile, "profile", "", "run the checks of one `PROFILE` alone: ready, startup, or one of your own")
 	cmd.Flags().BoolVar(&o.watch, "watch", false, "run on, and show what changes")
-	cmd.MarkFlagsMutuallyExclusive("list", "explain", "watch")
 	return cmd
 }
 
@@ -67,6 +74,9 @@ func runChecks(ctx context.Context, s Streams, o *checkOptions) (err error) {
 	wanted, err := selectChecks(all, o)
 	if err != nil {
 		return notAsked(err)
+	}
+	if len(wanted) == 0 {
+		return notAsked(fmt.Errorf("%s: there is no check to run; write one under health.checks", o.file))
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
@@ -93,103 +103,29 @@ func checkOnce(ctx context.Context, stop func(), s Streams, cfg *config.Config, 
 		return health.Unknown, errInterrupted
 	}
 	stop()
-	status := health.Judge(results, cfg.Health.SharedFailure)
+	status := health.JudgeProfile(results, health.ProfileReady, cfg.Health.SharedFailure)
 	if o.out.json() {
 		return status, writeResultsJSON(s.Out, status, results)
 	}
-	return status, resultsTable(results, s.tableLook(s.Out)).writeTo(s.Out)
+	look := s.tableLook(s.Out)
+	table := resultsTable(results, cfg.Health.SharedFailure, look)
+	_, err := fmt.Fprintf(s.Out, "%s\n verdict: %s\n", table, look.paint(status, status.String()))
+	return status, err
 }
 
-// selectChecks returns the checks that are asked for, all of which count.
-func selectChecks(all []health.Check, o *checkOptions) ([]health.Check, error) {
-	if o.profile != "" && len(o.names) > 0 {
-		return nil, errors.New("write NAMEs or --profile, not both")
-	}
-	wanted := all
-	var err error
+// agree refuses arguments that have no say in what is asked for.
+func (o *checkOptions) agree(profile, tells bool) error {
 	switch {
-	case o.profile != "":
-		wanted, err = ofProfile(all, o.profile)
-	case len(o.names) > 0:
-		wanted, err = named(all, o.names)
+	case tells && len(o.names) > 0:
+		return fmt.Errorf("--list and --explain take no names of checks, but %q is given", o.names[0])
+	case tells && o.watch:
+		return errors.New("--list and --explain run no checks; leave out --watch")
+	case tells && profile:
+		return errors.New("--list and --explain are not about a profile; leave out --profile")
+	case profile && o.profile == "":
+		return errors.New("--profile names no profile; write ready, startup, or one of your own")
+	case profile && len(o.names) > 0:
+		return errors.New("write NAMEs or --profile, not both")
 	}
-	var known []string
-	for i := range wanted {
-		known = append(known, wanted[i].Name)
-	}
-	for i := range wanted {
-		c := &wanted[i]
-		c.Profiles = nil
-		c.DependsOn = slices.DeleteFunc(slices.Clone(c.DependsOn), func(name string) bool { return !slices.Contains(known, name) })
-	}
-	return wanted, err
-}
-
-// ofProfile returns the checks that count for a profile.
-func ofProfile(all []health.Check, profile string) ([]health.Check, error) {
-	usual := []string{health.ProfileReady, health.ProfileStartup}
-	profiles := slices.Clone(usual)
-	var wanted []health.Check
-	for _, c := range all {
-		of := c.Profiles
-		if len(of) == 0 {
-			of = usual
-		}
-		if slices.Contains(of, profile) {
-			wanted = append(wanted, c)
-		}
-		for _, p := range of {
-			if !slices.Contains(profiles, p) {
-				profiles = append(profiles, p)
-			}
-		}
-	}
-	if len(wanted) == 0 {
-		return nil, fmt.Errorf("no check is of the profile %q; %s", profile, suggest(profile, profiles))
-	}
-	return wanted, nil
-}
-
-// named returns the checks of some names: groups with their members, and members
-// by themselves.
-func named(all []health.Check, names []string) ([]health.Check, error) {
-	var known []string
-	found := map[string]health.Check{}
-	each(all, func(c health.Check) {
-		known = append(known, c.Name)
-		found[c.Name] = c
-	})
-	var wanted []health.Check
-	taken := map[string]bool{}
-	for _, name := range names {
-		c, ok := found[name]
-		if !ok {
-			return nil, fmt.Errorf("no check is called %q; %s", name, suggest(name, known))
-		}
-		each([]health.Check{c}, func(c health.Check) { taken[c.Name] = taken[c.Name] || c.Name != name })
-	}
-	for _, name := range names {
-		if !taken[name] { // not there already, by itself or with its group
-			wanted = append(wanted, found[name])
-			taken[name] = true
-		}
-	}
-	return wanted, nil
-}
-
-// each calls f with each check and each member of a group.
-func each(checks []health.Check, f func(health.Check)) {
-	for _, c := range checks {
-		f(c)
-		each(c.Any, f)
-		each(c.All, f)
-	}
-}
-
-// suggest says which word was probably meant, or which there are.
-func suggest(word string, known []string) string {
-	if near := config.Nearest(word, known); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	return "there are: " + strings.Join(known, ", ")
+	return nil
 }

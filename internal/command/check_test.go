@@ -124,9 +124,65 @@ func TestWatchOnASmallTerminal(t *testing.T) {
 	}
 }
 
+// However narrow the terminal, the table is not wider, and says all.
+func TestTableFitsTheTerminal(t *testing.T) {
+	file := configured(t, `    - {name: database, type: file, path: /nowhere, scope: shared}
+    - {name: migrations of the shop, type: exec, impact: degraded, command: [sh, -c, "echo the queue is longer than it should be by any measure; exit 2"]}
+    - {name: sessions, type: exec, depends_on: database, command: [sh, -c, "echo the table of sessions is gone; exit 2"]}
+`)
+	for _, columns := range []int{45, 60, 80, 140} {
+		written, _ := onTerminal(t, fmt.Sprintf("stty cols %d; NO_COLOR=1 hale check -c %s 2>/dev/null", columns, file))
+		for line := range strings.Lines(written) {
+			if n := len([]rune(strings.TrimRight(line, "\r\n"))); n > columns {
+				t.Errorf("%d columns: a line of %d: %q", columns, n, line)
+			}
+		}
+		for _, word := range []string{"database", "migrations", "(degraded)", "longer", "measure", "verdict: fail"} {
+			if !strings.Contains(written, word) {
+				t.Errorf("%d columns: no %q in\n%s", columns, word, written)
+			}
+		}
+	}
+}
+
+// What fails is seen on a terminal that is too small for all, consequences after
+// their causes.
+func TestWatchShowsWhatFailsFirst(t *testing.T) {
+	var checks strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&checks, "    - {name: well %d, type: file, path: /}\n", i)
+	}
+	checks.WriteString(`    - {name: page, type: file, path: /nowhere, depends_on: database}
+    - {name: disk, type: file, path: /nowhere, impact: degraded}
+    - name: group
+      all: [{name: member, type: file, path: /nowhere}]
+    - {name: database, type: file, path: /nowhere}
+`)
+	written, _ := onTerminal(t, "stty rows 12; NO_COLOR=1 timeout --foreground -s INT 1 hale check --watch -c "+configured(t, checks.String()))
+	_, last, found := cutLast(written, " name ")
+	if !found {
+		t.Fatalf("%q", written)
+	}
+	order := regexp.MustCompile(`(?m)\x1b\[K +(disk|group|member|database|page|well 0) `).FindAllStringSubmatch(last, -1)
+	var got []string
+	for _, match := range order {
+		got = append(got, match[1])
+	}
+	if want := "group member database disk page well 0"; strings.Join(got, " ") != want {
+		t.Errorf("%q, want %q first:\n%s", got, want, last)
+	}
+}
+
 func TestExplainOnATerminal(t *testing.T) {
 	written, err := onTerminal(t, "hale check --explain disk")
 	if err != nil || !strings.Contains(written, "\x1b[1mdisk\x1b[0m") {
 		t.Errorf("%v: %q", err, written)
 	}
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }

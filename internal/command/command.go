@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -38,14 +39,17 @@ func Standard() Streams {
 func Main(ctx context.Context, args []string, s Streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitYes
 	}
 	exit, ok := errors.AsType[*exitError](err)
 	if !ok {
-		// Cobra's own complaints are about usage: unknown commands and flags.
-		exit = &exitError{exitNotAsked, fmt.Errorf("%s; try: hale --help", oneLine(err))}
+		exit = &exitError{exitNotAsked, errors.New(oneLine(err))}
+		if _, writing := errors.AsType[*fs.PathError](err); !writing {
+			// Cobra's own complaints are about usage: unknown commands and flags.
+			exit.err = fmt.Errorf("%w; try: %s --help", exit.err, cmd.CommandPath())
+		}
 	}
 	if exit.err != nil {
 		fmt.Fprintf(s.Err, "hale: %v\n", exit.err)

@@ -2,10 +2,12 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +44,9 @@ func watchChecks(ctx context.Context, s Streams, cfg *config.Config, checks []he
 	case o.out.json():
 		show = showChangesJSON
 	case isTerminal(s.Out):
-		show = func(s Streams, changes <-chan health.Transition) error { return redraw(s, monitor, changes, o.file) }
+		show = func(s Streams, changes <-chan health.Transition) error {
+			return redraw(s, &picture{monitor, o.file, cfg.Health.SharedFailure}, changes)
+		}
 	}
 	shown := show(s, changes)
 	cancel()
@@ -104,22 +108,22 @@ func showChangesJSON(s Streams, changes <-chan health.Transition) error {
 }
 
 // redraw draws the table on a terminal, again whenever something changes.
-func redraw(s Streams, monitor *health.Monitor, changes <-chan health.Transition, file string) error {
+func redraw(s Streams, p *picture, changes <-chan health.Transition) error {
 	ticker := time.NewTicker(redrawEvery)
 	defer ticker.Stop()
 	fmt.Fprint(s.Out, "\x1b[?25l")       // hides the cursor
 	defer fmt.Fprint(s.Out, "\x1b[?25h") // shows it again
 	drawn := 0
 	for {
-		picture := watchPicture(monitor, file, s.tableLook(s.Out), heightOf(s.Out))
-		if err := repaint(s.Out, picture, drawn); err != nil {
+		lines := p.draw(s.tableLook(s.Out), heightOf(s.Out))
+		if err := repaint(s.Out, lines, drawn); err != nil {
 			return err
 		}
-		drawn = bytes.Count(picture, []byte("\n"))
+		drawn = bytes.Count(lines, []byte("\n"))
 		select {
 		case _, more := <-changes:
 			if !more {
-				return repaint(s.Out, watchPicture(monitor, file, s.tableLook(s.Out), heightOf(s.Out)), drawn)
+				return repaint(s.Out, p.draw(s.tableLook(s.Out), heightOf(s.Out)), drawn)
 			}
 		case <-ticker.C:
 		}
@@ -141,24 +145,66 @@ func repaint(w io.Writer, picture []byte, drawn int) error {
 	return err
 }
 
-// watchPicture is what is drawn: the verdict and the table, cut to the
-// terminal's height.
-func watchPicture(monitor *health.Monitor, file string, look tableLook, height int) []byte {
-	v := monitor.Verdict()
-	word := v.Status.String()
-	if look.colour {
-		word = statusColours[v.Status].Sprint(word)
+// picture is what is drawn on a terminal: the verdict and the table.
+type picture struct {
+	monitor *health.Monitor
+	file    string
+	shared  health.SharedFailure
+}
+
+// draw returns the picture's lines, cut to the terminal's height. What fails is
+// not cut off: it comes first if not all fits.
+func (p *picture) draw(look tableLook, height int) []byte {
+	v := p.monitor.Verdict()
+	lines := []string{fmt.Sprintf("%s: %s for %v; Ctrl-C ends",
+		p.file, look.paint(v.Status, v.Status.String()), time.Since(v.Since).Round(time.Second)), ""}
+	results := p.monitor.Results()
+	rows := tableLines(results, p.shared, look)
+	most := height - 1 - len(lines)
+	if len(rows) > most && most > 1 {
+		rows = tableLines(worstFirst(results), p.shared, look)
+		rows = append(rows[:most-1], fmt.Sprintf("... %d lines more", len(rows)-most+1))
 	}
-	lines := []string{fmt.Sprintf("%s: %s for %v; Ctrl-C ends", file, word, time.Since(v.Since).Round(time.Second)), ""}
-	table := strings.TrimSuffix(string(resultsTable(monitor.Results(), look)), "\n")
-	lines = append(lines, strings.Split(table, "\n")...)
-	if most := height - 1; len(lines) > most && most > 3 {
-		lines = append(lines[:most-1], fmt.Sprintf("... %d lines more", len(lines)-most+1))
-	}
+	lines = append(lines, rows...)
 	for i := range lines {
 		if look.width > 0 { // a line that wraps would be two
 			lines[i] = text.Trim(lines[i], look.width)
 		}
 	}
 	return []byte(strings.Join(lines, "\n") + "\n")
+}
+
+func tableLines(results []health.Result, shared health.SharedFailure, look tableLook) []string {
+	return strings.Split(strings.TrimSuffix(string(resultsTable(results, shared, look)), "\n"), "\n")
+}
+
+// worstFirst sorts results by how bad they are, and leaves members with their
+// groups.
+func worstFirst(results []health.Result) []health.Result {
+	var blocks [][]health.Result
+	for i, r := range results {
+		if r.Group == "" {
+			blocks = append(blocks, nil)
+		}
+		last := len(blocks) - 1
+		blocks[last] = append(blocks[last], results[i])
+	}
+	slices.SortStableFunc(blocks, func(a, b []health.Result) int { return cmp.Compare(urgency(&a[0]), urgency(&b[0])) })
+	return slices.Concat(blocks...)
+}
+
+// urgency is how early a result is to be seen, 0 first: what fails, critical
+// before degraded, then what follows from that, and the rest.
+func urgency(r *health.Result) int {
+	switch {
+	case r.Status == health.Fail && r.CausedBy != "":
+		return 2
+	case r.Status == health.Fail:
+		return int(r.Impact)
+	case r.Status == health.Warn:
+		return 3
+	case r.Status == health.Unknown:
+		return 4
+	}
+	return 5
 }
