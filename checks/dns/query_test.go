@@ -16,16 +16,8 @@ import (
 // speaks is a name server that answers as it is told, over UDP and TCP.
 func speaks(t *testing.T, handle dns.HandlerFunc) (address string) {
 	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, listener := bothPorts(t)
 	address = packets.LocalAddr().String()
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		packets.Close()
-		t.Skip("the port is taken for TCP: ", err)
-	}
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: handle}, {Listener: listener, Handler: handle}} {
 		// A server that has not started yet cannot be stopped.
 		started, done := make(chan struct{}), make(chan struct{})
@@ -44,6 +36,25 @@ func speaks(t *testing.T, handle dns.HandlerFunc) (address string) {
 		})
 	}
 	return address
+}
+
+// bothPorts listens on a port that is free for UDP and for TCP.
+func bothPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var err error
+	for range 100 {
+		var packets net.PacketConn
+		if packets, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			break
+		}
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", packets.LocalAddr().String()); err == nil {
+			return packets, listener
+		}
+		packets.Close()
+	}
+	t.Fatal(err)
+	return nil, nil
 }
 
 func reply(question *dns.Msg, code int, records ...string) *dns.Msg {

@@ -273,7 +273,14 @@ func TestCluster(t *testing.T) {
 		return nil
 	})
 	cluster[2].Start()
-	retry(t, func() error { _, err := run(t, check, time.Second); return err })
+	retry(t, func() error {
+		// A replica of a consumer that nothing happens to says nothing of itself.
+		if _, err := js.Publish("orders.new", nil); err != nil {
+			return err
+		}
+		_, err := run(t, check, time.Second)
+		return err
+	})
 }
 
 // What JetStream's API can answer besides, as a server that lost its majority

@@ -82,7 +82,9 @@ func (p *pool) hold(n int) {
 }
 
 func TestFaults(t *testing.T) {
-	p := start(t, servers.FreeAddress(t))
+	// Enough workers that those who are still done with an earlier run make no
+	// busy pool.
+	p := start(t, servers.FreeAddress(t), "pm = static", "pm.max_children = 8")
 	for _, check := range []phpfpmOptions{{}, {PingPath: "/ping"}} {
 		target := checktest.Target{
 			Address: p.listen,

@@ -83,9 +83,15 @@ func (m *mock) runBare() *servers.Process {
 		Name: "/usr/bin/python3", Args: []string{"-m", "dbusmock", "--system", manager, "/org/freedesktop/systemd1", manager + ".Manager"},
 		Env: []string{"DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + m.socket},
 	})
-	var err error
-	if m.conn, err = dbus.Connect("unix:path=" + m.socket); err != nil {
-		m.t.Fatal(err)
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		// The daemon makes its socket before it listens.
+		var err error
+		if m.conn, err = dbus.Connect("unix:path=" + m.socket); err == nil {
+			break
+		}
+		if time.Since(start) > 30*time.Second {
+			m.t.Fatal(err)
+		}
 	}
 	m.t.Cleanup(func() { m.conn.Close() })
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {

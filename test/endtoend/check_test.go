@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,8 +15,8 @@ import (
 	"hale/test/servers"
 )
 
-// All checks of a site are asked at once: fifteen of them, two of which take a
-// second each, are done in the time of the slowest.
+// All checks of a site are asked at once: fifteen of them, five of which take two
+// seconds each, are done in the time of the slowest.
 func TestFifteenChecksOfASite(t *testing.T) {
 	python := servers.NeedDjango(t)
 	site, err := filepath.Abs(djangoDir)
@@ -36,14 +35,10 @@ func TestFifteenChecksOfASite(t *testing.T) {
 		t.Fatalf("migrate: %v\n%s", err, out)
 	}
 	servers.Gunicorn(t, site, "mysite.wsgi", "http://"+app, env...)
-	postgres, err := url.Parse(database.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
 	certificate := servers.NewCertificate(t, "mysite.com")
 
 	config := filepath.Join(dir, "hale.yaml")
-	yaml := strings.NewReplacer("REDIS", redis, "MEMCACHED", memcached, "APP", app, "POSTGRES", postgres.Host,
+	yaml := strings.NewReplacer("REDIS", redis, "MEMCACHED", memcached, "APP", app,
 		"SITE", site, "PYTHON", python, "CERTIFICATE", certificate.CertFile).Replace(`
 app: {url: "http://APP"}
 hosts: {allow: [mysite.com]}
@@ -57,16 +52,16 @@ health:
     - {name: home page, type: page, path: /, contains: Guest book, depends_on: database, template: patient}
     - {name: old address, type: page, path: /, forwarded_proto: http, status: 301, template: patient}
     - {name: app itself, type: http, url: "http://APP/", host: mysite.com, status: "200-399", template: patient}
-    - {name: database's port, type: tcp, address: "POSTGRES", template: patient}
     - {name: cache, type: redis, url: "redis://REDIS/0", mode: write, template: patient}
     - {name: sessions, type: memcached, address: "MEMCACHED", mode: write, template: patient}
     - {name: settings, type: env, names: [SECRET_KEY, DATABASE_URL]}
     - {name: templates, type: file, path: "SITE/manage.py"}
-    - {name: disk, type: disk, paths: [/], max_used: 100%, warn_used: 100%, max_inodes: 100%, warn_inodes: 100%}
-    - {name: memory, type: memory, max_used: 100%, warn_used: 100%}
     - {name: certificate, type: certificate, file: "CERTIFICATE", warn_left: 1m, min_left: 1s, ca: "CERTIFICATE"}
-    - {name: a slow plugin, type: exec, command: [sleep, "1"], template: patient}
-    - {name: another, type: exec, command: [sleep, "1"], template: patient}
+    - {name: slow plugin 1, type: exec, command: [sleep, "2"], template: patient}
+    - {name: slow plugin 2, type: exec, command: [sleep, "2"], template: patient}
+    - {name: slow plugin 3, type: exec, command: [sleep, "2"], template: patient}
+    - {name: slow plugin 4, type: exec, command: [sleep, "2"], template: patient}
+    - {name: slow plugin 5, type: exec, command: [sleep, "2"], template: patient}
 `)
 	if err := os.WriteFile(config, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
@@ -100,10 +95,10 @@ health:
 		slowest, sum = max(slowest, d), sum+d
 	}
 	t.Logf("%v for 15 checks; the slowest took %v, all together %v", took.Round(time.Millisecond), slowest, sum)
-	if slowest < time.Second || sum < slowest+time.Second {
-		t.Errorf("the plugins slept no second: the slowest took %v, all together %v", slowest, sum)
+	if sum < 10*time.Second {
+		t.Errorf("the plugins slept less than ten seconds: all together %v", sum)
 	}
-	if took > slowest+800*time.Millisecond { // the program's start, on a busy machine
+	if took > slowest+3*time.Second { // the program's start, on a busy machine
 		t.Errorf("%v is more than the slowest check's %v", took, slowest)
 	}
 }
