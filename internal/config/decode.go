@@ -188,7 +188,11 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f field, path string) {
 		return
 	case n.Kind == yaml.ScalarNode && isText(reflect.New(v.Type().Elem()).Elem()):
 		if text, ok := d.scalar(n, "a list", path); ok {
-			d.fault(n, path, "%s is not a list; write %s", d.seen(n, text), asList(n.Value, f))
+			if f.key == "command" {
+				d.fault(n, path, "is a text, not a list of words; write %s", asCommand(n.Value))
+			} else {
+				d.fault(n, path, "%s is not a list; write %s", d.seen(n, text), asList(n.Value))
+			}
 		}
 		return
 	case n.Kind != yaml.SequenceNode:
@@ -205,6 +209,10 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f field, path string) {
 // table decodes a mapping with free keys.
 func (d *decoder) table(n *yaml.Node, v reflect.Value, f field, path string) {
 	if isNull(n) {
+		return
+	}
+	if n.Kind == yaml.ScalarNode { // which may hold a token, as headers and variables do
+		d.fault(n, path, "a text is not a mapping; write its keys on lines of their own, or as {key: value}")
 		return
 	}
 	m := d.mapping(n, path)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -112,7 +113,7 @@ func (d *decoder) syntaxFault(data []byte, err error) {
 		if strings.Contains(load.ContextMsg, "alias") {
 			at = load.ContextMark
 		}
-		text = `a value that begins with * must be quoted; write "*"`
+		text = src.unknownAlias(at)
 	case strings.Contains(msg, "cannot start any token") && unicode.IsPrint(src.char(at)):
 		text = fmt.Sprintf("a value cannot begin with %c; put it into quotes", src.char(at))
 	case strings.Contains(msg, "mapping values are not allowed"):
@@ -152,6 +153,32 @@ func (s source) before(at yaml.Mark, n int) string {
 		return string(line[at.Column-1-n : at.Column-1])
 	}
 	return ""
+}
+
+var (
+	aliasHere  = regexp.MustCompile(`^\*([A-Za-z0-9_-]+)(?:[\s,\]}]|$)`)
+	anchorMark = regexp.MustCompile(`(?:^|[\s\[{,])&([A-Za-z0-9_-]+)`)
+)
+
+// unknownAlias says what is wrong with what YAML takes for an alias.
+func (s source) unknownAlias(at yaml.Mark) string {
+	const quote = `a value that begins with * must be quoted`
+	line := s.line(at.Line)
+	alias := aliasHere.FindStringSubmatch(string(line[min(max(at.Column-1, 0), len(line)):]))
+	if alias == nil {
+		return quote + `; write "*"`
+	}
+	var anchors []string
+	for _, anchor := range anchorMark.FindAllStringSubmatch(strings.Join(s, "\n"), -1) {
+		anchors = append(anchors, anchor[1])
+	}
+	switch near := Nearest(alias[1], anchors); {
+	case slices.Contains(anchors, alias[1]):
+		return fmt.Sprintf("*%[1]s: the anchor &%[1]s is not above this line; move it there", alias[1])
+	case near != "":
+		return fmt.Sprintf("*%[1]s: there is no anchor &%[1]s; did you mean *%[2]s?", alias[1], near)
+	}
+	return fmt.Sprintf("*%[1]s: there is no anchor &%[1]s; mark what is meant with it, or quote the value if it is no alias", alias[1])
 }
 
 func (s source) line(number int) []rune {

@@ -23,12 +23,11 @@ type Step struct {
 func (s *Steps) decodeNode(d *decoder, n *yaml.Node, path string) {
 	switch {
 	case n.Kind == yaml.SequenceNode && len(n.Content) > 0 && !slices.ContainsFunc(n.Content, isNotWord):
-		// The words as written: a variable in them is nobody's to read here.
 		words := make([]string, len(n.Content))
 		for i, c := range n.Content {
-			words[i] = withoutPassword(target(c).Value)
+			words[i] = target(c).Value
 		}
-		d.fault(n, path, "is one command, not a list of commands; write [%s]", flowList(words))
+		d.fault(n, path, "is one command, not a list of commands; write [%s]", outline(words))
 	case n.Kind == yaml.ScalarNode && !isNull(n):
 		d.fault(n, path, "is one command, not a list of commands; write [%s]", asCommand(n.Value))
 	default:

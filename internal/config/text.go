@@ -216,10 +216,7 @@ var (
 )
 
 // asList writes a text as the list that it should have been.
-func asList(text string, f field) string {
-	if f.key == "command" {
-		return asCommand(text)
-	}
+func asList(text string) string {
 	text = brief(withoutPassword(text))
 	words := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' })
 	if len(words) == 0 {
@@ -228,14 +225,41 @@ func asList(text string, f field) string {
 	return flowList(words)
 }
 
-// asCommand writes a line for a shell as the list of words that it should have
-// been.
+// asCommand outlines the list of words that a line for a shell should have been.
 func asCommand(line string) string {
-	line = brief(withoutPassword(line))
 	if shellWords.MatchString(line) {
-		return "[sh, -c, " + strconv.Quote(line) + "]"
+		return `[sh, -c, "..."]`
 	}
-	return flowList(strings.Fields(line))
+	return outline(strings.Fields(line))
+}
+
+var (
+	programName = regexp.MustCompile(`^[A-Za-z0-9_./-]+$`)
+	optionName  = regexp.MustCompile(`^(--[A-Za-z][A-Za-z0-9-]*=?|-[A-Za-z])`)
+)
+
+// outline writes the words of a command as a YAML list: the program and the
+// names of options, but nothing of what they are given, which may be a password.
+func outline(words []string) string {
+	const left = "..."
+	var shown []string
+	leave := func() {
+		if len(shown) == 0 || shown[len(shown)-1] != left {
+			shown = append(shown, left)
+		}
+	}
+	for i, word := range words {
+		option := optionName.FindString(word)
+		switch {
+		case i == 0 && programName.MatchString(word), option != "" && option == word:
+			shown = append(shown, brief(word))
+		case option != "":
+			shown = append(shown, option+left)
+		default:
+			leave()
+		}
+	}
+	return "[" + strings.Join(shown, ", ") + "]"
 }
 
 // flowList writes words as a YAML list on one line.
