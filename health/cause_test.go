@@ -285,3 +285,27 @@ func TestConsequencesAreShown(t *testing.T) {
 		}
 	}
 }
+
+// A critical check that fails since a degraded one does fails the verdict, and so
+// is told of beside it.
+func TestWorseThanItsCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cache service
+		var told heard
+		m, _ := monitor(t, told.options(health.Options{}),
+			health.Check{Name: "page", Run: cache.ask, Interval: rarely, DependsOn: []string{"cache"}},
+			health.Check{Name: "cache", Run: cache.ask, Interval: time.Second, Impact: health.Degraded},
+		)
+		<-m.Settled()
+		told.forget()
+		cache.down.Store(true)
+		for result(t, m, "page").Status == health.Pass {
+			after(time.Second)
+		}
+		told.want(t, "cache pass->fail refused", "pass->warn cache: refused",
+			"page pass->fail refused", "warn->fail cache: refused; page: refused (caused by cache)")
+		cache.down.Store(false)
+		after(2 * time.Second)
+		told.want(t, "cache fail->pass fine", "page fail->pass fine", "fail->pass")
+	})
+}

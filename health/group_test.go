@@ -304,3 +304,15 @@ func ExampleCheck_group() {
 	// cache here: fail connection refused
 	// cache there: pass
 }
+
+// Members are shown with the impact and the scope that count, their group's.
+func TestMembersCountAsTheirGroup(t *testing.T) {
+	group := health.Check{Name: "g", Impact: health.Degraded, Scope: health.Shared, Any: []health.Check{
+		{Name: "a", Run: pass}, {Name: "inner", All: []health.Check{{Name: "b", Run: pass}}},
+	}}
+	for _, r := range health.RunOnce(t.Context(), nil, group) {
+		if r.Impact != health.Degraded || r.Scope != health.Shared {
+			t.Errorf("%s: %v, %v", r.Name, r.Impact, r.Scope)
+		}
+	}
+}

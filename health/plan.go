@@ -24,8 +24,8 @@ func plan(checks []Check) []item {
 		i := len(items)
 		c = c.withDefaults()
 		switch {
-		case group >= 0:
-			c.Profiles = profiles
+		case group >= 0: // only the group counts, and says how
+			c.Profiles, c.Impact, c.Scope = profiles, items[group].Impact, items[group].Scope
 		case len(c.Profiles) == 0:
 			c.Profiles = slices.Clone(usual)
 		default:

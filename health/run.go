@@ -171,7 +171,7 @@ func (r *run) missed(output string) string {
 	switch {
 	case output == "":
 		return missed
-	case strings.Contains(output, missed): // the check knows its deadline too
+	case strings.Contains(output, fmt.Sprintf(" within %v", r.check.Timeout)): // the check knows its deadline too
 		return output
 	}
 	return output + " (" + missed + ")"

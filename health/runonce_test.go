@@ -52,6 +52,10 @@ func TestHowRunsEnd(t *testing.T) {
 			<-ctx.Done()
 			return "", fmt.Errorf("dial tcp 10.0.0.7:5432: %w", ctx.Err())
 		}, health.Fail, "dial tcp 10.0.0.7:5432: context deadline exceeded (no answer within 5s)"},
+		{"heeds its context and says what it did", func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", errors.New("sh did not end within 5s and was killed")
+		}, health.Fail, "sh did not end within 5s and was killed"},
 		{"fails on time, another's deadline exceeded", func(context.Context) (string, error) {
 			return "", context.DeadlineExceeded
 		}, health.Fail, "context deadline exceeded"},

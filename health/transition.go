@@ -8,7 +8,8 @@ import (
 
 // Transition is a change of the Status of a check, or of a verdict. A failure
 // that follows from another check's is none, as long as it does: only the
-// verdict and that other check's transitions tell of it.
+// verdict and that other check's transitions tell of it. But it is one if it is
+// worse for the verdict than that other's.
 type Transition struct {
 	Check       string // name of the check; empty: the verdict
 	Group       string // that the check is a member of, if it is
@@ -30,7 +31,7 @@ func (m *Monitor) checksChangedLocked(now time.Time) {
 		switch {
 		case r.Status == r.told:
 			r.untold = false
-		case r.CausedBy != "":
+		case r.CausedBy != "" && !m.worseThanCauseLocked(r):
 			r.untold = true
 		default:
 			at := r.Since
@@ -43,6 +44,13 @@ func (m *Monitor) checksChangedLocked(now time.Time) {
 			r.told, r.untold = r.Status, false
 		}
 	}
+}
+
+// worseThanCauseLocked reports whether a consequence does more to the verdict
+// than what is reported in its place.
+func (m *Monitor) worseThanCauseLocked(r *Result) bool {
+	head := find(m.results, r.behind)
+	return head != nil && head.Status == Fail && softened(r, m.results, m.options.SharedFailure) > softened(head, m.results, m.options.SharedFailure)
 }
 
 func (m *Monitor) verdictChangedLocked(j *judged, v *Verdict, now time.Time) {
