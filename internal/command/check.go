@@ -93,7 +93,7 @@ func runChecks(ctx context.Context, s Streams, o *checkOptions) (err error) {
 // checkOnce runs the checks and shows what came of them.
 func checkOnce(ctx context.Context, stop func(), s Streams, cfg *config.Config, checks []health.Check, o *checkOptions) (health.Status, error) {
 	done, end := func(health.Result) {}, func() {}
-	if !o.out.json() && isTerminal(s.Err) {
+	if !o.out.json() && s.canRedraw(s.Err) {
 		p := newProgress(s.Err, widthOf(s.Err), checks)
 		done, end = p.done, p.end
 	}

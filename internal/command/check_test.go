@@ -124,6 +124,17 @@ func TestWatchOnASmallTerminal(t *testing.T) {
 	}
 }
 
+// A terminal that knows no escape sequences gets none.
+func TestDumbTerminal(t *testing.T) {
+	file := configured(t, "    - {name: slow, type: exec, interval: 1s, timeout: 1s, command: [sleep, '0.5']}\n")
+	for _, command := range []string{"hale check", "timeout --foreground -s INT 1 hale check --watch"} {
+		written, err := onTerminal(t, "TERM=dumb "+command+" -c "+file)
+		if strings.Contains(written, "\x1b") || !strings.Contains(written, "pass") {
+			t.Errorf("%s: %v: %q", command, err, written)
+		}
+	}
+}
+
 // However narrow the terminal, the table is not wider, and says all.
 func TestTableFitsTheTerminal(t *testing.T) {
 	file := configured(t, `    - {name: database, type: file, path: /nowhere, scope: shared}

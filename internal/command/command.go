@@ -176,7 +176,13 @@ func sizeOf(w io.Writer) (width, height int) {
 // colour tells whether w takes colours, and is to have them (no-color.org).
 func (s Streams) colour(w io.Writer) bool {
 	v, _ := s.Env("NO_COLOR")
-	return v == "" && isTerminal(w)
+	return v == "" && s.canRedraw(w)
+}
+
+// canRedraw tells whether w is a terminal that obeys escape sequences.
+func (s Streams) canRedraw(w io.Writer) bool {
+	kind, _ := s.Env("TERM")
+	return kind != "dumb" && isTerminal(w)
 }
 
 func oneLine(err error) string {

@@ -43,7 +43,7 @@ func watchChecks(ctx context.Context, s Streams, cfg *config.Config, checks []he
 	switch {
 	case o.out.json():
 		show = showChangesJSON
-	case isTerminal(s.Out):
+	case s.canRedraw(s.Out):
 		show = func(s Streams, changes <-chan health.Transition) error {
 			return redraw(s, &picture{monitor, o.file, cfg.Health.SharedFailure}, changes)
 		}
