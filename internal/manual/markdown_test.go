@@ -79,6 +79,37 @@ The end.
 	}
 }
 
+// The column with the sentences is not squeezed by those before it, and what
+// people copy is in one piece.
+func TestSentencesHaveRoom(t *testing.T) {
+	const row = "| `address` | http://HOST:PORT, unix:///PATH, uwsgi://HOST:PORT | the address that hale.yaml tells | where the app listens: `uwsgi+unix:///PATH.sock` or `a b` |\n"
+	e, err := read("thing", "## thing\n\n| option | kind | default | meaning |\n| --- | --- | --- | --- |\n"+row, tables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int{60, 80, 100} {
+		var b strings.Builder
+		if err := e.Render(&b, width, false); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := len([]rune(strings.TrimSpace(line))); n > width {
+				t.Errorf("%d columns: %q", width, line)
+			}
+		}
+		if !strings.Contains(b.String(), "uwsgi+unix:///PATH.sock") {
+			t.Errorf("%d columns:\n%s", width, b.String())
+		}
+	}
+	var b strings.Builder
+	if err := e.Render(&b, 100, true); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "`") {
+		t.Errorf("a mark beside its colour:\n%s", b.String())
+	}
+}
+
 func FuzzRender(f *testing.F) {
 	f.Add(sample, 60)
 	f.Add("## thing\n| a | b\n| c |\n|\n```\n- `**`", 10)

@@ -13,6 +13,8 @@ const (
 	narrowest = 40
 	gap       = 2 // between columns
 	margin    = 4 // before code
+
+	lastResort = 12 // of a column of sentences, where there is no room at all
 )
 
 // Render writes the entry for a terminal that is width columns wide.
@@ -131,7 +133,7 @@ func (p *page) styled(s string, as style) string {
 	case !p.colour:
 		return s
 	case as.code:
-		return text.FgCyan.Sprint(s)
+		return text.FgCyan.Sprint(strings.Trim(s, "`")) // the colour holds a phrase together
 	case as.bold:
 		return text.Bold.Sprint(s)
 	}
@@ -168,28 +170,37 @@ func (p *page) table(rows [][]string) {
 }
 
 // columns divides the page's width: a column is as wide as its widest cell if
-// there is room, and where there is not, the widest give way.
+// there is room, and where there is not, the widest give way. The last one, which
+// has the sentences, keeps two fifths as long as the others can give way.
 func (p *page) columns(rows [][]string) []int {
 	widths := make([]int, len(rows[0]))
 	least := make([]int, len(rows[0])) // the longest word, unless that is very long; a key is to be copied
+	last := len(widths) - 1
 	for _, row := range rows {
 		for c, cell := range row[:min(len(row), len(widths))] {
 			widths[c] = max(widths[c], text.StringWidthWithoutEscSequences(plain(cell)))
 			for word := range strings.FieldsSeq(plain(cell)) {
 				longest := 12
-				if c == 0 {
+				switch c {
+				case 0:
 					longest = p.width / 3
+				case last:
+					longest = p.width / 2
 				}
 				least[c] = max(least[c], min(text.StringWidthWithoutEscSequences(word), longest))
 			}
 		}
 	}
+	least[last] = max(least[last], min(widths[last], p.width*2/5))
 	for total := p.total(widths); total > p.width; total = p.total(widths) {
 		widest := -1
 		for c := range widths {
 			if widths[c] > least[c] && (widest < 0 || widths[c] > widths[widest]) {
 				widest = c
 			}
+		}
+		if widest < 0 && widths[last] > lastResort {
+			widest = last
 		}
 		if widest < 0 {
 			break
