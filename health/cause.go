@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -19,7 +20,8 @@ import (
 //     consequence is asked again at once, and stays one until it has answered
 //     that, or has turned out to be stuck. What depends on it in turn waits for
 //     it: in a chain one check after the other answers, from the root onwards,
-//     and all of them follow from the root until they do.
+//     and all of them follow from the root until they do. The same goes for a
+//     check whose run began before the recovery, and turns to fail after it.
 //
 // Neither makes a check run much more often than its interval says, however
 // often another changes sides: see Monitor.watch.
@@ -29,6 +31,11 @@ type runs struct {
 	begun    uint64 // the last one of which may be going on
 	answered uint64 // the number of the last one that has answered
 	excused  uint64 // the first one that a consequence without a cause answers for itself; 0 if it is none
+
+	started   time.Time // the last one
+	ails      string    // while the check ails, the root of that
+	ailed     string    // likewise, before it recovered last
+	recovered time.Time // when that was
 }
 
 // count counts a run that is about to begin.
@@ -36,6 +43,7 @@ func (m *Monitor) count(i int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.runs[i].begun++
+	m.runs[i].started = time.Now()
 }
 
 // ask has a check asked at once, or as soon as its run has ended.
@@ -128,6 +136,20 @@ func (m *Monitor) answeredLocked(i int, answer Status, stuck bool) {
 	}
 }
 
+// causeSinceLocked names the root of what check i depends on that has failed
+// since its last run began, and is well again; "" if there is none.
+func (m *Monitor) causeSinceLocked(i int) string {
+	cause := ""
+	for _, n := range m.items[i].needs {
+		if past := &m.runs[n]; past.recovered.After(m.runs[i].started) {
+			if root := find(m.results, past.ailed); root != nil && (cause == "" || root.Scope == Instance) {
+				cause = root.Name
+			}
+		}
+	}
+	return cause
+}
+
 // blameLocked finds out which failures follow from which.
 func (m *Monitor) blameLocked() {
 	for _, i := range m.order {
@@ -138,16 +160,22 @@ func (m *Monitor) blameLocked() {
 			r.cause, n.excused = "", 0
 		case root >= 0:
 			r.cause, n.excused = m.items[root].Name, 0
-		case r.cause == "":
 		case m.items[i].isGroup():
-			if r.Last == Fail && !excused(&m.items[i].Check, m.membersLocked(i)) {
-				r.cause = ""
+			if r.Last == Fail {
+				r.cause = causeOfGroup(&m.items[i].Check, m.membersLocked(i))
 			}
+		case r.cause == "":
 		case n.excused == 0:
 			n.excused = n.begun + 1
 			m.ask(i)
 		}
 		r.blame(m.items, head)
+		switch {
+		case r.ailing():
+			n.ails = cmp.Or(r.cause, r.Name)
+		case n.ails != "":
+			n.ailed, n.recovered, n.ails = n.ails, time.Now(), ""
+		}
 	}
 }
 
@@ -164,12 +192,19 @@ func (r *Result) blame(items []item, head int) {
 	}
 }
 
-// excused reports whether a group, which fails, would not if its members did not
-// that have yet to answer since their cause is well again.
-func excused(c *Check, members []*Result) bool {
-	follows := func(m *Result) bool { return failing(m.Status) && m.cause != "" }
-	if len(c.Any) > 0 {
-		return slices.ContainsFunc(members, follows)
+// causeOfGroup names what the failure of a group follows from whose members do
+// not have a cause that fails: that of those which have yet to answer since it is
+// well again, if the group would not fail without them.
+func causeOfGroup(c *Check, members []*Result) string {
+	cause := ""
+	for _, m := range members {
+		switch {
+		case !failing(m.Status):
+		case m.cause != "":
+			cause = m.cause
+		case len(c.All) > 0: // by itself
+			return ""
+		}
 	}
-	return !slices.ContainsFunc(members, func(m *Result) bool { return failing(m.Status) && !follows(m) })
+	return cause
 }

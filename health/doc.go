@@ -54,7 +54,8 @@
 //     outage.
 //   - When a cause is well again, its consequences are asked at once, and remain
 //     consequences, with the scope of the root, until they have answered; along a
-//     chain, one after the other.
+//     chain, one after the other. A failure whose run began before the recovery
+//     is one, too.
 //   - A check is asked out of turn at most once a second, or once an interval if
 //     that is shorter. A failure that needs its answer sooner waits for it.
 //   - A group ([Check.Any], [Check.All]) counts in place of its members.

@@ -264,9 +264,13 @@ func (m *Monitor) record(i int, a reply, stuck bool) {
 	if stuck && !r.Stuck {
 		r.Overruns++
 	}
+	before := r.Status
 	r.take(a, c.Rise, c.Fall)
 	r.Stuck = stuck
 	m.answeredLocked(i, a.status, stuck)
+	if before != Fail && r.Status == Fail && r.cause == "" {
+		r.cause = m.causeSinceLocked(i)
+	}
 	m.groupsLocked(i)
 	m.publishLocked(time.Now())
 	if m.unsettled == 0 && !isClosed(m.settled) {

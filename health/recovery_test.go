@@ -175,6 +175,55 @@ func TestRecoveryOfASharedCause(t *testing.T) {
 	}
 }
 
+// An outage may be over before a check has noticed that was asked during it: its
+// answer says nothing of now.
+func TestOutageThatIsOverBeforeTheAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		checks  func(page health.Check, database health.Check) []health.Check
+		recover bool
+		reason  string
+		after   health.Status
+	}{
+		{"a check", func(page, database health.Check) []health.Check {
+			page.DependsOn = []string{"database"}
+			return []health.Check{page, database}
+		}, true, "page: refused (caused by database)", health.Pass},
+		{"a group", func(page, database health.Check) []health.Check {
+			return []health.Check{{Name: "pages", DependsOn: []string{"database"}, All: []health.Check{page}}, database}
+		}, true, "pages: page: refused (caused by database)", health.Pass},
+		{"one that fails by itself then", func(page, database health.Check) []health.Check {
+			page.DependsOn = []string{"database"}
+			return []health.Check{page, database}
+		}, false, "page: refused (caused by database)", health.Fail},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var o outage
+				page := o.check("page", &o.page)
+				m, _ := monitor(t, health.Options{SharedFailure: health.SharedWarns}, tt.checks(page, o.shared("database", &o.database))...)
+				<-m.Settled()
+				o.page.takes.Store(int64(4 * time.Second))
+				for n := o.page.asked.Load(); o.page.asked.Load() == n; {
+					after(10 * time.Millisecond)
+				}
+				o.database.down.Store(true)
+				o.page.down.Store(true)
+				after(2 * time.Second)
+				wantVerdict(t, m, health.Warn, "database: refused")
+				o.database.down.Store(false)
+				after(1500 * time.Millisecond)
+				wantVerdict(t, m, health.Pass, "")
+				after(time.Second)
+				wantVerdict(t, m, health.Warn, tt.reason)
+				o.page.down.Store(!tt.recover)
+				after(4 * time.Second)
+				wantStatus(t, m, tt.after)
+			})
+		})
+	}
+}
+
 // While it is waited for, each of the chain is told to follow from the root.
 func TestTheRootAloneIsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
