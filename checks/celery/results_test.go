@@ -182,3 +182,51 @@ func TestResultsInPostgres(t *testing.T) {
 		}
 	})
 }
+
+func TestFaultsOfResultsInPostgres(t *testing.T) {
+	server := servers.Postgres(t)
+	db, err := sql.Open("postgres", server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		// What Celery's database backend makes with result_extended, as far as it matters here.
+		"create table celery_taskmeta (id serial primary key, task_id varchar(155) unique, status varchar(50), date_done timestamp, name varchar(155))",
+		"insert into celery_taskmeta (task_id, status, date_done, name) values ('1', 'SUCCESS', now() at time zone 'utc', 'app.beat')",
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sessions := func() (n int) {
+		if err := db.QueryRowContext(t.Context(), "select count(*) from pg_stat_activity where application_name = 'hale'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	defer db.Close()
+	sessions() // the pool's own goroutines are there before any are counted
+	u, err := url.Parse(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := func(at string) checks.Check {
+		there := *u
+		there.Scheme, there.Host = "db+postgresql", at
+		return &celery.Check{Results: there.String(), Task: "app.beat", Within: time.Hour}
+	}
+	target := checktest.Target{
+		Address: u.Host, New: results, Connections: sessions,
+		Secrets: []string{servers.Password, url.QueryEscape(servers.Password)},
+	}
+	target.Faults(t)
+	checktest.Soak(t, results(u.Host), sessions)
+
+	wrong := *u
+	wrong.Scheme, wrong.User = "db+postgresql", url.UserPassword(servers.User, "wr0ng")
+	check := &celery.Check{Results: wrong.String(), Task: "app.beat", Within: time.Hour}
+	defer check.Close()
+	if got, want := checktest.Outcome(t, check, 0), `fail: password authentication failed for user "hale": `+u.Host; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
