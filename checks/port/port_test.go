@@ -84,7 +84,8 @@ func TestRedis(t *testing.T) {
 					"PID", strconv.Itoa(server.PID())).Replace(test.want))
 				queue := ""
 				if way.root == "" {
-					queue = `; 0 connections wait of \d+ that may`
+					// The test's own, by which it saw that the server listens, may wait yet.
+					queue = `; [01] connections? waits? of \d+ that may`
 				}
 				says(t, &check, test.status, strings.ReplaceAll(want, "QUEUE", queue))
 			})
@@ -100,7 +101,7 @@ func TestRedis(t *testing.T) {
 	server.Stop()
 	says(t, &Check{Port: local}, health.Fail, fmt.Sprintf("nothing listens on port %d/tcp", local))
 	server.Start()
-	says(t, &Check{Port: local}, health.Pass, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; 0 connections wait of 4 that may`, local))
+	says(t, &Check{Port: local}, health.Pass, fmt.Sprintf(`something listens on port %d/tcp, on 127\.0\.0\.1; [01] connections? waits? of 4 that may`, local))
 }
 
 // leave makes the file of a socket that nobody listens on.
