@@ -156,7 +156,7 @@ func direction(offset time.Duration) string {
 func fine(d time.Duration) string {
 	switch {
 	case d >= 2*time.Minute:
-		return checks.Span(d).Coarse()
+		return checks.Span(d.Round(time.Minute)).Coarse() // Coarse rounds down: 2h59m59.9s is no "2h"
 	case d >= time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d >= time.Millisecond:

@@ -185,7 +185,7 @@ func TestOffsets(t *testing.T) {
 		{"slow", Check{Servers: []string{slow}}, health.Warn, "the clock is 1.5s slow, by " + slow + ", more than 500ms"},
 		{"slow is allowed", Check{Servers: []string{slow}, WarnOffset: 2 * time.Second}, health.Pass, "the clock is 1.5s slow, by " + slow},
 		{"too slow", Check{Servers: []string{slow}, MaxOffset: time.Second}, health.Fail, "the clock is 1.5s slow, by " + slow + ", more than 1s"},
-		{"far off", Check{Servers: []string{wrong}}, health.Fail, "the clock is (3h|179m) slow, by " + wrong + ", more than 10s"},
+		{"far off", Check{Servers: []string{wrong}}, health.Fail, "the clock is 3h slow, by " + wrong + ", more than 10s"},
 		{"one of three is wrong", Check{Servers: []string{right, wrong, right}}, health.Pass, "the clock is .*, by " + right + " of 3 servers"},
 		{"one of two is wrong", Check{Servers: []string{wrong, right}}, health.Pass, "the clock is .*, by " + right + " of 2 servers"},
 		{"two of three are wrong", Check{Servers: []string{wrong, slow, right}}, health.Warn, "the clock is 1.5s slow, by " + slow + " of 3 servers, more than 500ms"},
