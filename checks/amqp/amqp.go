@@ -9,10 +9,10 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/rabbit"
 	"hale/checks/internal/report"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // Check connects to a broker, and looks at queues.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // request is a command of Celery's remote control, and what has to come of it.

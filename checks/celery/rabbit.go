@@ -8,9 +8,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/rabbit"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // replyLife is how long the queue of answers lives without a consumer, in

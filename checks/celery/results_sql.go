@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"hale/checks/internal/database"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // sqlResults is a database as a result backend: Celery's own table, or that of

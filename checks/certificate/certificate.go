@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/trust"
 	"hale/health"
+	"hale/internal/explain"
 )
 
 // DefaultWarnLeft is how long before its end a certificate warns, unless a

@@ -11,7 +11,7 @@ import (
 	"os"
 	"strings"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // maxFile bounds what is read of a file, in bytes.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/health"
+	"hale/internal/explain"
 )
 
 // judge judges a chain of certificates as it was sent or found: the certificate

@@ -6,7 +6,7 @@ import (
 	"net"
 	"strings"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // upgrades ask for TLS in the protocols that begin without it. Each leaves the

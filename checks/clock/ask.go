@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // answer is what one server said.

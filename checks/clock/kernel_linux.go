@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // readKernel asks with adjtimex(2), which changes nothing when asked to change

@@ -9,7 +9,7 @@ import (
 	"net"
 	"time"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // reply is what is used of a packet of NTP (RFC 5905, 7.3).

@@ -13,8 +13,8 @@ import (
 
 	"hale/checks"
 	"hale/checks/internal/awskeys"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // Source is where credentials come from.

@@ -16,9 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 func (c *Check) endpoint() string { return cmp.Or(c.Endpoint, c.lookup("AWS_ENDPOINT_URL_STS")) }

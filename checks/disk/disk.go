@@ -13,9 +13,9 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
-	"hale/checks/internal/proc"
 	"hale/health"
+	"hale/internal/explain"
+	"hale/internal/proc"
 )
 
 // Defaults of a Check's zero fields.

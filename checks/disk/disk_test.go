@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"hale/checks"
-	"hale/checks/internal/proc/proctest"
 	"hale/health"
+	"hale/internal/proc/proctest"
 )
 
 // disk is a file system of 4 KiB blocks.

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // testSize is what is written: a block, so that room for it has to be found.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // answer is one record.

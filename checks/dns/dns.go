@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // Check looks up a name.

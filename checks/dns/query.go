@@ -10,7 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // udpSize is how large an answer over UDP may be: what fits into a packet on

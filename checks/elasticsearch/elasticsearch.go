@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/trust"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // maxBody bounds how much of an answer is read, in bytes: the health of the

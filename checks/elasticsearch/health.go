@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strings"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/report"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // clusterHealth is the answer of GET /_cluster/health

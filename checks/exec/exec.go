@@ -19,9 +19,9 @@ import (
 
 	"hale/checks"
 	"hale/checks/internal/child"
-	"hale/checks/internal/explain"
 	"hale/health"
 	"hale/internal/account"
+	"hale/internal/explain"
 )
 
 // Exit codes after the Monitoring Plugins Development Guidelines,

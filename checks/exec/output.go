@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strings"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // summary returns the line that explains the result: the first one that says

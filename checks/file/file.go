@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // maxContent bounds what is read while looking for Contains and Matches.

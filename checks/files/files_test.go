@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"hale/checks"
-	"hale/checks/internal/proc/proctest"
 	"hale/health"
+	"hale/internal/proc/proctest"
 	"hale/test/checktest"
 	"hale/test/servers"
 )

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // maxMessage bounds the server's answer, which has a few bytes.

@@ -14,10 +14,10 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/trust"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // Check asks grpc.health.v1.Health/Check, the health service that most gRPC

@@ -16,12 +16,12 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
-	"hale/checks/internal/listenqueue"
-	"hale/checks/internal/proc"
 	"hale/checks/internal/report"
 	"hale/checks/internal/workers"
+	"hale/internal/explain"
+	"hale/internal/listenqueue"
+	"hale/internal/proc"
 )
 
 // Check looks at gunicorn from outside, since it has no page that tells its

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"hale/checks/internal/proc/proctest"
+	"hale/internal/proc/proctest"
 )
 
 // Without a pid file, the one gunicorn of the machine is found by its name.

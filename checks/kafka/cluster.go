@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // cluster is what a broker tells of all brokers.

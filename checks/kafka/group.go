@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // partition names one partition of a topic.

@@ -11,8 +11,8 @@ import (
 	"github.com/xdg-go/scram"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
+	"hale/internal/explain"
 )
 
 // Mechanism is how to log in (SASL); empty means not at all.

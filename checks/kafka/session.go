@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
+	"hale/internal/explain"
 )
 
 // maxAnswer bounds one answer of a broker, in bytes.

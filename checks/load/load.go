@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/proc"
 	"hale/checks/internal/report"
+	"hale/internal/proc"
 )
 
 // Defaults of a Check's zero fields.

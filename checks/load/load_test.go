@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/proc/proctest"
 	"hale/health"
+	"hale/internal/proc/proctest"
 )
 
 // Two looks at a machine with two processors, ten seconds apart.

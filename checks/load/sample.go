@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"hale/checks/internal/proc"
+	"hale/internal/proc"
 )
 
 // sample is what was read at one time. Times are counted since boot.

@@ -12,10 +12,10 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/report"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // DefaultKeyPrefix is what an empty KeyPrefix means.

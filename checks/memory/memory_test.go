@@ -3,8 +3,8 @@ package memory
 import (
 	"testing"
 
-	"hale/checks/internal/proc/proctest"
 	"hale/health"
+	"hale/internal/proc/proctest"
 )
 
 const meminfo = "MemTotal:        8388608 kB\nMemFree:          100000 kB\nMemAvailable:    "

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/proc"
+	"hale/internal/proc"
 )
 
 // machine is what /proc/meminfo tells of the machine.

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"hale/checks/internal/database"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // source is where the code's migrations are to be read from: a project's

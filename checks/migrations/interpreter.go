@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"hale/checks/internal/child"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // interpreter runs Python once for a document that it writes to file descriptor

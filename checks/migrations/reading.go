@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // reading is the one reading of the code's migrations, which outlives the run

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"hale/checks/internal/explain"
 	"hale/health"
+	"hale/internal/explain"
 )
 
 // state is what came of comparing a code's migrations with a table's rows.

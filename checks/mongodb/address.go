@@ -14,8 +14,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 const (

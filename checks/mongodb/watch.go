@@ -11,7 +11,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/event"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // member is a server as far as it is known.

@@ -14,8 +14,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
+	"hale/internal/explain"
 )
 
 // wire makes the driver's connections, with TLS if need be, remembers how each

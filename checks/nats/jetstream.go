@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // What JetStream's API answers, as far as it matters here

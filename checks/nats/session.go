@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
+	"hale/internal/explain"
 )
 
 // What is read of a server is bounded, in bytes: a line is the greeting of a

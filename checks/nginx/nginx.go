@@ -12,10 +12,10 @@ import (
 	"syscall"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
 	"hale/checks/internal/statuspage"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // Check asks for nginx's stub_status page.

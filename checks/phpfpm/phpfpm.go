@@ -17,13 +17,13 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
-	"hale/checks/internal/listenqueue"
 	"hale/checks/internal/report"
 	"hale/checks/internal/statuspage"
 	"hale/checks/internal/trust"
 	"hale/checks/internal/workers"
+	"hale/internal/explain"
+	"hale/internal/listenqueue"
 )
 
 // DefaultStatusPath is what an empty StatusPath asks for.

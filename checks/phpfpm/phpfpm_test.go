@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/listenqueue"
 	"hale/checks/internal/workers"
 	"hale/checks/phpfpm"
 	"hale/health"
+	"hale/internal/listenqueue"
 	"hale/test/checktest"
 	"hale/test/servers"
 )

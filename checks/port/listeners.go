@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/listenqueue"
+	"hale/internal/listenqueue"
 )
 
 // listener is a socket that listens.

@@ -14,9 +14,9 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
-	"hale/checks/internal/proc"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
+	"hale/internal/proc"
 )
 
 // DefaultWarnQueue is that of a Check's zero field.

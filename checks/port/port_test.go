@@ -16,9 +16,9 @@ import (
 	"testing"
 
 	"hale/checks"
-	"hale/checks/internal/proc"
-	"hale/checks/internal/proc/proctest"
 	"hale/health"
+	"hale/internal/proc"
+	"hale/internal/proc/proctest"
 	"hale/test/checktest"
 	"hale/test/servers"
 )

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
-	"hale/checks/internal/proc"
 	"hale/health"
+	"hale/internal/explain"
+	"hale/internal/proc"
 )
 
 // Check looks for processes: those for which all of Program, Command, PIDFile

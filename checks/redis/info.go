@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // info is a reply of INFO or CLUSTER INFO: what is not a line "name:value" in it

@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"time"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // keyLife is how long a key lives whose deletion has not arrived.

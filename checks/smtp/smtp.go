@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // The values of Check.TLS.

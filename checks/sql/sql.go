@@ -11,7 +11,7 @@ import (
 
 	"hale/checks"
 	"hale/checks/internal/database"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // DefaultQuery is what an empty Query asks.

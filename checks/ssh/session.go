@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // session is a connection to a server that versions were exchanged on.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
+	"hale/internal/explain"
 )
 
 // Check exchanges versions with an SSH server (RFC 4253, 4.2); with Fingerprint

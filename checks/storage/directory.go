@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // directory is a store in the file system. The kernel does not let go of a call

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // complaint is the body of an error

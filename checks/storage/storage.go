@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // marker begins the name of every object that a check writes, after the prefix.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // Names of systemd on the bus.

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/report"
+	"hale/internal/explain"
 )
 
 // unit is what systemd tells of a unit, in the words of

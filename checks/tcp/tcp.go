@@ -15,7 +15,7 @@ import (
 	"unicode"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // maxAnswer bounds what is read while looking for Expect, in bytes.

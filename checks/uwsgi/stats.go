@@ -13,9 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/workers"
+	"hale/internal/explain"
 )
 
 // maxStats bounds what is read of the stats, in bytes. Each core of an

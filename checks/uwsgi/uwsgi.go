@@ -11,9 +11,9 @@ import (
 
 	"hale/checks"
 	"hale/checks/internal/link"
-	"hale/checks/internal/listenqueue"
 	"hale/checks/internal/report"
 	"hale/checks/internal/workers"
+	"hale/internal/listenqueue"
 )
 
 // Check asks uWSGI's stats server how its workers are, and the kernel how many

@@ -13,9 +13,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 	"hale/internal/inturn"
 )
 

@@ -16,10 +16,10 @@ import (
 	"github.com/coder/websocket"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/trust"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // Check opens a WebSocket (RFC 6455), may send a message and wait for one, and

@@ -22,14 +22,15 @@ var floors = []struct {
 	{"main", false, []string{"cmd/hale"}},
 	{"commands", false, []string{"internal/command"}},
 	{"the demo", false, []string{"internal/demo"}},
-	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/manual"}},
+	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/doctor/...", "internal/listen", "internal/manual"}},
 	{"configuration", false, []string{"internal/config"}},
 	{"the table of checks", false, []string{"internal/checktype"}},
-	{"checks", true, []string{"checks/..."}},
+	{"evidence", true, []string{"internal/machine", "internal/probe", "internal/targetgroup"}},
+	{"checks", true, []string{"checks/...", "internal/proc/...", "internal/listenqueue"}},
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
-	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/logfile", "internal/supervise"}},
-	{"the machine", false, []string{"internal/account", "internal/inturn", "docs"}},
+	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/elb", "internal/logfile", "internal/supervise"}},
+	{"the machine", false, []string{"internal/account", "internal/explain", "internal/inturn", "docs"}},
 }
 
 type listed struct {

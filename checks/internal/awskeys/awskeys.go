@@ -13,8 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // Finder finds credentials. Each question reads or asks anew, and nothing stays

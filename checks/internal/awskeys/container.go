@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strings"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // taskAgent is where the agent of ECS listens.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // document is the JSON of credentials, of the metadata service and of the agents

@@ -12,7 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // settings is where one of the two shared files has those of a profile

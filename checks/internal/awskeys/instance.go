@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/web"
+	"hale/internal/explain"
 )
 
 // metadata is the metadata service of EC2 (EC2 guide, "Retrieve instance

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // database is what a URL names: how to connect to it, and how it puts its

@@ -14,7 +14,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // openSQLite reads the file name as dj-database-url does: three slashes are

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // maxRead bounds what a run reads from its server, in bytes, unless Allow says

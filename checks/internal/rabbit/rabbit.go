@@ -12,9 +12,9 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // heartbeat is how soon the server may notice that we are gone without a word.

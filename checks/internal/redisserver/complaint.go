@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/resp"
+	"hale/internal/explain"
 )
 
 // complaint says in words what an error reply means. The codes are those of

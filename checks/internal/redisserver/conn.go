@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"syscall"
 
-	"hale/checks/internal/explain"
 	"hale/checks/internal/link"
 	"hale/checks/internal/resp"
 	"hale/checks/internal/trust"
+	"hale/internal/explain"
 )
 
 // Conn is a connection for one run, logged in to its database.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // Answer is what a server said to one request.

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // maxBody bounds how much of an answer's body is read, in bytes.

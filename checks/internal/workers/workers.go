@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/listenqueue"
 	"hale/checks/internal/report"
+	"hale/internal/listenqueue"
 )
 
 // Load is what a server's workers have to do at a moment.

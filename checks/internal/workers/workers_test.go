@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/listenqueue"
 	"hale/checks/internal/report"
 	"hale/checks/internal/workers"
 	"hale/health"
+	"hale/internal/listenqueue"
 )
 
 func TestJudge(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 func TestNetwork(t *testing.T) {

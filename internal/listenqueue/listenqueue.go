@@ -18,8 +18,8 @@ import (
 	"strings"
 	"syscall"
 
-	"hale/checks/internal/explain"
-	"hale/checks/internal/proc"
+	"hale/internal/explain"
+	"hale/internal/proc"
 )
 
 // Socket is a listening socket.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // Query says which processes are meant: those for which all holds that is set.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"hale/checks/internal/proc"
+	"hale/internal/proc"
 )
 
 // FS makes a file system of files, named as in "proc/loadavg".

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"hale/checks"
-	"hale/checks/internal/explain"
+	"hale/internal/explain"
 )
 
 // FS is the file system in which /proc and /sys are. The zero value is the
