@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 )
@@ -96,19 +97,42 @@ func missing(t testing.TB, what string) {
 
 // FreePort returns a port of 127.0.0.1 on which nobody listens. It lies below
 // the range from which Linux takes the local ports of outgoing connections
-// (32768 and up), so that none of those can take it before the caller does.
+// (32768 and up), so that none of those can take it before the caller does, and
+// nobody else gets it until the test has ended.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 200 {
 		port := 12000 + rand.IntN(20000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			l.Close()
-			return port
+		release := reserve(port)
+		if release == nil {
+			continue
 		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			release()
+			continue
+		}
+		l.Close()
+		t.Cleanup(release)
+		return port
 	}
 	t.Fatal("no free port on 127.0.0.1 between 12000 and 32000")
 	return 0
+}
+
+// reserve keeps FreePort from giving a port away twice, in this or another
+// process, before and while the program of the first listens; nil says that it
+// was given away. It is a name among Linux's abstract sockets, which goes with
+// the process; elsewhere chance has to do.
+func reserve(port int) (release func()) {
+	if runtime.GOOS != "linux" {
+		return func() {}
+	}
+	l, err := net.Listen("unix", "@hale-test-port-"+strconv.Itoa(port))
+	if err != nil {
+		return nil
+	}
+	return func() { l.Close() }
 }
 
 // FreeAddress returns FreePort with its host, such as 127.0.0.1:23456.
