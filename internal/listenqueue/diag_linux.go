@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"math"
 	"net/netip"
 	"os"
 	"strings"
@@ -19,10 +20,13 @@ const (
 	stateEstablished = 1
 	stateListen      = 10
 
-	inetMessage    = 72 // size of struct inet_diag_msg
-	inetSkMemInfo  = 7  // INET_DIAG_SKMEMINFO
-	memInfoDrops   = 8  // SK_MEMINFO_DROPS, an index of 32-bit numbers
-	unixMessage    = 16 // size of struct unix_diag_msg
+	inetMessage    = 72  // size of struct inet_diag_msg
+	inetInfo       = 2   // INET_DIAG_INFO
+	inetSkMemInfo  = 7   // INET_DIAG_SKMEMINFO
+	inetV6Only     = 11  // INET_DIAG_SKV6ONLY
+	infoReceived   = 128 // offset of tcpi_bytes_received in struct tcp_info
+	memInfoDrops   = 8   // SK_MEMINFO_DROPS, an index of 32-bit numbers
+	unixMessage    = 16  // size of struct unix_diag_msg
 	unixShowName   = 1 << 0
 	unixShowVFS    = 1 << 1
 	unixShowQueue  = 1 << 4
@@ -39,7 +43,7 @@ var order = binary.NativeEndian
 func listeningTCP(port uint16) ([]Socket, error) {
 	var all []Socket
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		err := ask(inetRequest(family, stateListen, port), func(message []byte) {
+		err := ask(inetRequest(family, 1<<stateListen, port, inetSkMemInfo), func(message []byte) {
 			if s, ok := parseInet(message); ok {
 				all = append(all, s)
 			}
@@ -62,7 +66,7 @@ func acceptedTCP(bound netip.AddrPort) ([]uint32, error) {
 		family = unix.AF_INET6 // that of connections over IPv4, too
 	}
 	var inodes []uint32
-	err := ask(inetRequest(family, stateEstablished, bound.Port()), func(message []byte) {
+	err := ask(inetRequest(family, 1<<stateEstablished, bound.Port(), inetSkMemInfo), func(message []byte) {
 		s, ok := parseInet(message)
 		if !ok || s.Inode == 0 {
 			return
@@ -74,12 +78,13 @@ func acceptedTCP(bound netip.AddrPort) ([]uint32, error) {
 	return inodes, err
 }
 
-// inetRequest is a struct inet_diag_req_v2 for the TCP sockets in a state whose
-// own port is port, or any for 0.
-func inetRequest(family uint8, state uint, port uint16) []byte {
+// inetRequest is a struct inet_diag_req_v2 for the TCP sockets in some states, a
+// bit each, whose own port is port, or any for 0. It asks for one attribute more
+// of each.
+func inetRequest(family uint8, states uint32, port uint16, attribute int) []byte {
 	b := make([]byte, 56)
-	b[0], b[1], b[2] = family, unix.IPPROTO_TCP, 1<<(inetSkMemInfo-1)
-	order.PutUint32(b[4:], 1<<state)
+	b[0], b[1], b[2] = family, unix.IPPROTO_TCP, 1<<(attribute-1)
+	order.PutUint32(b[4:], states)
 	binary.BigEndian.PutUint16(b[8:], port)
 	return b
 }
@@ -101,11 +106,56 @@ func parseInet(b []byte) (Socket, bool) {
 	}
 	s.Address = s.bound.String()
 	for kind, value := range attributes(b[inetMessage:]) {
-		if kind == inetSkMemInfo && len(value) >= 4*(memInfoDrops+1) {
+		switch {
+		case kind == inetSkMemInfo && len(value) >= 4*(memInfoDrops+1):
 			s.Drops = order.Uint32(value[4*memInfoDrops:])
+		case kind == inetV6Only && len(value) > 0:
+			s.V6Only = value[0] != 0
 		}
 	}
 	return s, true
+}
+
+// connections is Connections by sock_diag.
+func connections() ([]Connection, error) {
+	const all = 1<<12 - 1
+	var found []Connection
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		err := ask(inetRequest(family, all&^(1<<stateListen), 0, inetInfo), func(message []byte) {
+			if c, ok := parseConnection(message); ok {
+				found = append(found, c)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// parseConnection reads a struct inet_diag_msg and the struct tcp_info behind it.
+func parseConnection(b []byte) (Connection, bool) {
+	s, ok := parseInet(b)
+	if !ok {
+		return Connection{}, false
+	}
+	addr := netip.AddrFrom4([4]byte(b[24:]))
+	if b[0] == unix.AF_INET6 {
+		addr = netip.AddrFrom16([16]byte(b[24:])).Unmap()
+	}
+	c := Connection{
+		Local:    netip.AddrPortFrom(s.bound.Addr().Unmap(), s.bound.Port()),
+		Remote:   netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[6:])),
+		State:    State(b[1]),
+		Inode:    s.Inode,
+		Received: -1,
+	}
+	for kind, value := range attributes(b[inetMessage:]) {
+		if kind == inetInfo && len(value) >= infoReceived+8 {
+			c.Received = int64(min(order.Uint64(value[infoReceived:]), math.MaxInt64))
+		}
+	}
+	return c, true
 }
 
 // unixSocket is a Socket with the inode of the file it is bound to, 0 if there

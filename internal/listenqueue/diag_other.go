@@ -20,3 +20,4 @@ func listeningTCP(uint16) ([]Socket, error)        { return nil, errors.ErrUnsup
 func acceptedTCP(netip.AddrPort) ([]uint32, error) { return nil, errors.ErrUnsupported }
 func listeningUnix() ([]unixSocket, error)         { return nil, errors.ErrUnsupported }
 func acceptedUnix(string) ([]uint32, error)        { return nil, errors.ErrUnsupported }
+func connections() ([]Connection, error)           { return nil, errors.ErrUnsupported }

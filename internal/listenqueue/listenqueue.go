@@ -29,6 +29,9 @@ type Socket struct {
 	Waiting int    // connections that the server has not accepted yet
 	Limit   int    // how many may wait before more are refused; 0: not known
 	Drops   uint32 // connections turned away so far, since the queue was full; TCP alone. It may wrap around.
+	// V6Only tells that a socket on an IPv6 address takes no connections over
+	// IPv4. Where Limit is not known, neither is this.
+	V6Only bool
 
 	unix  bool
 	bound netip.AddrPort // TCP
@@ -80,6 +83,9 @@ func OnPort(port uint16) ([]Socket, error) {
 // Bound is the address and port that a TCP socket listens on.
 func (s Socket) Bound() netip.AddrPort { return s.bound }
 
+// Unix tells whether it is a unix socket.
+func (s Socket) Unix() bool { return s.unix }
+
 // among picks the sockets that connections to one of the addresses come to: as
 // the kernel does, one bound to just that address before one bound to all.
 func among(all []Socket, addrs []netip.Addr, port uint16) []Socket {
@@ -91,7 +97,7 @@ func among(all []Socket, addrs []netip.Addr, port uint16) []Socket {
 			case s.bound.Port() != port:
 			case bound == addr:
 				exact = append(exact, s)
-			case bound.IsUnspecified() && (bound.Is6() || addr.Is4()):
+			case bound.IsUnspecified() && (bound.Is4() == addr.Is4() || bound.Is6() && !s.V6Only):
 				wide = append(wide, s)
 			}
 		}
@@ -164,7 +170,17 @@ func Of(pid int) ([]Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	tcp, err := listeningTCP(0)
+	all, err := All()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(s Socket) bool { return !inodes[uint64(s.Inode)] }), nil
+}
+
+// All returns the sockets that listen in this network namespace, in the order of
+// their addresses. Errors are explained.
+func All() ([]Socket, error) {
+	all, err := listeningTCP(0)
 	if err != nil {
 		return nil, cannotAsk(err)
 	}
@@ -173,11 +189,10 @@ func Of(pid int) ([]Socket, error) {
 		return nil, cannotAsk(err)
 	}
 	for _, s := range unix {
-		tcp = append(tcp, s.Socket)
+		all = append(all, s.Socket)
 	}
-	held := slices.DeleteFunc(tcp, func(s Socket) bool { return !inodes[uint64(s.Inode)] })
-	slices.SortFunc(held, func(a, b Socket) int { return cmp.Compare(a.Address, b.Address) })
-	return held, nil
+	slices.SortFunc(all, func(a, b Socket) int { return cmp.Compare(a.Address, b.Address) })
+	return all, nil
 }
 
 // Accepted returns the inodes of the connections to a listening socket that its

@@ -249,7 +249,7 @@ func TestProc(t *testing.T) {
 		if len(byProc) != 1 || len(byDiag) != 1 {
 			t.Fatalf("%+v and %+v", byProc, byDiag)
 		}
-		byDiag[0].Limit = 0 // which /proc does not tell
+		byDiag[0].Limit, byDiag[0].V6Only = 0, false // which /proc does not tell
 		if byProc[0] != byDiag[0] || byProc[0].Waiting != 2 {
 			t.Errorf("/proc says  %+v\nsock_diag %+v", byProc[0], byDiag[0])
 		}
@@ -274,10 +274,10 @@ func FuzzMessages(f *testing.F) {
 	}
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		_, _ = messages(b, func(message []byte) {
-			parseInet(message)
+			parseConnection(message)
 			parseUnix(message)
 		})
-		parseInet(b)
+		parseConnection(b)
 		parseUnix(b)
 	})
 }
