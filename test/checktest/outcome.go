@@ -11,21 +11,21 @@ import (
 )
 
 // Outcome validates a check, runs it once, and returns the end of it as people
-// see it: "pass: ...", "warn: ..." or "fail: ...". A timeout of 0 is ten seconds,
-// for what should take none.
+// see it: "pass: ...", "warn: ..." or "fail: ...". A timeout of 0 is a minute, for
+// what should take no time.
 func Outcome(t *testing.T, check checks.Check, timeout time.Duration) string {
 	t.Helper()
 	if err := check.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	if timeout == 0 {
-		timeout = 10 * time.Second
+		timeout = patience
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	start := time.Now()
 	output, err := check.Run(ctx)
-	if took := time.Since(start); took > timeout+2*time.Second {
+	if took := time.Since(start); took > timeout+lateness {
 		t.Errorf("took %v with a time-out of %v", took, timeout)
 	}
 	if err != nil && output != "" {
