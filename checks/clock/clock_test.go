@@ -54,7 +54,7 @@ func TestChronyd(t *testing.T) {
 	says(t, &Check{Servers: []string{address, unsynchronised}}, health.Warn, "the time server is not synchronised itself: "+unsynchronised)
 
 	server.Pause()
-	says(t, check, health.Fail, "no answer within 400ms: "+address)
+	says(t, check, health.Fail, "no answer within 2s: "+address)
 	server.Resume()
 	says(t, check, health.Pass, "the clock is .*, by "+address)
 	server.Stop()
@@ -63,14 +63,21 @@ func TestChronyd(t *testing.T) {
 	says(t, check, health.Pass, "the clock is .*, by "+address)
 }
 
-// says runs a check. The text is a regular expression.
+// says runs a check. The text is a regular expression, in which RIGHT stands for
+// hardly any offset and ABOUT for one of 1.5 s: on a busy machine a packet is
+// longer on its way there than back. Where silence has to be found out, the run
+// has two seconds, otherwise as many as it needs.
 func says(t *testing.T, check *Check, status health.Status, want string) {
 	t.Helper()
 	if err := check.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "clock", Run: check.Run, Timeout: 400 * time.Millisecond})[0]
-	pattern := strings.ReplaceAll(want, "RIGHT", `[0-9.]+(µs|ms) (fast|slow)`)
+	timeout := time.Minute
+	if strings.Contains(want, "within") {
+		timeout = 2 * time.Second
+	}
+	result := health.RunOnce(t.Context(), nil, health.Check{Name: "clock", Run: check.Run, Timeout: timeout})[0]
+	pattern := strings.NewReplacer("RIGHT", `[0-9.]+(µs|ms) (fast|slow)`, "ABOUT", `1\.[3-7]\d*s`).Replace(want)
 	if result.Status != status || !regexp.MustCompile("^"+pattern+"$").MatchString(result.Output) {
 		t.Errorf("%v %q\nwant %v %q", result.Status, result.Output, status, want)
 	}
@@ -165,15 +172,8 @@ func TestOffsets(t *testing.T) {
 		return answer
 	})
 	silent := speaks(t, func([]byte) []byte { return nil })
-	var asked atomic.Int32
-	lossy := speaks(t, func(q []byte) []byte {
-		if asked.Add(1) == 1 {
-			return nil
-		}
-		return packet{stratum: 2, reference: "abcd"}.to(q)
-	})
 
-	const late = `( \(no answer within 400ms\))?` // the right answer may have been yet to come
+	const late = `( \(no answer within 2s\))?` // the right answer may have been yet to come
 	for _, test := range []struct {
 		name   string
 		check  Check
@@ -181,15 +181,14 @@ func TestOffsets(t *testing.T) {
 		want   string
 	}{
 		{"right", Check{Servers: []string{right}}, health.Pass, "the clock is (right to [0-9.]+(µs|ms)|RIGHT), by " + right},
-		{"fast", Check{Servers: []string{fast}}, health.Warn, "the clock is 1.5s fast, by " + fast + ", more than 500ms"},
-		{"slow", Check{Servers: []string{slow}}, health.Warn, "the clock is 1.5s slow, by " + slow + ", more than 500ms"},
-		{"slow is allowed", Check{Servers: []string{slow}, WarnOffset: 2 * time.Second}, health.Pass, "the clock is 1.5s slow, by " + slow},
-		{"too slow", Check{Servers: []string{slow}, MaxOffset: time.Second}, health.Fail, "the clock is 1.5s slow, by " + slow + ", more than 1s"},
+		{"fast", Check{Servers: []string{fast}}, health.Warn, "the clock is ABOUT fast, by " + fast + ", more than 500ms"},
+		{"slow", Check{Servers: []string{slow}}, health.Warn, "the clock is ABOUT slow, by " + slow + ", more than 500ms"},
+		{"slow is allowed", Check{Servers: []string{slow}, WarnOffset: 2 * time.Second}, health.Pass, "the clock is ABOUT slow, by " + slow},
+		{"too slow", Check{Servers: []string{slow}, MaxOffset: time.Second}, health.Fail, "the clock is ABOUT slow, by " + slow + ", more than 1s"},
 		{"far off", Check{Servers: []string{wrong}}, health.Fail, "the clock is 3h slow, by " + wrong + ", more than 10s"},
 		{"one of three is wrong", Check{Servers: []string{right, wrong, right}}, health.Pass, "the clock is .*, by " + right + " of 3 servers"},
 		{"one of two is wrong", Check{Servers: []string{wrong, right}}, health.Pass, "the clock is .*, by " + right + " of 2 servers"},
-		{"two of three are wrong", Check{Servers: []string{wrong, slow, right}}, health.Warn, "the clock is 1.5s slow, by " + slow + " of 3 servers, more than 500ms"},
-		{"a packet is lost", Check{Servers: []string{lossy}}, health.Pass, "the clock is .*, by " + lossy},
+		{"two of three are wrong", Check{Servers: []string{wrong, slow, right}}, health.Warn, "the clock is ABOUT slow, by " + slow + " of 3 servers, more than 500ms"},
 
 		{"asked too often", Check{Servers: []string{rate}}, health.Fail, `the time server sends clients away: it is asked too often \(RATE\): ` + rate},
 		{"not served", Check{Servers: []string{deny}}, health.Fail, `the time server sends clients away: it does not serve this client \(DENY\): ` + deny},
@@ -201,12 +200,32 @@ func TestOffsets(t *testing.T) {
 		{"far from its source", Check{Servers: []string{far}}, health.Fail, "the time server is not synchronised itself: " + far},
 		{"not NTP", Check{Servers: []string{rubbish}}, health.Fail, "the answer is not that of a time server: " + rubbish + late},
 		{"somebody else's answer", Check{Servers: []string{stranger}}, health.Fail, "the answer is not that of a time server: " + stranger + late},
-		{"silent", Check{Servers: []string{silent}}, health.Fail, "no answer within 400ms: " + silent},
+		{"silent", Check{Servers: []string{silent}}, health.Fail, "no answer within 2s: " + silent},
 		{"unknown name", Check{Servers: []string{"ntp.invalid"}}, health.Fail, "name does not resolve: ntp.invalid"},
-		{"one is silent", Check{Servers: []string{right, silent}}, health.Warn, "no answer within 300ms: " + silent},
-		{"none answers", Check{Servers: []string{silent, deny}}, health.Fail, `no answer within 300ms: ` + silent + `; the time server sends clients away: it does not serve this client \(DENY\): ` + deny},
+		{"one is silent", Check{Servers: []string{right, silent}}, health.Warn, "no answer within 1.5s: " + silent},
+		{"none answers", Check{Servers: []string{silent, deny}}, health.Fail, `no answer within 1.5s: ` + silent + `; the time server sends clients away: it does not serve this client \(DENY\): ` + deny},
 	} {
-		t.Run(test.name, func(t *testing.T) { says(t, &test.check, test.status, test.want) })
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			says(t, &test.check, test.status, test.want)
+		})
+	}
+}
+
+// A packet that is lost is asked for again, after half of the time.
+func TestLostPacket(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	lossy := speaks(t, func(q []byte) []byte {
+		if asked.Add(1) == 1 {
+			return nil
+		}
+		return packet{stratum: 2, reference: "abcd"}.to(q)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if output, err := (&Check{Servers: []string{lossy}}).Run(ctx); err != nil || asked.Load() != 2 {
+		t.Errorf("%q, %v after %d questions", output, err, asked.Load())
 	}
 }
 
@@ -222,7 +241,7 @@ func TestCutOff(t *testing.T) {
 			t.Error("a silent server has answered")
 		}
 		cancel()
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("cut off after %d ms, it took %v", after, took)
 		}
 	}

@@ -125,18 +125,18 @@ func TestFaultsUDP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	for _, test := range []struct{ name, server, want string }{
-		{"silent", silent.LocalAddr().String(), "!no answer within 300ms: " + silent.LocalAddr().String()},
-		{"nobody listens", closed.LocalAddr().String(), "!connection refused: " + closed.LocalAddr().String()},
-		{"unknown name", "ns.invalid", "!name does not resolve: ns.invalid"},
+	closed := servers.FreeAddress(t)
+	for _, test := range []struct {
+		name, server string
+		timeout      time.Duration
+		want         string
+	}{
+		{"silent", silent.LocalAddr().String(), 300 * time.Millisecond, "!no answer within 300ms: " + silent.LocalAddr().String()},
+		{"nobody listens", closed, time.Minute, "!connection refused: " + closed},
+		{"unknown name", "ns.invalid", time.Minute, "!name does not resolve: ns.invalid"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			says(t, dns.Check{Domain: "app.test", Record: "A", Server: test.server}, 300*time.Millisecond, test.want, "")
+			says(t, dns.Check{Domain: "app.test", Record: "A", Server: test.server}, test.timeout, test.want, "")
 		})
 	}
 }
