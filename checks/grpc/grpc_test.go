@@ -53,7 +53,7 @@ func TestAnswers(t *testing.T) {
 		{name: "another status", check: grpc.Check{Service: "limited"}, want: `the call failed (8 RESOURCE_EXHAUSTED): "no more": ADDRESS`},
 		{name: "exception in the handler", check: grpc.Check{Service: "bug"}, want: `the call failed (2 UNKNOWN): "Exception calling application: bug": ADDRESS`},
 		{name: "too long", check: grpc.Check{Service: "long"}, want: "the answer is too long for one of a health service: ADDRESS"},
-		{name: "slow", check: grpc.Check{Service: "slow"}, timeout: 300 * time.Millisecond, want: "no answer to the call within 300ms: ADDRESS"},
+		{name: "slow", check: grpc.Check{Service: "slow"}, timeout: 2 * time.Second, want: "no answer to the call within 2s: ADDRESS"},
 		{name: "nobody listens", check: grpc.Check{Address: gone}, want: "connection refused: ADDRESS"},
 		{name: "no socket", check: grpc.Check{Address: "/nowhere.sock"}, want: "no such socket: ADDRESS"},
 		{name: "TLS to a plain server", check: grpc.Check{TLS: true}, want: "TLS: the server does not speak TLS on this port: ADDRESS"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hale/checks/internal/child"
+	"hale/test/checktest"
 )
 
 // What a program leaves behind ends with it, or with the context.
@@ -19,13 +20,13 @@ func TestWait(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, script string
-		timeout      time.Duration
+		cut          bool // cut off once it has written the file
 		exit         int
 	}{
-		{"ends", "exit 3", time.Minute, 3},
-		{"ends, and leaves a process behind", `sleep 600 & echo $! > "$0"; exit 0`, time.Minute, 0},
-		{"does not end", `echo $$ > "$0"; sleep 600`, 200 * time.Millisecond, -1},
-		{"does not end, nor does its child", `sleep 600 & echo $! > "$0"; wait`, 200 * time.Millisecond, -1},
+		{"ends", "exit 3", false, 3},
+		{"ends, and leaves a process behind", `sleep 600 & echo $! > "$0"; exit 0`, false, 0},
+		{"does not end", `echo $$ > "$0"; sleep 600`, true, -1},
+		{"does not end, nor does its child", `sleep 600 & echo $! > "$0"; wait`, true, -1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -35,8 +36,15 @@ func TestWait(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
+			if test.cut {
+				checktest.Eventually(t, "the program has written the file", func() bool {
+					text, _ := os.ReadFile(file)
+					return strings.HasSuffix(string(text), "\n")
+				})
+				cancel()
+			}
 			if err := child.Wait(ctx, cmd); (err == nil) != (test.exit == 0) || cmd.ProcessState.ExitCode() != test.exit {
 				t.Errorf("%v, exit code %d; want %d", err, cmd.ProcessState.ExitCode(), test.exit)
 			}
@@ -48,11 +56,7 @@ func TestWait(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for start := time.Now(); runs(pid); time.Sleep(5 * time.Millisecond) {
-				if time.Since(start) > 10*time.Second {
-					t.Fatalf("process %d still runs", pid)
-				}
-			}
+			checktest.Eventually(t, "the process has ended", func() bool { return !runs(pid) })
 		})
 	}
 }

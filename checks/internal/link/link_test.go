@@ -45,19 +45,21 @@ func TestStranger(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
+	const silence, patience = 100 * time.Millisecond, time.Minute
 	silent, chatty, endless := servers.Speaker(t, ""), servers.Speaker(t, "hello"), servers.Speaker(t, strings.Repeat("x", 3<<20))
 	for _, test := range []struct {
 		name, address, step, hint string
+		timeout                   time.Duration
 		want                      string
 	}{
-		{"no greeting", hanging(t), "", "", "connected, but no answer within 100ms: ADDRESS"},
-		{"no answer", hanging(t), "EHLO", "(odd)", "connected, but no answer to EHLO within 100ms: ADDRESS"},
-		{"hangs up", silent, "", "", "connection closed without an answer: ADDRESS"},
-		{"hangs up, and why", silent, "", "(full moon)", "connection closed without an answer (full moon): ADDRESS"},
-		{"hangs up later", chatty, "", "(full moon)", "connection closed without an answer: ADDRESS"},
-		{"never ends", endless, "", "", "answers without end, more than 1MiB by now: ADDRESS"},
+		{"no greeting", hanging(t), "", "", silence, "connected, but no answer within 100ms: ADDRESS"},
+		{"no answer", hanging(t), "EHLO", "(odd)", silence, "connected, but no answer to EHLO within 100ms: ADDRESS"},
+		{"hangs up", silent, "", "", patience, "connection closed without an answer: ADDRESS"},
+		{"hangs up, and why", silent, "", "(full moon)", patience, "connection closed without an answer (full moon): ADDRESS"},
+		{"hangs up later", chatty, "", "(full moon)", patience, "connection closed without an answer: ADDRESS"},
+		{"never ends", endless, "", "", patience, "answers without end, more than 1MiB by now: ADDRESS"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
 		conn, err := link.Dial(ctx, test.address)
 		if err != nil {
 			t.Fatal(err)
