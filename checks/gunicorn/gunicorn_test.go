@@ -95,14 +95,14 @@ func TestThreads(t *testing.T) {
 // place.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	s := start(t, servers.FreeAddress(t), "--timeout", "1")
+	s := start(t, servers.FreeAddress(t), "--timeout", "3") // more than a busy machine takes to start a worker
 	shown, told := &gunicorn.Check{PIDFile: s.pid}, &gunicorn.Check{PIDFile: s.pid, WarnRestarts: 1}
 	checktest.Become(t, shown, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 	checktest.Outcome(t, told, 0)
 	s.hold(2)
 	checktest.Eventually(t, "both are replaced", func() bool { return strings.Count(s.Output(), "Booting worker") >= 4 })
-	checktest.BecomeLike(t, shown, 0, `^pass: .* waiting in a queue of 10; 2 workers gone since the last run$`)
-	checktest.BecomeLike(t, told, 0, `^warn: (.*; )?2 workers gone since the last run, more than 1$`)
+	checktest.BecomeLike(t, shown, 0, `^pass: .* waiting in a queue of 10; [2-9] workers gone since the last run$`)
+	checktest.BecomeLike(t, told, 0, `^warn: (.*; )?[2-9] workers gone since the last run, more than 1$`)
 	s.gate.Open()
 	checktest.Become(t, shown, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 10")
 }
