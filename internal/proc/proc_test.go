@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestParseStat(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"nginx", "", "a b", ") S 1 (", "(sd-pam)", "\n"} {
 		p, ok := parseStat(strings.Replace(statLine, "NAME", name, 1))
-		want := Process{PID: 4321, Parent: 1, Name: name, State: 'S', started: 250000}
+		want := Process{PID: 4321, Parent: 1, Name: name, State: 'S', CPU: 150 * time.Millisecond, started: 250000}
 		if !ok || p != want {
 			t.Errorf("%q: got %+v, %v", name, p, ok)
 		}
@@ -184,4 +185,26 @@ func FuzzParsers(f *testing.F) {
 		}
 		Field(content, "nr_periods")
 	})
+}
+
+// A thread that spins is running, and uses the CPU.
+func TestThreads(t *testing.T) {
+	t.Parallel()
+	var spins atomic.Int64
+	defer spins.Store(-1 << 62)
+	go func() {
+		for spins.Add(1) > 0 {
+			continue
+		}
+	}()
+	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(time.Millisecond) {
+		threads, err := FS{}.Threads(os.Getpid())
+		if err != nil || len(threads) < 2 {
+			t.Fatalf("%+v, %v", threads, err)
+		}
+		if slices.ContainsFunc(threads, func(p Process) bool { return p.State == 'R' && p.CPU > 0 }) {
+			return
+		}
+	}
+	t.Error("no thread is seen to run")
 }

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"slices"
@@ -12,9 +13,10 @@ import (
 // Process is one process.
 type Process struct {
 	PID, Parent int
-	Name        string // as the kernel has it: at most 15 bytes
-	State       byte   // 'R', 'S', 'D', 'Z', 'T', ...
-	started     uint64 // since boot, in ticks
+	Name        string        // as the kernel has it: at most 15 bytes
+	State       byte          // 'R', 'S', 'D', 'Z', 'T', ...
+	CPU         time.Duration // that it has used so far, its children's not included
+	started     uint64        // since boot, in ticks
 }
 
 // ticks in a second that /proc counts in: USER_HZ, 100 wherever Go runs.
@@ -53,11 +55,41 @@ func parseStat(content string) (Process, bool) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(content[:open]))
 	parent, parentErr := strconv.Atoi(fields[1])
+	user, userErr := strconv.ParseUint(fields[11], 10, 64)
+	system, systemErr := strconv.ParseUint(fields[12], 10, 64)
 	started, startErr := strconv.ParseUint(fields[19], 10, 64)
-	if err != nil || parentErr != nil || startErr != nil {
+	if err := cmp.Or(err, parentErr, userErr, systemErr, startErr); err != nil {
 		return Process{}, false
 	}
-	return Process{PID: pid, Parent: parent, Name: content[open+1 : end], State: fields[0][0], started: started}, true
+	cpu := inTicks(user) + inTicks(system)
+	return Process{PID: pid, Parent: parent, Name: content[open+1 : end], State: fields[0][0], CPU: cpu, started: started}, true
+}
+
+// inTicks is a time that the kernel tells in ticks; what no machine lives to see
+// is cut off.
+func inTicks(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(1e9)*ticks)) * (time.Second / ticks)
+}
+
+// Threads reads the threads of a process, each as a Process with its own number,
+// state and time of the CPU. One that ends meanwhile is left out.
+func (f FS) Threads(pid int) ([]Process, error) {
+	name := "proc/" + strconv.Itoa(pid) + "/task"
+	entries, err := os.ReadDir(f.path(name))
+	if err != nil {
+		return nil, reason(err, name)
+	}
+	var all []Process
+	for _, entry := range entries {
+		content, err := f.Read(name + "/" + entry.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		if p, ok := parseStat(content); ok {
+			all = append(all, p)
+		}
+	}
+	return all, nil
 }
 
 // Processes reads all processes that can be seen, by their numbers. One that
@@ -150,8 +182,7 @@ func (f FS) Uptime() (time.Duration, error) {
 
 // Age returns how long ago a process was started, given the uptime.
 func (p Process) Age(uptime time.Duration) time.Duration {
-	started := time.Duration(min(p.started, uint64(1e10)*ticks)) * (time.Second / ticks)
-	return max(0, uptime-started)
+	return max(0, uptime-inTicks(p.started))
 }
 
 // Sockets returns the inodes of the sockets that a process has open, for which
