@@ -25,12 +25,12 @@ var floors = []struct {
 	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/doctor/...", "internal/listen", "internal/manual"}},
 	{"configuration", false, []string{"internal/config"}},
 	{"the table of checks", false, []string{"internal/checktype"}},
-	{"evidence", true, []string{"internal/machine", "internal/probe", "internal/targetgroup"}},
+	{"evidence", true, []string{"internal/machine/...", "internal/probe", "internal/targetgroup"}},
 	{"checks", true, []string{"checks/...", "internal/proc/...", "internal/listenqueue"}},
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
 	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/elb", "internal/logfile", "internal/supervise"}},
-	{"the machine", false, []string{"internal/account", "internal/explain", "internal/inturn", "docs"}},
+	{"the machine", false, []string{"internal/account", "internal/awsprofile", "internal/explain", "internal/inturn", "docs"}},
 }
 
 type listed struct {
