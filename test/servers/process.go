@@ -270,6 +270,10 @@ func (p *Process) URL() string { return p.spec.URL }
 // not.
 func (p *Process) Certificate() Certificate { return p.spec.Certificate }
 
+// OutputFile holds what the program writes to its standard output and standard
+// error.
+func (p *Process) OutputFile() string { return p.output }
+
 // Output is what the program has written so far to its standard output and
 // standard error.
 func (p *Process) Output() string {

@@ -29,7 +29,9 @@ import (
 
 // packages are the Debian packages of programs that are named otherwise.
 var packages = map[string]string{
-	"apache2":            "apache2",
+	"varnishd":           "varnish",
+	"nft":                "nftables",
+	"apache2":            "apache2-bin",
 	"check_load":         "monitoring-plugins-basic",
 	"chronyd":            "chrony",
 	"curl":               "curl",
