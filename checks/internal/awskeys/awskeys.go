@@ -100,7 +100,7 @@ func (f *Finder) Region() string {
 		return region
 	}
 	for _, file := range f.files() {
-		values, err := file.values()
+		values, err := file.Values()
 		if region := values["region"]; err == nil && region != "" {
 			return region
 		}

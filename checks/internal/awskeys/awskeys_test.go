@@ -126,7 +126,7 @@ func TestInstanceTime(t *testing.T) {
 	finder := awskeys.Finder{Lookup: environ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://"+proxy.Address()), InstanceTime: 300 * time.Millisecond}
 	start := time.Now()
 	_, err := finder.Instance(t.Context())
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 	if want := "no metadata service: connected, but no answer within 300ms: " + proxy.Address(); err == nil || !strings.HasPrefix(err.Error(), want+"; ") {

@@ -65,15 +65,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
-func FuzzSection(f *testing.F) {
-	f.Add("[default]\nregion = x\n[profile app]\n# a = b\naws_access_key_id=\n", "profile app")
-	f.Add("[a\n=\n;=\n[ a ] [b]\nk==v", "a")
-	f.Fuzz(func(t *testing.T, content, name string) {
-		for key, value := range section(content, name) {
-			if key != strings.ToLower(key) || strings.TrimSpace(value) != value || strings.Contains(key+value, "\n") {
-				t.Errorf("%q = %q", key, value)
-			}
-		}
-	})
-}
