@@ -44,7 +44,7 @@ func (s redisServer) ask(t *testing.T, database int, command ...string) any {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	reader := resp.NewReader(conn, 16<<20)

@@ -103,7 +103,7 @@ func TestHealth(t *testing.T) {
 			t.Parallel()
 			test.check.URL = test.f.URL
 			// Half of it is spent in vain by a node that waits for something.
-			expect(t, &test.check, time.Second, test.want+": "+test.f.address())
+			expect(t, &test.check, 4*time.Second, test.want+": "+test.f.address())
 		})
 	}
 }

@@ -55,7 +55,7 @@ func TestExim(t *testing.T) {
 		{name: "no login in plain text", address: exim(t, servers.Certificate{}, "none").submission, check: smtp.Check{User: "hale", Password: "secret", TLS: "off"}, want: "the server offers no login on a connection without TLS: ADDRESS"},
 		{name: "name not accepted", address: mail.submission, check: smtp.Check{TLS: "off", Hello: "forbidden.example"}, want: `the server does not accept how we introduce ourselves (EHLO forbidden.example; see hello): "550 not you": ADDRESS`},
 		{name: "TLS to a plain server", address: plain.submission, check: smtp.Check{TLS: "implicit"}, want: "TLS: the server does not speak TLS on this port: ADDRESS"},
-		{name: "plain to a TLS server", address: mail.submissions, timeout: 300 * time.Millisecond, want: "connected, but no answer within 300ms: ADDRESS (does it want TLS from the start? tls: implicit)"},
+		{name: "plain to a TLS server", address: mail.submissions, timeout: time.Second, want: "connected, but no answer within 1s: ADDRESS (does it want TLS from the start? tls: implicit)"},
 		{name: "nobody listens", address: gone, want: "connection refused: ADDRESS"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

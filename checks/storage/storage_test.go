@@ -242,8 +242,8 @@ func TestCutOff(t *testing.T) {
 		f := newFake().start(t)
 		c := f.check(writing)
 		f.set(func() { f.stuck[action] = make(chan struct{}) })
-		want := "fail: connected, but no answer within 1s: " + f.address()
-		if got := checktest.Outcome(t, c, time.Second); got != want {
+		want := "fail: connected, but no answer within 3s: " + f.address()
+		if got := checktest.Outcome(t, c, 3*time.Second); got != want {
 			t.Errorf("%s: got %s, want %s", action, got, want)
 		}
 		f.mu.Lock()

@@ -45,16 +45,16 @@ func TestApp(t *testing.T) {
 		{name: "another host", check: with(app, func(c *websocket.Check) { c.Host = "other.example" }), want: "/ws/ as other.example: 403, expected 101 (does the server allow the origin https://other.example, and a client without a login?)"},
 		{name: "another origin", check: with(app, func(c *websocket.Check) { c.Origin = "https://evil.example" }), want: "/ws/ as mysite.com: 403, expected 101 (does the server allow the origin https://evil.example, and a client without a login?)"},
 		{name: "as nobody in particular", check: websocket.Check{URL: "ws://" + address + "/ws/?token=hunter2"}, want: "ws://ADDRESS/ws/?...: 403, expected 101 (does the server want an origin?)"},
-		{name: "password repeated", check: websocket.Check{URL: "ws://app:hunter2@" + address + "/ws/", Host: "mysite.com", ForwardedProto: "https", Send: "hunter2", Expect: "welcome"}, timeout: 500 * time.Millisecond, want: `ws://ADDRESS/ws/ as mysite.com: no message with "welcome" came: no answer to the message within 500ms: ADDRESS`},
-		{name: "token repeated", check: websocket.Check{URL: "ws://" + address + "/ws/?token=c0rrecth0rse", Host: "mysite.com", ForwardedProto: "https", Send: "c0rrecth0rse", Expect: "welcome"}, timeout: 500 * time.Millisecond, want: `ws://ADDRESS/ws/?... as mysite.com: no message with "welcome" came: no answer to the message within 500ms: ADDRESS`},
+		{name: "password repeated", check: websocket.Check{URL: "ws://app:hunter2@" + address + "/ws/", Host: "mysite.com", ForwardedProto: "https", Send: "hunter2", Expect: "welcome"}, timeout: 2 * time.Second, want: `ws://ADDRESS/ws/ as mysite.com: no message with "welcome" came: no answer to the message within 2s: ADDRESS`},
+		{name: "token repeated", check: websocket.Check{URL: "ws://" + address + "/ws/?token=c0rrecth0rse", Host: "mysite.com", ForwardedProto: "https", Send: "c0rrecth0rse", Expect: "welcome"}, timeout: 2 * time.Second, want: `ws://ADDRESS/ws/?... as mysite.com: no message with "welcome" came: no answer to the message within 2s: ADDRESS`},
 		{name: "another subprotocol", check: with(app, func(c *websocket.Check) { c.Subprotocol = "chat.v3" }), want: "/ws/ as mysite.com: 101, but the server does not speak chat.v3: ADDRESS"},
 		{name: "crashes", check: with(app, func(c *websocket.Check) { c.Send, c.Expect = "crash", "echo" }), want: "/ws/ as mysite.com: the server hung up without closing the WebSocket: ADDRESS"},
 		{name: "takes leave", check: with(app, func(c *websocket.Check) { c.Send, c.Expect = "leave", "echo" }), want: "/ws/ as mysite.com: the server closed the WebSocket with 1013 (try again later): ADDRESS"},
-		{name: "says nothing", check: with(app, func(c *websocket.Check) { c.Expect = "hello" }), timeout: 300 * time.Millisecond, want: "/ws/ as mysite.com: no answer within 300ms: ADDRESS"},
-		{name: "says something else", check: with(app, func(c *websocket.Check) { c.Send, c.Expect = "ping", "pong" }), timeout: 300 * time.Millisecond, want: `/ws/ as mysite.com: no message with "pong" came, the last was "echo ping": no answer to the message within 300ms: ADDRESS`},
+		{name: "says nothing", check: with(app, func(c *websocket.Check) { c.Expect = "hello" }), timeout: 2 * time.Second, want: "/ws/ as mysite.com: no answer within 2s: ADDRESS"},
+		{name: "says something else", check: with(app, func(c *websocket.Check) { c.Send, c.Expect = "ping", "pong" }), timeout: 2 * time.Second, want: `/ws/ as mysite.com: no message with "pong" came, the last was "echo ping": no answer to the message within 2s: ADDRESS`},
 		{name: "repeats a secret", check: with(app, func(c *websocket.Check) {
 			c.Send, c.Expect, c.Headers = "hunter2", "pong", map[string]string{"Cookie": "hunter2"}
-		}), timeout: 300 * time.Millisecond, want: `/ws/ as mysite.com: no message with "pong" came: no answer to the message within 300ms: ADDRESS`},
+		}), timeout: 2 * time.Second, want: `/ws/ as mysite.com: no message with "pong" came: no answer to the message within 2s: ADDRESS`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
