@@ -87,7 +87,7 @@ func (f *fake) client(t *testing.T, do func(ctx context.Context, client *kgo.Cli
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	do(ctx, client)
 }
