@@ -106,8 +106,8 @@ func TestFaultMessages(t *testing.T) {
 		{"unknown name", moved(t, server.URL(), "db.invalid:5432"), 0, "fail: name does not resolve: db.invalid"},
 		{"unknown authority", query("sslmode=verify-full"), 0, "fail: TLS: certificate signed by an unknown authority: " + address},
 		{"certificate verified", query("sslmode=verify-full&sslrootcert=" + server.Certificate().CertFile), 0, "pass: all 3 migrations are applied: " + address},
-		{"hangs", moved(t, server.URL(), hanging(t, address)), 200 * time.Millisecond, "fail: no answer within 200ms: 127.0.0.1:"},
-		{"a web server", moved(t, server.URL(), web.Listener.Addr().String()), 500 * time.Millisecond, "fail: no answer within 500ms: 127.0.0.1:"},
+		{"hangs", moved(t, server.URL(), hanging(t, address)), time.Second, "fail: no answer within 1s: 127.0.0.1:"},
+		{"a web server", moved(t, server.URL(), web.Listener.Addr().String()), time.Second, "fail: no answer within 1s: 127.0.0.1:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
