@@ -23,9 +23,11 @@ import (
 type server struct {
 	address        string
 	user, password string
-	after          time.Duration // how long a hello takes
+	after          time.Duration // how long a hello takes; the end of the test cuts it short
 
 	hello func() bson.M // what makes it a member of a set; nil: it is on its own
+
+	ended chan struct{} // closed at the end of the test
 
 	mu       sync.Mutex // guards everything that follows
 	open     int        // connections
@@ -44,7 +46,8 @@ func start(t *testing.T, s *server, config *tls.Config) *server {
 		t.Fatal(err)
 	}
 	var conns sync.WaitGroup
-	t.Cleanup(func() { listener.Close(); conns.Wait() })
+	s.ended = make(chan struct{})
+	t.Cleanup(func() { close(s.ended); listener.Close(); conns.Wait() })
 	conns.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -201,7 +204,10 @@ func failure(code int32, name, text string) bson.M {
 }
 
 func (s *session) hello() bson.M {
-	time.Sleep(s.server.after)
+	select {
+	case <-time.After(s.server.after):
+	case <-s.server.ended:
+	}
 	answer := bson.M{
 		"helloOk": true, "isWritablePrimary": true, "ismaster": true, "maxBsonObjectSize": int32(16 << 20), "maxMessageSizeBytes": int32(48000000),
 		"maxWriteBatchSize": int32(100000), "localTime": bson.NewDateTimeFromTime(time.Now()), "logicalSessionTimeoutMinutes": int32(30),
