@@ -86,12 +86,12 @@ func jetstream(t *testing.T) string {
 // connect returns a client of NATS's own and its JetStream.
 func connect(t *testing.T, url string) (*client.Conn, client.JetStreamContext) {
 	t.Helper()
-	conn, err := client.Connect(url, client.Timeout(10*time.Second))
+	conn, err := client.Connect(url, client.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	js, err := conn.JetStream(client.MaxWait(5 * time.Second))
+	js, err := conn.JetStream(client.MaxWait(10 * time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,9 +111,10 @@ func addOrders(t *testing.T, js client.JetStreamContext, replicas, messages int)
 		return err
 	})
 	for i := range messages {
-		if _, err := js.Publish("orders.new", fmt.Append(nil, i)); err != nil {
-			t.Fatal(err)
-		}
+		retry(t, func() error { // the same message, however often it is sent
+			_, err := js.Publish("orders.new", fmt.Append(nil, i), client.MsgId(fmt.Sprint(i)))
+			return err
+		})
 	}
 }
 
@@ -124,7 +125,7 @@ func retry(t *testing.T, do func() error) {
 		if err == nil {
 			return
 		}
-		if time.Since(start) > 30*time.Second {
+		if time.Since(start) > time.Minute {
 			t.Fatal(err)
 		}
 	}
