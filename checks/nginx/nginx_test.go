@@ -173,11 +173,12 @@ func TestTLS(t *testing.T) {
 		{"asked without TLS", &nginx.Check{URL: "http://" + secured + "/nginx_status"}, "400, expected 200 (does the port speak TLS? Then write https://)"},
 		{"asked with TLS", &nginx.Check{URL: "https://" + plain + "/nginx_status"}, "TLS: the server does not speak TLS on this port: " + plain},
 	} {
+		if test.want == "" {
+			checktest.Become(t, test.check, 0, well) // once nginx has forgotten who looked whether it listens
+			continue
+		}
 		got := checktest.Outcome(t, test.check, 0)
 		want := "fail: GET " + test.check.URL + ": " + test.want
-		if test.want == "" {
-			want = well
-		}
 		if len(got) < len(want) || got[:len(want)] != want {
 			t.Errorf("%s: %s\nwant %s", test.name, got, want)
 		}
