@@ -33,12 +33,12 @@ func TestSQLiteFaults(t *testing.T) {
 		{name: "empty", prepare: overwrite(""), want: "file is empty: FILE"},
 		{name: "not a database", prepare: overwrite(strings.Repeat("nothing at all ", 1000)), want: "file is not a database: FILE"},
 		{name: "corrupted", prepare: corrupt, query: "select count(*) from entry", want: "database is corrupted: FILE"},
-		{name: "locked", prepare: lock, timeout: 300 * time.Millisecond, want: "database is locked by another process: FILE"},
+		{name: "locked", prepare: lock, timeout: 2 * time.Second, want: "database is locked by another process: FILE"},
 		{name: "locked for a moment", prepare: lockFor(100 * time.Millisecond)},
 		{name: "no such table", query: "select 1 from absent", want: "no such table: absent"},
 		{name: "writing", query: "delete from entry", want: "attempt to write a readonly database"},
 		{name: "another value", query: "select count(*) from entry", expect: "7", want: `the query's answer is "1", expected "7": FILE`},
-		{name: "endless query", query: endless, timeout: 300 * time.Millisecond, want: "no answer within 300ms: FILE"},
+		{name: "endless query", query: endless, timeout: time.Second, want: "no answer within 1s: FILE"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +100,7 @@ func TestSQLiteLeavesNothingOpen(t *testing.T) {
 	check := &sql.Check{URL: "sqlite:///" + file}
 	slow := &sql.Check{URL: "sqlite:///" + file, Query: endless}
 	for i := range 1000 {
-		c, timeout := check, 10*time.Second
+		c, timeout := check, time.Minute
 		if i%100 == 0 {
 			c, timeout = slow, 50*time.Millisecond
 		}
