@@ -11,12 +11,13 @@
 package sites
 
 import (
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"hale/test/servers"
 )
 
 // The two ends of a health check.
@@ -42,6 +43,9 @@ type Site struct {
 	Settings string
 	// Log are the files that hold the site's error log.
 	Log []string
+
+	// relief ends the load of a site whose fault is its load; nil for others.
+	relief func()
 }
 
 // Case is one row of the corpus.
@@ -65,7 +69,10 @@ type Case struct {
 	// Imitated tells that a stand-in sends the bytes of a program that is not
 	// to be had here.
 	Imitated bool
-	Start    func(t testing.TB) Site
+	// Alone tells that the site needs a machine without neighbours: nobody else
+	// listens there, and a firewall's rules harm nobody. See OwnNetwork.
+	Alone bool
+	Start func(t testing.TB) Site
 }
 
 // Patience is the time-out of the probes of a case that has none of its own.
@@ -79,17 +86,17 @@ func All() []Case {
 }
 
 // freeAddress returns an address of host on which nobody listens, and whose
-// port is free on every other loopback address as well. Like those of
-// servers.FreePort it lies below the ports of outgoing connections.
+// port is free on every other address as well. Nobody else gets it until the
+// test has ended, so that an address on which nobody ever listens stays one.
 func freeAddress(t testing.TB, host string) string {
 	t.Helper()
 	for range 200 {
-		port := strconv.Itoa(12000 + rand.IntN(20000))
-		if free(net.JoinHostPort("", port)) && free(net.JoinHostPort(Private, port)) && free(net.JoinHostPort("127.0.0.1", port)) {
+		port := strconv.Itoa(servers.FreePort(t))
+		if free(net.JoinHostPort("", port)) {
 			return net.JoinHostPort(host, port)
 		}
 	}
-	t.Fatalf("no free port on %s between 12000 and 32000", host)
+	t.Fatalf("no free port on %s", host)
 	return ""
 }
 
