@@ -40,6 +40,12 @@ func serveOn(t testing.TB, address string, server *http.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveFrom(t, l, server)
+}
+
+// serveFrom runs server on a listener until the test ends.
+func serveFrom(t testing.TB, l net.Listener, server *http.Server) {
+	t.Helper()
 	server.ReadHeaderTimeout = 10 * time.Second
 	ended := make(chan struct{})
 	go func() {
@@ -49,11 +55,21 @@ func serveOn(t testing.TB, address string, server *http.Server) {
 			serveListener = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
 		}
 		if err := serveListener(l); !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("server on %s: %v", address, err)
+			t.Errorf("server on %s: %v", l.Addr(), err)
 		}
 	}()
 	t.Cleanup(func() {
 		server.Close()
 		<-ended
 	})
+}
+
+// serveUnix runs handler on a unix socket until the test ends.
+func serveUnix(t testing.TB, socket string, handler http.Handler) {
+	t.Helper()
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveFrom(t, l, &http.Server{Handler: handler, IdleTimeout: 75 * time.Second})
 }

@@ -82,6 +82,7 @@ const Patience = 2 * time.Second
 func All() []Case {
 	return slices.Concat(
 		healthy(),
+		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
 	)
 }
 
