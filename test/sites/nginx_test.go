@@ -11,20 +11,26 @@ import (
 	"time"
 )
 
-// logged is a step: a log of the site has the text.
-func logged(text string) step {
+// inLog is a step: the site's logs have a text. Some programs write their log
+// only after they have answered.
+func inLog(text string) step {
 	return does(func(t *testing.T, s Site) {
 		t.Helper()
-		var all strings.Builder
-		for _, file := range s.Log {
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Error(err)
+		for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			var all strings.Builder
+			for _, file := range s.Log {
+				content, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all.Write(content)
 			}
-			all.Write(content)
-		}
-		if !strings.Contains(all.String(), text) {
-			t.Errorf("want %q in the log, got:\n%s", text, all.String())
+			if strings.Contains(all.String(), text) {
+				return
+			}
+			if time.Since(start) > 30*time.Second {
+				t.Fatalf("want %q in %v, got:\n%s", text, s.Log, all.String())
+			}
 		}
 	})
 }
@@ -110,7 +116,7 @@ func nginxProofs() map[string]proof {
 			asked(status(403)),
 			asked(status(403), host(Domain)),
 			asked(status(200), on("127.0.0.1")),
-			logged("access forbidden by rule"),
+			inLog("access forbidden by rule"),
 		},
 		"nginx-bots": {
 			asked(status(403)),
@@ -125,7 +131,7 @@ func nginxProofs() map[string]proof {
 		"nginx-limit-req": {
 			asked(status(200)),
 			asked(says(503, "Service Temporarily Unavailable")),
-			logged("limiting requests"),
+			inLog("limiting requests"),
 		},
 		"nginx-limit-req-429": {
 			asked(status(200)),
@@ -135,12 +141,12 @@ func nginxProofs() map[string]proof {
 			asked(says(403, "<center>nginx")),
 			asked(status(200), path("/robots.txt")),
 			asked(status(404), path(nowhere)),
-			logged("directory index of"),
+			inLog("directory index of"),
 		},
 		"nginx-unreadable-file": {
 			asked(status(403)),
 			asked(status(200), path("/")),
-			logged("(13: Permission denied)"),
+			inLog("(13: Permission denied)"),
 		},
 		"nginx-404": {
 			asked(says(404, "<center>nginx")),
@@ -163,24 +169,24 @@ func nginxProofs() map[string]proof {
 		"nginx-upstream-down": {
 			asked(says(502, "<center>nginx")),
 			asked(status(502), host(Domain)),
-			logged("connect() failed (111: Connection refused)"),
+			inLog("connect() failed (111: Connection refused)"),
 		},
 		"nginx-socket-missing": {
 			asked(status(502)),
-			logged("(2: No such file or directory) while connecting to upstream"),
+			inLog("(2: No such file or directory) while connecting to upstream"),
 		},
 		"nginx-socket-forbidden": {
 			asked(status(502)),
-			logged("(13: Permission denied) while connecting to upstream"),
+			inLog("(13: Permission denied) while connecting to upstream"),
 		},
 		"nginx-unknown-upstream": {
 			asked(fails(refused)),
 			asked(fails(refused), on("127.0.0.1")),
-			logged(`host not found in upstream "app"`),
+			inLog(`host not found in upstream "app"`),
 		},
 		"nginx-https-to-plain-upstream": {
 			asked(status(502)),
-			logged("wrong version number"),
+			inLog("wrong version number"),
 		},
 		"nginx-http-to-https-upstream": {
 			asked(says(400, "The plain HTTP request was sent to HTTPS port")),
@@ -188,7 +194,7 @@ func nginxProofs() map[string]proof {
 		},
 		"nginx-gateway-timeout": {
 			asked(says(504, "504 Gateway Time-out")),
-			logged("upstream timed out"),
+			inLog("upstream timed out"),
 		},
 		"nginx-maintenance": {
 			asked(want{status: 503, header: "Retry-After: 600"}),
