@@ -29,8 +29,6 @@ import (
 
 // packages are the Debian packages of programs that are named otherwise.
 var packages = map[string]string{
-	"varnishd":           "varnish",
-	"nft":                "nftables",
 	"apache2":            "apache2-bin",
 	"check_load":         "monitoring-plugins-basic",
 	"chronyd":            "chrony",
@@ -44,7 +42,9 @@ var packages = map[string]string{
 	"mariadb-install-db": "mariadb-server-core",
 	"mariadbd":           "mariadb-server-core",
 	"memcached":          "memcached",
+	"nft":                "nftables",
 	"nginx":              "nginx-light",
+	"node":               "nodejs",
 	"pg_isready":         "postgresql-client",
 	"php-fpm*":           "php-fpm",
 	"postgres":           "postgresql",
@@ -55,6 +55,7 @@ var packages = map[string]string{
 	"sshd":               "openssh-server",
 	"uvicorn":            "uvicorn",
 	"uwsgi":              "uwsgi-core uwsgi-plugin-python3",
+	"varnishd":           "varnish",
 }
 
 // elsewhere are the directories, beside PATH's, in which Debian keeps servers.

@@ -44,6 +44,9 @@ type Site struct {
 	// Log are the files that hold the site's error log.
 	Log []string
 
+	// behind is the address of the program behind the site's proxy, where its
+	// proof asks that; "" for others.
+	behind string
 	// relief ends the load of a site whose fault is its load; nil for others.
 	relief func()
 }
@@ -83,6 +86,9 @@ func All() []Case {
 	return slices.Concat(
 		healthy(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
+		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apacheIdle(), apacheFirewalls(),
+		haproxySites(), caddySites(),
+		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
 	)
 }
 

@@ -13,6 +13,9 @@ func proofs(t *testing.T) map[string]proof {
 	for _, some := range []map[string]proof{
 		healthyProofs(),
 		nginxProofs(),
+		apacheProofs(),
+		haproxyProofs(), caddyProofs(),
+		djangoProofs(),
 	} {
 		for name := range some {
 			if _, twice := all[name]; twice {

@@ -1,0 +1,124 @@
+package sites
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+func apacheProofs() map[string]proof {
+	return map[string]proof{
+		"apache-first-host": {
+			asked(says(404, "Apache")),
+			asked(says(200, "healthy"), host(Domain)),
+			asked(status(404), host(stranger)),
+		},
+		"apache-first-host-refuses": {
+			asked(says(403, "Apache")),
+			asked(says(200, "healthy"), host(Domain)),
+			asked(status(403), host(stranger)),
+		},
+		"apache-https-by-header": {
+			asked(redirects(301, "https://127.0.0.5:")),
+			asked(says(200, "healthy"), forwardedHTTPS),
+		},
+		"apache-directory-slash": {
+			asked(redirects(301, "/status/")),
+			asked(says(200, "healthy"), path("/status/")),
+			asked(status(404), path(nowhere)),
+		},
+		"apache-www": {
+			asked(redirects(301, "http://www.127.0.0.5:")),
+			asked(says(200, "healthy"), host("www.example.com")),
+		},
+		"apache-basic-auth": {
+			asked(want{status: 401, header: `WWW-Authenticate: Basic realm="Staging"`}),
+			asked(status(401), host(Domain)),
+			asked(status(401), path(nowhere)),
+		},
+		"apache-require-ip": {
+			asked(status(403)),
+			asked(status(403), host(Domain)),
+			asked(says(200, "healthy"), on("127.0.0.1")),
+			inLog("AH01630: client denied by server configuration"),
+		},
+		"apache-bots": {
+			asked(status(403)),
+			asked(status(403), host(Domain)),
+			asked(says(200, "healthy"), browser),
+		},
+		"apache-empty-docroot": {
+			asked(says(403, "Apache")),
+			asked(status(404), path(nowhere)),
+			inLog("AH01276: Cannot serve directory"),
+		},
+		"apache-docroot-not-granted": {
+			asked(says(403, "You don't have permission to access this resource.")),
+			asked(status(403), path(nowhere)),
+			inLog("AH01630: client denied by server configuration"),
+		},
+		"apache-upstream-down": {
+			asked(says(503, "Service Unavailable")),
+			asked(status(503), host(Domain)),
+			inLog("AH00957"),
+		},
+		"apache-proxy-timeout": {
+			asked(says(502, "Proxy Error")),
+			inLog("AH01102"),
+		},
+		"apache-keepalive": {
+			asked(says(200, "healthy")),
+			does(closesIdle),
+		},
+		"apache-crs-strict": {
+			asked(says(403, "Apache")),
+			asked(says(403, "Apache"), field("Accept", "*/*")),
+			asked(says(200, "healthy"), host(Domain)),
+			asked(says(200, "healthy"), host(stranger)),
+			inLog(`[id "920350"]`),
+			inLog(`[id "949110"]`),
+		},
+		"crs-additive": {
+			asked(says(403, "Apache")),
+			asked(says(200, "healthy"), host(Domain)),
+			asked(says(200, "healthy"), field("Accept", "*/*")),
+			inLog(`[id "920350"]`),
+			inLog(`[id "920300"]`),
+			inLog(`[id "949110"]`),
+		},
+	}
+}
+
+// closesIdle shows that the site closes an idle connection before a load
+// balancer does, which keeps it for 60 seconds.
+func closesIdle(t *testing.T, s Site) {
+	conn, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := health(s, 0)
+	field("Connection", "keep-alive")(r)
+	if _, err := conn.Write(r.bytes()); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Close {
+		t.Fatalf("no whole answer on a connection that is kept: %v, %v", resp.Header, err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(50 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("want the idle connection closed within 50 s, got %v", err)
+	}
+}
