@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -109,3 +110,18 @@ func (s *setting) site(log ...string) Site { return site(s.address, append(log, 
 
 // on returns the port of the site on another host.
 func (s *setting) on(host string) string { return net.JoinHostPort(host, portOf(s.address)) }
+
+func chmod(t testing.TB, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// thereIs is ready when a file is there.
+func thereIs(file string) func(context.Context) error {
+	return func(context.Context) error {
+		_, err := os.Stat(file)
+		return err
+	}
+}

@@ -70,12 +70,12 @@ http {
 }
 
 // listening is the address at which a configuration makes a server listen: on
-// loopback, or on every address, for all that say it with the port alone.
+// loopback, for those that say it with the port alone.
 func listening(s *setting, configuration string) string {
 	switch {
 	case strings.Contains(configuration, "@address@"):
 		return s.address
-	case strings.Contains(configuration, "[::1]:@port@"):
+	case strings.Contains(configuration, "ipv6only=on"), strings.Contains(configuration, "v6only"):
 		return s.on("::1")
 	default:
 		return s.on("127.0.0.1")
@@ -280,14 +280,7 @@ server { listen @address@; limit_req zone=perip; ` + nginxProxy + `}`),
 			Start: func(t testing.TB) Site {
 				s := newSetting(t)
 				s.file("www/index.html", "welcome\n")
-				if err := os.Chmod(s.file("www/health", "healthy\n"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				if os.Geteuid() != 0 { // nginx is who owns the file
-					if err := os.Chmod(filepath.Join(s.dir(), "www/health"), 0); err != nil {
-						t.Fatal(err)
-					}
-				}
+				chmod(t, s.file("www/health", "healthy\n"), 0)
 				return serveNginx(s, `server { listen @address@; root @dir@/www; }`)
 			},
 		},
@@ -348,13 +341,7 @@ func nginxProxies() []Case {
 				s := newSetting(t)
 				socket := filepath.Join(s.dir(), "app.sock")
 				serveUnix(t, socket, app())
-				mode := os.FileMode(0o600)
-				if os.Geteuid() != 0 {
-					mode = 0 // nginx is who owns the socket
-				}
-				if err := os.Chmod(socket, mode); err != nil {
-					t.Fatal(err)
-				}
+				chmod(t, socket, 0)
 				return serveNginx(s, `server { listen @address@; location / { proxy_pass http://unix:`+socket+`:; } }`)
 			},
 		},

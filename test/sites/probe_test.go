@@ -28,6 +28,7 @@ type request struct {
 	tls                   *tls.Config
 	timeout               time.Duration
 	body                  []byte // instead of the whole request
+	behind                string // address of the program behind the site's proxy
 }
 
 // health is the request of an Application Load Balancer to a site.
@@ -40,6 +41,7 @@ func health(s Site, timeout time.Duration) *request {
 		method: "GET", path: s.Path, version: "HTTP/1.1", host: s.Address,
 		fields:  [][2]string{{"User-Agent", "ELB-HealthChecker/2.0"}, {"Connection", "close"}},
 		timeout: timeout,
+		behind:  s.behind,
 	}
 	if s.Scheme == "https" {
 		overTLS("")(r)
@@ -64,6 +66,9 @@ func port(number string) change {
 func within(d time.Duration) change {
 	return func(r *request) { r.timeout = d }
 }
+
+// hop asks the program behind the proxy.
+func hop(r *request) { r.address, r.source = r.behind, "" }
 
 // on connects to the same port of another IP, and leaves Host as it is.
 func on(ip string) change {
@@ -243,6 +248,16 @@ func redirects(code int, location string) want { return want{status: code, locat
 func fails(outcome string) want                { return want{outcome: outcome} }
 func failsSaying(outcome, text string) want    { return want{outcome: outcome, body: text} }
 
+// late tells whether it is the end of the time that is wanted.
+func (w want) late() bool {
+	switch w.outcome {
+	case noConnection, tlsSilent, silent, bodySilent:
+		return true
+	default:
+		return false
+	}
+}
+
 // of returns what is wrong with the answer, "" if nothing is.
 func (w want) of(a answer) string {
 	if w.outcome == "" {
@@ -299,6 +314,9 @@ func (p proof) hold(t *testing.T, c Case, s Site) {
 			continue
 		}
 		r := health(s, c.Timeout)
+		if !step.want.late() {
+			r.timeout = time.Minute // a busy machine may take its time
+		}
 		for _, change := range step.with {
 			change(r)
 		}

@@ -85,6 +85,7 @@ const Patience = 2 * time.Second
 func All() []Case {
 	return slices.Concat(
 		healthy(),
+		notListening(), firewalls(), busy(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
 		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apacheIdle(), apacheFirewalls(),
 		haproxySites(), caddySites(),

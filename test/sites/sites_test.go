@@ -12,6 +12,7 @@ func proofs(t *testing.T) map[string]proof {
 	all := make(map[string]proof)
 	for _, some := range []map[string]proof{
 		healthyProofs(),
+		notListeningProofs(), firewallProofs(), busyProofs(),
 		nginxProofs(),
 		apacheProofs(),
 		haproxyProofs(), caddyProofs(),
