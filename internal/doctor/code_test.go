@@ -111,6 +111,21 @@ func TestCodeOfFixesIsValid(t *testing.T) {
 	}
 }
 
+// The calls of the AWS command line have arguments that it knows.
+func TestAWSCallsAreValid(t *testing.T) {
+	l := language{program: servers.NeedPython(t, "awscli", "awscli"), script: []string{"testdata/aws_calls.py"}, suffix: ".sh"}
+	var blocks []block
+	for fix := range everyFix(t, example) {
+		for _, b := range fix.blocks {
+			if b.language == "sh" && strings.Contains(b.text, "aws ") {
+				b.of = fmt.Sprintf("%s, line %d", fix, b.line)
+				blocks = append(blocks, b)
+			}
+		}
+	}
+	checkTogether(t, l.program, l, blocks)
+}
+
 // checkTogether runs the program once over all blocks.
 func checkTogether(t *testing.T, program string, l language, blocks []block) {
 	dir := t.TempDir()
@@ -376,7 +391,7 @@ func complaint(program string, args ...string) error {
 var (
 	nginxMain   = regexp.MustCompile(`^(worker_\w+|events|stream|user|pid|load_module)\b`)
 	nginxHTTP   = regexp.MustCompile(`^(server|upstream|map|geo|limit_req_zone|limit_conn_zone|log_format|proxy_cache_path)\b`)
-	nginxListen = regexp.MustCompile(`listen (?:\[[\w:]*\]:|[\d.]+:)?(\d+)`)
+	nginxListen = regexp.MustCompile(`listen (\[[\w:]*\]:|[\d.]+:)?\d+`)
 	nginxCert   = regexp.MustCompile(`(ssl_certificate(?:_key)?|ssl_client_certificate) [^;]+;`)
 )
 
@@ -384,10 +399,13 @@ var (
 // http, or within a server. Ports become sockets of the file system.
 func checkNginx(t *testing.T, program string, b block) error {
 	dir := t.TempDir()
-	pem := certificate(t)
-	text := nginxListen.ReplaceAllString(b.text, "listen unix:"+dir+"/$1.sock")
+	text := nginxListen.ReplaceAllStringFunc(b.text, func(listen string) string {
+		return "listen unix:" + dir + "/" + strings.Map(fileName, listen) + ".sock"
+	})
 	text = strings.ReplaceAll(text, " ipv6only=on", "")
-	text = nginxCert.ReplaceAllString(text, "$1 "+pem+";")
+	if nginxCert.MatchString(text) {
+		text = nginxCert.ReplaceAllString(text, "$1 "+certificate(t)+";")
+	}
 	var outside, inHTTP, inServer string
 	for _, d := range directives(text) {
 		switch word := strings.TrimSpace(d); {
@@ -419,6 +437,13 @@ func checkNginx(t *testing.T, program string, b block) error {
 		t.Fatal(err)
 	}
 	return complaint(program, "-t", "-q", "-p", dir, "-c", file)
+}
+
+func fileName(r rune) rune {
+	if strings.ContainsRune(" :[].", r) {
+		return '_'
+	}
+	return r
 }
 
 // directives cuts a text into directives that end outside of all braces.
@@ -484,14 +509,17 @@ func checkApache(t *testing.T, program string, b block) error {
 
 var (
 	haproxySection = regexp.MustCompile(`(?m)^(global|defaults|frontend|backend|listen|userlist)\b`)
+	haproxyCert    = regexp.MustCompile(` (crt|ca-file) \S+`)
 	haproxyUses    = regexp.MustCompile(`(?:use_backend|default_backend) ([\w-]+)`)
 )
 
 // checkHAProxy takes whole sections, or lines of a frontend, of a backend or of
 // defaults.
 func checkHAProxy(t *testing.T, program string, b block) error {
-	pem := certificate(t)
-	text := regexp.MustCompile(` (crt|ca-file) \S+`).ReplaceAllString(b.text, " $1 "+pem)
+	text := b.text
+	if haproxyCert.MatchString(text) {
+		text = haproxyCert.ReplaceAllString(text, " $1 "+certificate(t))
+	}
 	begin := "global\n  log stderr local0\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n"
 	forms := []string{"frontend test\n  bind 127.0.0.1:8099\n", "backend test\n", "defaults\n"}
 	if haproxySection.MatchString(text) {
@@ -501,11 +529,14 @@ func checkHAProxy(t *testing.T, program string, b block) error {
 	for _, form := range forms {
 		whole := begin + form + text + "\n"
 		for _, used := range haproxyUses.FindAllStringSubmatch(text, -1) {
-			if !strings.Contains(whole, "backend "+used[1]+"\n") {
+			if !strings.Contains(whole, "\nbackend "+used[1]+"\n") {
 				whole += "backend " + used[1] + "\n  server app 127.0.0.1:8098\n"
 			}
 		}
-		err := complaint(program, "-c", "-q", "-f", write(t, "haproxy.cfg", whole))
+		if !strings.Contains(whole, "frontend ") && !strings.Contains(whole, "listen ") {
+			whole += "frontend other\n  bind 127.0.0.1:8097\n"
+		}
+		err := complaint(program, "-c", "-f", write(t, "haproxy.cfg", whole))
 		if err == nil {
 			return nil
 		}

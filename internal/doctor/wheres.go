@@ -23,7 +23,7 @@ const (
 	framework role = iota // what the app is written with
 	server                // what runs the app
 	edge                  // web servers and proxies before it
-	machine               // the operating system
+	system                // the operating system
 	platform              // what starts and replaces machines and containers
 	balancer              // the load balancer itself, and Hale
 )
@@ -53,6 +53,7 @@ var wheres = []where{
 	{"uwsgi", "uWSGI", server},
 	{"uvicorn", "uvicorn", server},
 	{"puma", "Puma", server},
+	{"python", "Python", server},
 	{"php-fpm", "PHP-FPM", server},
 	{"node", "Node.js", server},
 	{"tomcat", "Tomcat", server},
@@ -66,8 +67,8 @@ var wheres = []where{
 	{"lighttpd", "lighttpd", edge},
 	{"iis", "IIS", edge},
 
-	{"systemd", "systemd", machine},
-	{"linux", "Linux", machine},
+	{"systemd", "systemd", system},
+	{"linux", "Linux", system},
 
 	{"docker", "Docker", platform},
 	{"kubernetes", "Kubernetes", platform},
@@ -157,7 +158,7 @@ func fitting(id string, available []where, recognised []string) []where {
 	var fit []where
 	for _, w := range available {
 		switch {
-		case chosen[w.name], w.role == machine, w.role == balancer,
+		case chosen[w.name], w.role == system, w.role == balancer,
 			w.role <= edge && !anySoftware,
 			w.role == platform && !roles[platform]:
 			fit = append(fit, w)
