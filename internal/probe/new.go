@@ -46,8 +46,9 @@ const resolving = 5 * time.Second
 
 // New fills in a prober's form for a URL: http://10.0.1.5:8080/health,
 // tcp://10.0.1.5:5432, grpc://..., or without a scheme, which is http. It
-// resolves the name. One that has no address is no error here: Send tells it.
-func New(ctx context.Context, prober *Prober, address string, o Options) (Probe, error) {
+// resolves the name, which takes 5 s at most. One that has no address is no
+// error here: Send tells it.
+func New(prober *Prober, address string, o Options) (Probe, error) {
 	t, err := parseTarget(prober, address)
 	if err != nil {
 		return Probe{}, err
@@ -72,6 +73,8 @@ func New(ctx context.Context, prober *Prober, address string, o Options) (Probe,
 	if prober.ServerName && t.protocol.Secure() {
 		p.ServerName = serverName(cmp.Or(o.Host, t.host))
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), resolving)
+	defer cancel()
 	p.resolve(ctx, t.port)
 	if err := p.checkSource(); err != nil {
 		return Probe{}, err
@@ -223,8 +226,6 @@ func (p *Probe) resolve(ctx context.Context, port uint16) {
 		return
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, resolving)
-	defer cancel()
 	network := "ip"
 	if p.Prober.IPv4 {
 		network = "ip4"
