@@ -22,8 +22,8 @@ const (
 	mostBody    = 64 << 20  // bytes of the body that are read
 )
 
-// request returns the request of HTTP/1 as it goes over the wire.
-func (p Probe) request() []byte {
+// Bytes returns the request as HTTP/1 writes it, without a PROXY header.
+func (p Probe) Bytes() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s %s\r\n", p.Method, p.Path, p.Version)
 	for _, f := range p.header() {
@@ -56,7 +56,7 @@ func (c *conversation) speakHTTP1() {
 	start := time.Now()
 	// Who answers and closes before it has read all makes this fail: what it
 	// said is read all the same.
-	_, unsent := c.conn.Write(c.request())
+	_, unsent := c.conn.Write(c.Bytes())
 	c.in = bufio.NewReader(c.conn)
 	_, err := c.in.Peek(1)
 	if err != nil {

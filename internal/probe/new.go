@@ -48,7 +48,7 @@ const resolving = 5 * time.Second
 // tcp://10.0.1.5:5432, grpc://..., or without a scheme, which is http. It
 // resolves the name, which takes 5 s at most. One that has no address is no
 // error here: Send tells it.
-func New(prober *Prober, address string, o Options) (Probe, error) {
+func New(ctx context.Context, prober *Prober, address string, o Options) (Probe, error) {
 	t, err := parseTarget(prober, address)
 	if err != nil {
 		return Probe{}, err
@@ -73,8 +73,6 @@ func New(prober *Prober, address string, o Options) (Probe, error) {
 	if prober.ServerName && t.protocol.Secure() {
 		p.ServerName = serverName(cmp.Or(o.Host, t.host))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), resolving)
-	defer cancel()
 	p.resolve(ctx, t.port)
 	if err := p.checkSource(); err != nil {
 		return Probe{}, err
@@ -226,6 +224,8 @@ func (p *Probe) resolve(ctx context.Context, port uint16) {
 		return
 	}
 	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, resolving)
+	defer cancel()
 	network := "ip"
 	if p.Prober.IPv4 {
 		network = "ip4"

@@ -106,7 +106,7 @@ func filled(t *testing.T, as, url string, o probe.Options) probe.Probe {
 	if o.Timeout == 0 {
 		o.Timeout = patience
 	}
-	p, err := probe.New(find(t, as), url, o)
+	p, err := probe.New(t.Context(), find(t, as), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}
