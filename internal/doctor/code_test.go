@@ -59,6 +59,7 @@ var languageTable = []language{
 	{name: "dockerfile", check: checkDockerfile},
 	{name: "java", check: balanced},
 	{name: "csharp", check: balanced},
+	{name: "powershell", check: balanced},
 	{name: "scala", check: balanced},
 	{name: "hocon", check: balanced},
 	{name: "vcl", check: balanced},
@@ -164,7 +165,7 @@ func TestCodeChecksFindFaults(t *testing.T) {
 		"apache": "<Location /x>\nRequier all granted\n</Location>\n", "haproxy": "frontend f\n  bnid :80\n",
 		"caddyfile": ":80 {\n  respnod 200\n}\n", "yaml": "a: [1\n", "json": "{\"a\": 1,}\n", "xml": "<a><b></a>\n",
 		"go": "func f( {\n", "ini": "[Service\n", "properties": "no value\n", "dockerfile": "RUNN x\n",
-		"java": "f(a;\n", "csharp": "f(\"a);\n", "scala": "{\n", "hocon": "a = [1\n", "vcl": "sub a {\n", "sql": "select (1;\n",
+		"java": "f(a;\n", "csharp": "f(\"a);\n", "powershell": "f (\n", "scala": "{\n", "hocon": "a = [1\n", "vcl": "sub a {\n", "sql": "select (1;\n",
 		"lighttpd": "a = (\n", "modsecurity": "SecRule X\n", "routes": "GTE /x a.B\n",
 	}
 	for _, l := range languageTable {
@@ -313,7 +314,7 @@ func checkRoutes(_ *testing.T, b block) error {
 	return nil
 }
 
-var secRule = regexp.MustCompile(`(?s)^(SecRule \S+ ("[^"]+"|\S+)|SecAction) *"id:\d+,[^"]+"$`)
+var secRule = regexp.MustCompile(`(?s)^(SecRule \S+ ("[^"]+"|\S+)|SecAction) *"(id:\d+|t:\w+),[^"]+"$`)
 
 // checkSecRules is for ModSecurity.
 func checkSecRules(_ *testing.T, b block) error {

@@ -180,7 +180,7 @@ func TestFixesOfAMode(t *testing.T) {
 	for _, f := range fixes {
 		names = append(names, f.Where)
 	}
-	if got := strings.Join(names, " "); got != "django nginx kubernetes beanstalk hale" {
+	if got := strings.Join(names, " "); got != "django nginx kubernetes ecs beanstalk hale" {
 		t.Errorf("fixes for %s", got)
 	}
 	if s := fixes[1].Summary(); s != "Let nginx send the health path to Django with a Host that Django allows." {

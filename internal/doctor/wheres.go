@@ -66,6 +66,7 @@ var wheres = []where{
 	{"varnish", "Varnish", edge},
 	{"lighttpd", "lighttpd", edge},
 	{"iis", "IIS", edge},
+	{"modsecurity", "ModSecurity", edge},
 
 	{"systemd", "systemd", system},
 	{"linux", "Linux", system},
