@@ -79,9 +79,7 @@ func (s *setting) define(w string) {
 	case "@nobody@":
 		s.words[w] = loopback(s.t)
 	case "@certificate@", "@key@", "@pem@":
-		c := servers.NewCertificate(s.t, Domain, "www."+Domain)
-		s.words["@certificate@"], s.words["@key@"] = c.CertFile, c.KeyFile
-		s.words["@pem@"] = s.file("tls.pem", string(c.CertPEM)+string(c.KeyPEM))
+		s.certify(servers.NewCertificate(s.t, Domain, "www."+Domain))
 	default:
 		s.t.Fatalf("a configuration says %s, which stands for nothing", w)
 	}

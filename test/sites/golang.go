@@ -2,6 +2,8 @@ package sites
 
 import (
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"testing"
@@ -47,6 +49,7 @@ func serveOn(t testing.TB, address string, server *http.Server) {
 func serveFrom(t testing.TB, l net.Listener, server *http.Server) {
 	t.Helper()
 	server.ReadHeaderTimeout = 10 * time.Second
+	server.ErrorLog = log.New(io.Discard, "", 0) // what the probes do is no news
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -86,9 +86,11 @@ func All() []Case {
 	return slices.Concat(
 		healthy(),
 		notListening(), firewalls(), busy(),
+		plainToTLS(), tlsToPlain(), tlsNames(), tlsRules(), newerHTTP(), firstBytes(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
 		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apacheIdle(), apacheFirewalls(),
 		haproxySites(), caddySites(),
+		webServerChains(),
 		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
 	)
 }

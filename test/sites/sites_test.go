@@ -13,9 +13,11 @@ func proofs(t *testing.T) map[string]proof {
 	for _, some := range []map[string]proof{
 		healthyProofs(),
 		notListeningProofs(), firewallProofs(), busyProofs(),
+		tlsProofs(t), firstBytesProofs(),
 		nginxProofs(),
 		apacheProofs(),
 		haproxyProofs(), caddyProofs(),
+		webServerChainsProofs(),
 		djangoProofs(),
 	} {
 		for name := range some {
