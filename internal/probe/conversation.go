@@ -228,6 +228,16 @@ func (c *conversation) refusedByTLS(err error) bool {
 	return ok && c.a.TLS != nil && op.Op == "remote error"
 }
 
+// isConnection tells whether an error is the connection's, not that of what was
+// said on it.
+func isConnection(err error) bool {
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok
+}
+
+// newReader returns what an answer is read from.
+func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReader(conn) }
+
 // mostReceived is how many received bytes are kept as they came.
 const mostReceived = 64 << 10
 

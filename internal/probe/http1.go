@@ -57,7 +57,7 @@ func (c *conversation) speakHTTP1() {
 	// Who answers and closes before it has read all makes this fail: what it
 	// said is read all the same.
 	_, unsent := c.conn.Write(c.Bytes())
-	c.in = bufio.NewReader(c.conn)
+	c.in = newReader(c.conn)
 	_, err := c.in.Peek(1)
 	if err != nil {
 		c.nothing(err, unsent)

@@ -60,6 +60,9 @@ func New(ctx context.Context, prober *Prober, address string, o Options) (Probe,
 		ProxyProtocol: o.ProxyProtocol, Source: o.Source, Matcher: o.Matcher, Search: o.Search,
 		Timeout: cmp.Or(o.Timeout, prober.timeout(t.protocol), resolving),
 	}
+	if t.protocol.CallsGRPC() && prober.GRPCFields != nil {
+		p.Fields = slices.Clone(prober.GRPCFields)
+	}
 	if o.Port != 0 {
 		t.port = o.Port
 		p.Authority = joinPort(t.host, t.port)

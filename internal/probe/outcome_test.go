@@ -49,7 +49,6 @@ func TestOutcomes(t *testing.T) {
 			handle: func(conn net.Conn) {
 				readRequest(conn)
 				io.WriteString(conn, whole)
-				time.Sleep(50 * time.Millisecond) // so that the answer is out before the reset
 				reset(conn)
 			},
 			outcome: probe.Answered, status: 200, body: "ok\n",

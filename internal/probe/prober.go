@@ -22,6 +22,8 @@ type Prober struct {
 	// wire. The value HostField stands for the Host that Form makes.
 	Method, Version string
 	Fields          []Field
+	// GRPCFields are the header of its gRPC calls; nil: Fields.
+	GRPCFields []Field
 	// Host tells what it puts into Host.
 	Host HostForm
 	// Matcher is the codes that pass by default: "200", "200-399". For gRPC
@@ -32,10 +34,11 @@ type Prober struct {
 	// NeedsLength tells that an answer without Content-Length and without
 	// chunks fails.
 	NeedsLength bool
-	// HeadEnough tells that the body is not waited for, BodyLimit (bytes, 0:
-	// none) how much of it is.
-	HeadEnough bool
-	BodyLimit  int64
+	// HeadEnough tells that the body is not waited for, BodyForgiven that it is,
+	// but that it need not come to its end. BodyLimit is how many bytes of it are
+	// waited for; 0: all.
+	HeadEnough, BodyForgiven bool
+	BodyLimit                int64
 	// SearchLimit is in how many bytes of the body it can look for a text;
 	// 0: it cannot. SearchLength is how long that text may be; 0: any length.
 	SearchLimit, SearchLength int
@@ -157,8 +160,8 @@ type ProxyForm int
 // Forms of a PROXY protocol header.
 const (
 	ProxyEnds  ProxyForm = iota // the two ends of its own connection
-	ProxyLocal                  // version 2: the command LOCAL; version 1: UNKNOWN
-	ProxyNLB                    // version 2: LOCAL as a Network Load Balancer writes it, 100 bytes in all
+	ProxyLocal                  // version 2: the command LOCAL, no more; version 1 as ProxyEnds
+	ProxyNLB                    // version 2: LOCAL as a Network Load Balancer writes it, 100 bytes in all; version 1 as ProxyEnds
 )
 
 // Find returns the prober that --as names.

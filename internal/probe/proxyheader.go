@@ -25,19 +25,15 @@ const (
 
 // proxyHeader returns the header that goes before everything else.
 func (p Probe) proxyHeader(local, remote net.Addr) []byte {
-	form := p.prober().ProxyHeader
 	from, to := addressOf(local), addressOf(remote)
 	if p.ProxyProtocol == 1 {
-		if form != ProxyEnds {
-			return []byte("PROXY UNKNOWN\r\n")
-		}
 		family := "TCP4"
 		if from.Addr().Is6() {
 			family = "TCP6"
 		}
 		return fmt.Appendf(nil, "PROXY %s %s %s %d %d\r\n", family, from.Addr().WithZone(""), to.Addr().WithZone(""), from.Port(), to.Port())
 	}
-	switch form {
+	switch p.prober().ProxyHeader {
 	case ProxyNLB:
 		return networkHeader()
 	case ProxyLocal:

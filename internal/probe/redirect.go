@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// mostRedirects is how many redirects are followed, as by Go's net/http, which
-// the probers that follow are made of.
-const mostRedirects = 10
+// mostRequests is how many requests are made for one probe: Go's net/http, which
+// the probers that follow redirects are made of, gives up after ten.
+const mostRequests = 10
 
 // redirected returns the probe that a 3xx leads to, false where the prober does
 // not follow.
 func (p Probe) redirected(ctx context.Context, a *Answer, followed int) (Probe, bool) {
 	own := p.prober()
-	if own.Redirects == RedirectsJudged || a.Outcome != Answered || !moves(a.Status) || followed >= mostRedirects {
+	if own.Redirects == RedirectsJudged || a.Outcome != Answered || !moves(a.Status) || followed+1 >= mostRequests {
 		return Probe{}, false
 	}
 	location := a.Get("Location")

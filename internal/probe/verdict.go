@@ -10,6 +10,10 @@ import (
 
 // judge tells what the prober makes of an answer.
 func (p Probe) judge(a *Answer) {
+	if (a.Outcome == BodyCut || a.Outcome == BodyTimeout) && p.prober().BodyForgiven {
+		p.judgeAnswer(a)
+		return
+	}
 	switch a.Outcome {
 	case Connected:
 		a.Healthy = true
@@ -42,12 +46,16 @@ func (p Probe) judgeAnswer(a *Answer) {
 		return
 	}
 	code, what := a.Status, "status "+strconv.Itoa(a.Status)
+	if own.Redirects != RedirectsJudged && moves(a.Status) && len(a.Followed)+1 >= mostRequests {
+		p.reject(a, elb.FailedHealthChecks, "", fmt.Sprintf("the redirects do not end: %d requests were made", mostRequests))
+		return
+	}
 	if p.Protocol.CallsGRPC() {
 		if a.GRPC < 0 {
-			p.reject(a, elb.ResponseCodeMismatch, elb.Mismatch(a.Status), "the answer has no grpc-status: HTTP status "+strconv.Itoa(a.Status))
+			p.reject(a, elb.ResponseCodeMismatch, elb.Mismatch(a.Status), "the answer has no grpc-status, its "+what)
 			return
 		}
-		code, what = a.GRPC, "gRPC status "+grpcName(a.GRPC)
+		code, what = a.GRPC, grpcText(a)
 	}
 	redirect := own.Redirects == RedirectsSameHost && a.Status/100 == 3 && !p.Protocol.CallsGRPC()
 	switch {
@@ -59,7 +67,7 @@ func (p Probe) judgeAnswer(a *Answer) {
 		p.reject(a, elb.ResponseCodeMismatch, elb.Mismatch(code), fmt.Sprintf("%s, and success is %s", what, codes))
 	case own.NeedsLength && a.Unsized:
 		p.reject(a, elb.FailedHealthChecks, "", "the body has neither Content-Length nor chunks")
-	case own.GRPCHealth && p.Protocol.CallsGRPC() && !serving(a.Body):
+	case own.GRPCHealth && p.Protocol.CallsGRPC() && servingStatus(a.Body) != serving:
 		p.reject(a, elb.FailedHealthChecks, "", "the service does not answer SERVING, but "+servingStatus(a.Body))
 	case p.Search != "" && !p.found(a):
 		p.reject(a, elb.FailedHealthChecks, "", fmt.Sprintf("%q is not in the first %d bytes of the body", p.Search, own.SearchLimit))
