@@ -43,11 +43,7 @@ func djangoIn(t testing.TB, dir, settings string, env ...string) python {
 	servers.NeedDjango(t)
 	unpack(t, "django", dir)
 	file := filepath.Join(dir, "mysite", "settings.py")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, file, string(content)+settings)
+	write(t, file, readFile(t, file)+settings)
 	return python{dir: dir, module: "mysite.wsgi:application", env: env}
 }
 
@@ -66,12 +62,12 @@ func (p python) manage(t testing.TB, args ...string) {
 func (p python) runserver(t testing.TB, address string) (log string) {
 	t.Helper()
 	log = filepath.Join(t.TempDir(), "runserver.log")
-	run(t, servers.Spec{
-		Name: "sh", // the server writes to its standard error alone
-		Args: []string{"-c", `exec "$0" manage.py runserver --noreload "$1" 2>"$2"`, servers.NeedDjango(t), bind(address), log},
+	run(t, logging(t, servers.Spec{
+		Name: servers.NeedDjango(t),
+		Args: []string{"manage.py", "runserver", "--noreload", bind(address)},
 		Dir:  p.dir,
 		Env:  p.environment(),
-	}, address)
+	}, log), address)
 	return log
 }
 

@@ -45,14 +45,11 @@ func write(t testing.TB, file, content string) {
 // edit puts text into a file instead of what stands there now.
 func edit(t testing.TB, file, old, text string) {
 	t.Helper()
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	content := readFile(t, file)
+	if n := strings.Count(content, old); n != 1 {
+		t.Fatalf("%s has %q %d times, want 1", file, old, n)
 	}
-	if strings.Count(string(content), old) != 1 {
-		t.Fatalf("%s has %q %d times, want 1", file, old, strings.Count(string(content), old))
-	}
-	write(t, file, strings.Replace(string(content), old, text, 1))
+	write(t, file, strings.Replace(content, old, text, 1))
 }
 
 // run starts a program and waits until it answers requests at addresses,
@@ -69,6 +66,14 @@ func run(t testing.TB, spec servers.Spec, addresses ...string) *servers.Process 
 		return nil
 	}
 	return servers.Run(t, spec)
+}
+
+// logging makes a program write its output to a file.
+func logging(t testing.TB, spec servers.Spec, log string) servers.Spec {
+	t.Helper()
+	spec.Args = append([]string{"-c", `log="$0"; exec "$@" >"$log" 2>&1`, log, servers.Need(t, spec.Name)}, spec.Args...)
+	spec.Name = "sh"
+	return spec
 }
 
 // answers asks the server at an address, or at the path of a unix socket, for
@@ -92,4 +97,13 @@ func answers(ctx context.Context, address string) error {
 		return err
 	}
 	return resp.Body.Close()
+}
+
+func readFile(t testing.TB, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }

@@ -92,6 +92,7 @@ func All() []Case {
 		haproxySites(), caddySites(),
 		webServerChains(),
 		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
+		rubySites(), flaskSites(), fastapiSites(),
 	)
 }
 

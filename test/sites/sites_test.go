@@ -19,6 +19,7 @@ func proofs(t *testing.T) map[string]proof {
 		haproxyProofs(), caddyProofs(),
 		webServerChainsProofs(),
 		djangoProofs(),
+		rubyProofs(), flaskProofs(), fastapiProofs(),
 	} {
 		for name := range some {
 			if _, twice := all[name]; twice {
