@@ -140,16 +140,22 @@ func (p Process) Env(name string) (set bool, err error) {
 }
 
 // Output returns the files to which its standard output and error go, where they
-// are regular files that exist.
+// are regular files that exist: by the names by which this process reads them.
 func (p Process) Output() []string {
+	root := rootOf(p.PID)
 	var files []string
 	for _, fd := range []string{"1", "2"} {
-		link := "/proc/" + strconv.Itoa(p.PID) + "/fd/" + fd
+		link := procFile(p.PID, "fd/"+fd)
 		name, err := os.Readlink(link)
-		if err != nil || slices.Contains(files, name) {
+		if err != nil {
 			continue
 		}
-		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		name = visible(root, name)
+		open, err := os.Stat(link)
+		if err != nil || !open.Mode().IsRegular() || slices.Contains(files, name) {
+			continue
+		}
+		if info, err := os.Stat(name); err == nil && os.SameFile(info, open) {
 			files = append(files, name)
 		}
 	}

@@ -58,7 +58,7 @@ func (l caddyLine) word(i int) string {
 
 // parse reads a file.
 func (c *caddy) parse(file, content string) []caddyLine {
-	lex := &caddyLexer{text: expandCaddy(content, c.options.env), line: 1}
+	lex := &caddyLexer{text: content, line: 1}
 	var all []caddyLine
 	for {
 		lines, closed := c.block(lex, file, 0)
@@ -189,7 +189,7 @@ func (c *caddy) site(l caddyLine) {
 	}
 	var names []string
 	for _, word := range l.words {
-		for address := range strings.SplitSeq(word, ",") {
+		for address := range strings.SplitSeq(c.expand(word), ",") {
 			if address == "" {
 				continue
 			}
@@ -216,6 +216,10 @@ func (c *caddy) site(l caddyLine) {
 	}
 	c.walk(block, caddyScope{names: names})
 }
+
+// expand puts the values of {$NAME} in their places, which is done for addresses
+// alone: others may be secrets.
+func (c *caddy) expand(word string) string { return expandCaddy(word, c.options.env) }
 
 // address reads the address of a site: its name without a port, the port, and
 // whether it is served by TLS.
@@ -351,6 +355,7 @@ func (c *caddy) proxy(l caddyLine, to []string, p Protocol, s caddyScope) {
 		}
 	}
 	for _, address := range to {
+		address = c.expand(address)
 		u := Upstream{Place: l.Place, Protocol: p, Path: s.path, ServerNames: s.names, Host: host, ForwardedProto: proto}
 		port := "80"
 		if protocol, defaultPort, rest, ok := schemeOf(address); ok {

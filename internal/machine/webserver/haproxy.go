@@ -385,7 +385,7 @@ func haproxyField(fields []haproxyLine, name string) Passed {
 			next.As = Own
 		case strings.Contains(value, "hdr(host)") || strings.Contains(strings.ToLower(value), "hdr(x-forwarded-proto)"):
 			next.As = AsSent
-		case strings.Contains(value, "%["):
+		case strings.Contains(value, "%[") || strings.Contains(value, "$"):
 			next.As = UnknownlyPassed
 		}
 		if condition != "" {

@@ -4,7 +4,7 @@ import "strings"
 
 // haproxyWords splits a line as section 2.2 of the Configuration Manual says:
 // quotes, of which the weak ones let variables be replaced, backslashes, and a
-// comment at the end.
+// comment at the end. Only the variables of addresses are: others may be secrets.
 func haproxyWords(text string, env func(string) string) []string {
 	var words []string
 	var b strings.Builder
@@ -50,8 +50,13 @@ func haproxyWords(text string, env func(string) string) []string {
 					b.WriteByte(text[i])
 				case text[i] == '$':
 					name, rest := haproxyVariable(text[i+1:])
-					b.WriteString(env(name))
-					i = len(text) - len(rest) - 1
+					end := len(text) - len(rest)
+					if len(words) > 0 && (words[0] == "bind" || words[0] == "server") {
+						b.WriteString(env(name))
+					} else {
+						b.WriteString(text[i:end])
+					}
+					i = end - 1
 				default:
 					b.WriteByte(text[i])
 				}

@@ -28,7 +28,7 @@ frontend web
 	default_backend www
 backend api
 	http-request set-header Host "${TARGET}"
-	server a 10.0.0.2:8001 check
+	server a "${APP}":8001 check
 	server b 10.0.0.3:8002 ssl verify none
 	server c 10.0.0.4:8003 disabled
 backend www
@@ -39,15 +39,15 @@ backend unnamed
 	server a 127.0.0.1
 	server b /run/other.sock
 `},
-			options: Options{Env: func(name string) string { return map[string]string{"TARGET": "in.example.com"}[name] }},
+			options: Options{Env: func(name string) string { return map[string]string{"APP": "10.0.0.2"}[name] }},
 			want: `
 listen 0.0.0.0:80 default names=api.example.com,b.example.com,www.example.com @main:7
 listen *:81 default names=api.example.com,b.example.com,www.example.com @main:8
 listen 10.0.0.1:443 tls proxy default names=api.example.com,b.example.com,www.example.com @main:9
 listen [::1]:443 tls proxy default names=api.example.com,b.example.com,www.example.com @main:9
 listen unix:/run/front.sock default names=api.example.com,b.example.com,www.example.com @main:10
-http 10.0.0.2:8001 path=if is_api names=api.example.com,b.example.com host=fixed(in.example.com)@21 proto=own(http if !{ ssl_fc })@13 @main:22
-https 10.0.0.3:8002 path=if is_api names=api.example.com,b.example.com host=fixed(in.example.com)@21 proto=own(http if !{ ssl_fc })@13 @main:23
+http 10.0.0.2:8001 path=if is_api names=api.example.com,b.example.com host=unknown(${TARGET})@21 proto=own(http if !{ ssl_fc })@13 @main:22
+https 10.0.0.3:8002 path=if is_api names=api.example.com,b.example.com host=unknown(${TARGET})@21 proto=own(http if !{ ssl_fc })@13 @main:23
 http unix:/run/www.sock path=if { hdr(host),field(1,:) -i www.example.com } slow names=www.example.com proto=removed(del-header)@26 @main:27
 h2c [::1]:8004 path=if { hdr(host),field(1,:) -i www.example.com } slow names=www.example.com proto=removed(del-header)@26 @main:28
 http unix:/run/www.sock proto=removed(del-header)@26 @main:27

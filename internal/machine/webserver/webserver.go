@@ -221,10 +221,11 @@ type Options struct {
 	// means that it is this process's.
 	Root string
 	// Dir is what relative names are relative to, where the configuration does
-	// not say; "" means the main file's directory.
+	// not say: Apache's first ServerRoot, nginx's prefix, which is that of its
+	// logs alone; "" means the main file's directory.
 	Dir string
-	// Env is asked for the values of variables that the configuration uses; nil
-	// knows none.
+	// Env is asked for the values of variables that the configuration uses: all
+	// of Apache's, those in addresses of HAProxy and Caddy. Nil knows none.
 	Env func(name string) string
 	// Defines are the parameters of Apache's <IfDefine>, of its option -D.
 	Defines []string
