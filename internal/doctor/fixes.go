@@ -154,8 +154,9 @@ var (
 )
 
 // filled returns the values by the names of their fields, with a placeholder
-// for each that is missing or may not be pasted, and BackendURL: the backend
-// as a URL of hale.yaml's.
+// for each that is missing or may not be pasted. Two are made of others:
+// BackendURL is the backend as hale.yaml names it, SlashPath the path with a
+// slash at its end, or without if it has one.
 func (d fixData) filled() map[string]string {
 	d.Path, _, _ = strings.Cut(d.Path, "?")
 	d.RightPath, _, _ = strings.Cut(d.RightPath, "?")
@@ -171,6 +172,10 @@ func (d fixData) filled() map[string]string {
 	}
 	if d.Path == "/" {
 		filled["PathNoSlash"] = ""
+	}
+	filled["SlashPath"] = filled["Path"] + "/"
+	if cut := strings.TrimRight(d.Path, "/"); cut != d.Path && cut != "" {
+		filled["SlashPath"] = strings.TrimRight(filled["Path"], "/")
 	}
 	filled["BackendURL"] = "http://" + filled["Backend"]
 	if socket, ok := strings.CutPrefix(filled["Backend"], "unix:"); ok {

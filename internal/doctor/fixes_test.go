@@ -105,6 +105,13 @@ func TestWhatIsPastedIsQuotedRight(t *testing.T) {
 			t.Errorf("%s = %s, want %s", text, got, want)
 		}
 	}
+	for path, want := range map[string]string{
+		"/health": "/health/", "/health/": "/health", "/a/b": "/a/b/", "": "</your/health/path>/", "/x;y/": "</your/health/path>",
+	} {
+		if got := render("path", "{{.SlashPath}}", fixData{Path: path}); got != want {
+			t.Errorf("%s with another slash is %s, want %s", path, got, want)
+		}
+	}
 	for data, want := range map[fixData]string{
 		{}:                                     "http://<address of the app>",
 		{Backend: "unix:/run/app.sock"}:        "unix:///run/app.sock",
