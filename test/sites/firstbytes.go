@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -75,31 +74,4 @@ func firstBytes() []Case {
 			},
 		},
 	}
-}
-
-// servePHP runs PHP-FPM on an address, or the path of a socket, and returns its
-// log.
-func servePHP(s *setting, listen string) (log string) {
-	s.t.Helper()
-	log = filepath.Join(s.dir(), "php-fpm.log")
-	user := ""
-	if os.Geteuid() == 0 {
-		user = "user = nobody\ngroup = nogroup"
-	}
-	config := s.file("php-fpm.conf", `
-[global]
-error_log = `+log+`
-[www]
-`+user+`
-listen = `+listen+`
-listen.mode = 0666
-pm = static
-pm.max_children = 2
-catch_workers_output = yes
-`)
-	servers.Run(s.t, servers.Spec{
-		Name: "php-fpm*", Args: []string{"--nodaemonize", "--fpm-config", config},
-		Listens: []string{listen}, StopSignal: syscall.SIGQUIT,
-	})
-	return log
 }

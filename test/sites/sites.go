@@ -89,7 +89,7 @@ func All() []Case {
 		plainToTLS(), tlsToPlain(), tlsNames(), tlsRules(), newerHTTP(), firstBytes(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
 		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apacheIdle(), apacheFirewalls(),
-		haproxySites(), caddySites(),
+		haproxySites(), caddySites(), lighttpdSites(), varnishSites(), phpSites(), imitatedSites(), lateSites(),
 		webServerChains(),
 		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
 		rubySites(), flaskSites(), fastapiSites(),

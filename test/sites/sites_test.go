@@ -16,7 +16,7 @@ func proofs(t *testing.T) map[string]proof {
 		tlsProofs(t), firstBytesProofs(),
 		nginxProofs(),
 		apacheProofs(),
-		haproxyProofs(), caddyProofs(),
+		haproxyProofs(), caddyProofs(), lighttpdProofs(), varnishProofs(), phpProofs(), imitatedProofs(), lateProofs(),
 		webServerChainsProofs(),
 		djangoProofs(),
 		rubyProofs(), flaskProofs(), fastapiProofs(),
