@@ -61,14 +61,12 @@ func (p python) manage(t testing.TB, args ...string) {
 // runserver runs Django's development server and returns its log.
 func (p python) runserver(t testing.TB, address string) (log string) {
 	t.Helper()
-	log = filepath.Join(t.TempDir(), "runserver.log")
-	run(t, logging(t, servers.Spec{
+	return run(t, servers.Spec{
 		Name: servers.NeedDjango(t),
 		Args: []string{"manage.py", "runserver", "--noreload", bind(address)},
 		Dir:  p.dir,
 		Env:  p.environment(),
-	}, log), address)
-	return log
+	}, address).OutputFile()
 }
 
 // onGunicorn is a Django site under gunicorn, which faces the load balancer.

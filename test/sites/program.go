@@ -68,14 +68,6 @@ func run(t testing.TB, spec servers.Spec, addresses ...string) *servers.Process 
 	return servers.Run(t, spec)
 }
 
-// logging makes a program write its output to a file.
-func logging(t testing.TB, spec servers.Spec, log string) servers.Spec {
-	t.Helper()
-	spec.Args = append([]string{"-c", `log="$0"; exec "$@" >"$log" 2>&1`, log, servers.Need(t, spec.Name)}, spec.Args...)
-	spec.Name = "sh"
-	return spec
-}
-
 // answers asks the server at an address, or at the path of a unix socket, for
 // a page that no site has.
 func answers(ctx context.Context, address string) error {

@@ -31,15 +31,13 @@ func rails(t testing.TB, settings string) (dir string) {
 // open for longer than a load balancer does.
 func puma(t testing.TB, dir, address string) (log string) {
 	t.Helper()
-	log = filepath.Join(dir, "puma.log")
 	write(t, filepath.Join(dir, "puma.rb"), "threads 4, 4\npersistent_timeout 75\n")
-	run(t, logging(t, servers.Spec{
+	return run(t, servers.Spec{
 		Name: "puma",
 		Args: []string{"--config", "puma.rb", "--bind", "tcp://" + bind(address)},
 		Dir:  dir,
 		Env:  []string{"RAILS_ENV=production", "RACK_ENV=production"},
-	}, log), address)
-	return log
+	}, address).OutputFile()
 }
 
 // onRails is a Rails site, which is asked for /up.
