@@ -39,6 +39,7 @@ var packages = map[string]string{
 	"exim4":              "exim4-daemon-light",
 	"gunicorn":           "gunicorn",
 	"initdb":             "postgresql",
+	"java":               "default-jre-headless",
 	"mariadb-install-db": "mariadb-server-core",
 	"mariadbd":           "mariadb-server-core",
 	"memcached":          "memcached",
