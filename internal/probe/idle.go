@@ -24,6 +24,9 @@ func (p Probe) IdleClose(ctx context.Context, limit time.Duration) (closedAfter 
 	if p.SentHost() == "" {
 		p.Host, p.NoHost = p.Address.String(), false
 	}
+	own := *p.prober()
+	own.HeadEnough, own.BodyLimit = false, 0
+	p.Prober = &own
 	asking, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	a := Answer{GRPC: -1}
