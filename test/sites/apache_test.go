@@ -1,15 +1,5 @@
 package sites
 
-import (
-	"bufio"
-	"errors"
-	"io"
-	"net"
-	"net/http"
-	"testing"
-	"time"
-)
-
 func apacheProofs() map[string]proof {
 	return map[string]proof{
 		"apache-first-host": {
@@ -90,35 +80,5 @@ func apacheProofs() map[string]proof {
 			inLog(`[id "920300"]`),
 			inLog(`[id "949110"]`),
 		},
-	}
-}
-
-// closesIdle shows that the site closes an idle connection before a load
-// balancer does, which keeps it for 60 seconds.
-func closesIdle(t *testing.T, s Site) {
-	conn, err := net.Dial("tcp", s.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	r := health(s, 0)
-	field("Connection", "keep-alive")(r)
-	if _, err := conn.Write(r.bytes()); err != nil {
-		t.Fatal(err)
-	}
-	in := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Close {
-		t.Fatalf("no whole answer on a connection that is kept: %v, %v", resp.Header, err)
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(50 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		t.Errorf("want the idle connection closed within 50 s, got %v", err)
 	}
 }

@@ -31,18 +31,7 @@ func firstBytes() []Case {
 			Name: "uwsgi-socket", Row: protocol, Findings: []string{protocol}, Inside: true,
 			Start: func(t testing.TB) Site {
 				s := newSetting(t)
-				s.file("gated.py", gated)
-				log := filepath.Join(s.dir(), "uwsgi.log")
-				servers.Run(t, servers.Spec{
-					Name: "uwsgi",
-					Args: []string{
-						"--plugin", "python3", "--chdir", s.dir(), "--module", "gated:application", "--master", "--processes", "1",
-						"--socket", s.address, "--logto2", log,
-					},
-					Env:     []string{"GATE=" + filepath.Join(s.dir(), "open"), "PYTHONDONTWRITEBYTECODE=1"},
-					Listens: []string{s.address}, StopSignal: syscall.SIGKILL,
-				})
-				return s.site(log)
+				return s.site(uwsgiSocket(s, s.address))
 			},
 		},
 		{
@@ -74,4 +63,22 @@ func firstBytes() []Case {
 			},
 		},
 	}
+}
+
+// uwsgiSocket runs uWSGI with a socket that speaks its own protocol, and
+// returns its log.
+func uwsgiSocket(s *setting, address string) (log string) {
+	s.t.Helper()
+	s.file("gated.py", gated)
+	log = filepath.Join(s.dir(), "uwsgi.log")
+	servers.Run(s.t, servers.Spec{
+		Name: "uwsgi",
+		Args: []string{
+			"--plugin", "python3", "--chdir", s.dir(), "--module", "gated:application", "--master", "--processes", "1",
+			"--socket", address, "--logto2", log,
+		},
+		Env:     []string{"GATE=" + filepath.Join(s.dir(), "open"), "PYTHONDONTWRITEBYTECODE=1"},
+		Listens: []string{address}, StopSignal: syscall.SIGKILL,
+	})
+	return log
 }

@@ -372,6 +372,15 @@ server { listen @address@; location / { proxy_pass http://@behind@; } }`)
 			},
 		},
 		{
+			Name: "nginx-http-to-uwsgi-socket", Row: "proxy-upstream-protocol", Findings: []string{"proxy-upstream-protocol"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				s.words["@uwsgi@"] = loopback(t)
+				s.logs = append(s.logs, uwsgiSocket(s, s.words["@uwsgi@"]))
+				return serveNginx(s, `server { listen @address@; location / { proxy_pass http://@uwsgi@; } }`)
+			},
+		},
+		{
 			Name: "nginx-gateway-timeout", Row: "proxy-timeout-504", Findings: []string{"proxy-timeout-504"}, Timeout: 10 * time.Second,
 			Start: nginx(`server { listen @address@; location / { proxy_pass http://@silent@; proxy_read_timeout 1s; } }`),
 		},

@@ -192,6 +192,11 @@ func nginxProofs() map[string]proof {
 			asked(says(400, "The plain HTTP request was sent to HTTPS port")),
 			asked(fails(tlsFailed), overTLS("")),
 		},
+		"nginx-http-to-uwsgi-socket": {
+			asked(says(502, "<center>nginx")),
+			inLog("upstream prematurely closed connection"),
+			inLog("invalid request block size: 21573"),
+		},
 		"nginx-gateway-timeout": {
 			asked(says(504, "504 Gateway Time-out")),
 			inLog("upstream timed out"),

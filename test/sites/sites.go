@@ -84,7 +84,7 @@ const Patience = 2 * time.Second
 // All is the corpus.
 func All() []Case {
 	return slices.Concat(
-		healthy(),
+		healthy(), healthyServers(),
 		notListening(), firewalls(), busy(),
 		plainToTLS(), tlsToPlain(), tlsNames(), tlsRules(), newerHTTP(), firstBytes(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),

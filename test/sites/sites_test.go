@@ -11,7 +11,7 @@ import (
 func proofs(t *testing.T) map[string]proof {
 	all := make(map[string]proof)
 	for _, some := range []map[string]proof{
-		healthyProofs(),
+		healthyProofs(), healthyServersProofs(),
 		notListeningProofs(), firewallProofs(), busyProofs(),
 		tlsProofs(t), firstBytesProofs(),
 		nginxProofs(),

@@ -1,6 +1,14 @@
 package sites
 
 import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,5 +59,76 @@ func lateProofs() map[string]proof {
 		},
 		"node-keepalive": {asked(says(200, "healthy")), does(closesIdle)},
 		"go-keepalive":   {asked(says(200, "healthy")), does(closesIdle)},
+	}
+}
+
+// idleConnection is a connection that has had its answer.
+type idleConnection struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+// leaveIdle asks the site on a connection that it is to keep.
+func leaveIdle(t *testing.T, s Site) idleConnection {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	r := health(s, 0)
+	if r.tls != nil {
+		conn = tls.Client(conn, r.tls)
+	}
+	field("Connection", "keep-alive")(r)
+	if _, err := conn.Write(r.bytes()); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Close {
+		t.Fatalf("no whole answer on a connection that is kept: %v, %v", resp.Header, err)
+	}
+	return idleConnection{conn, in}
+}
+
+// ended waits for the connection's end, and returns what ended it.
+func (c idleConnection) ended(t *testing.T, deadline time.Time) error {
+	t.Helper()
+	if err := c.SetReadDeadline(deadline); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.in.ReadByte()
+	return err
+}
+
+// closesIdle shows that the site closes an idle connection before a load
+// balancer does, which keeps it for 60 seconds.
+func closesIdle(t *testing.T, s Site) {
+	if err := leaveIdle(t, s).ended(t, time.Now().Add(50*time.Second)); !errors.Is(err, io.EOF) {
+		t.Errorf("want the idle connection closed within 50 s, got %v", err)
+	}
+}
+
+// TestHealthyServersKeepIdleConnections holds that a healthy site does not
+// close idle connections as early as programs do by default.
+func TestHealthyServersKeepIdleConnections(t *testing.T) {
+	t.Parallel()
+	conns := make(map[string]idleConnection)
+	for _, c := range healthyServers() {
+		if c.Name == "healthy-grpc" || strings.HasPrefix(c.Name, "healthy-for-") {
+			continue // no HTTP/1.1, and one site many times
+		}
+		conns[c.Name] = leaveIdle(t, c.Start(t))
+	}
+	deadline := time.Now().Add(7 * time.Second)
+	for name, conn := range conns {
+		if err := conn.ended(t, deadline); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: want the idle connection open for 7 s, got %v", name, err)
+		}
 	}
 }
