@@ -143,7 +143,8 @@ func TestContradictions(t *testing.T) {
 		{
 			"grace shorter than the start",
 			Timing{Clock: quick, P99: s, StartUp: 60 * s, Grace: Known(30 * s)},
-			[]string{"asg-cold-start-vs-grace"}, []string{"grace period 30s: 1m21s until it is healthy"},
+			[]string{"asg-cold-start-vs-grace"},
+			[]string{"grace period 30s: 1m21s until it is healthy"},
 		},
 		{"the API's default is no grace at all", Timing{Clock: quick, StartUp: 60 * s, Grace: Known(0)}, []string{"asg-cold-start-vs-grace"}, []string{"grace period 0s"}},
 		{"long enough", Timing{Clock: quick, P99: s, StartUp: 60 * s, Grace: Known(82 * s)}, nil, nil},
@@ -152,7 +153,8 @@ func TestContradictions(t *testing.T) {
 		{
 			"hale's notice shorter than the load balancer takes to notice",
 			Timing{Clock: quick, P99: s, Instance: Instance{Notice: Known(20 * s)}},
-			[]string{"shutdown-order-502"}, []string{"drain notice 20s: 21s", "{notice: 22s}"},
+			[]string{"shutdown-order-502"},
+			[]string{"drain notice 20s: 21s", "{notice: 22s}"},
 		},
 		{"long enough, again", Timing{Clock: quick, P99: s, Instance: Instance{Notice: Known(21 * s)}}, nil, nil},
 		{"no draining", Timing{Clock: quick, Deregistration: Known(0)}, []string{""}, []string{"deregistration delay 0s"}},
@@ -160,18 +162,21 @@ func TestContradictions(t *testing.T) {
 		{
 			"draining shorter than hale's",
 			Timing{Clock: quick, Deregistration: Known(27 * s), Instance: Instance{Finish: Known(30 * s)}},
-			[]string{""}, []string{"drain finish 30s"},
+			[]string{""},
+			[]string{"drain finish 30s"},
 		},
 		{"idle time-out shorter than a request", Timing{Clock: quick, Idle: 60 * s, Request: 61 * s}, []string{""}, []string{"504"}},
 		{
 			"the old gone before the new is found out",
 			Timing{Clock: albDefaults, Deregistration: Known(30 * s)},
-			[]string{""}, []string{"deregistration delay 30s: 1m5s until a failing instance is taken out"},
+			[]string{""},
+			[]string{"deregistration delay 30s: 1m5s until a failing instance is taken out"},
 		},
 		{
 			"hale slower than the load balancer",
 			Timing{Clock: quick, Instance: Instance{Checks: []Check{{Name: "database", Interval: 10 * s, Timeout: 2 * s, Fall: 3}}}},
-			[]string{""}, []string{"check database: fall 3, interval 10s, time-out 2s: up to 32s"},
+			[]string{""},
+			[]string{"check database: fall 3, interval 10s, time-out 2s: up to 32s"},
 		},
 		{"hale as quick", Timing{Clock: quick, Instance: Instance{Checks: []Check{{Name: "database", Interval: 10 * s, Timeout: 2 * s, Fall: 2}}}}, nil, nil},
 	} {

@@ -30,6 +30,7 @@ import (
 // packages are the Debian packages of programs that are named otherwise.
 var packages = map[string]string{
 	"apache2":            "apache2-bin",
+	"aws":                "awscli",
 	"check_load":         "monitoring-plugins-basic",
 	"chronyd":            "chrony",
 	"curl":               "curl",
