@@ -169,8 +169,8 @@ func (e *resetError) Error() string {
 func (s *stream) greeting() error {
 	const head = 9
 	b, err := s.c.in.Peek(head)
-	if text, isHTTP := strings.CutPrefix(string(b), "HTTP/"); isHTTP {
-		return fmt.Errorf("the server answers in HTTP/%s, not in HTTP/2", strings.Fields(text + " ")[0])
+	if strings.HasPrefix(string(b), "HTTP/") {
+		return errors.New("the server answers in HTTP/1, not in HTTP/2")
 	}
 	if err != nil {
 		return unexpected(err)

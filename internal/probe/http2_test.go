@@ -126,7 +126,7 @@ func TestHTTP2Outcomes(t *testing.T) {
 		"frames in order":    {handle: opened(settings+ping+ok+data, true), outcome: probe.Answered, status: 200, body: "ok"},
 		"no body":            {handle: opened(settings+okEnds, true), outcome: probe.Answered, status: 200},
 		"a graceful goodbye": {handle: opened(settings+"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x7f\xff\xff\xff\x00\x00\x00\x00"+ok+data, false), outcome: probe.Answered, status: 200, body: "ok"},
-		"HTTP/1":             {handle: opened("HTTP/1.1 400 Bad Request\r\n\r\n", false), outcome: probe.NotHTTP, because: "the server answers in HTTP/1.1, not in HTTP/2"},
+		"HTTP/1":             {handle: opened("HTTP/1.1 400 Bad Request\r\n\r\n", false), outcome: probe.NotHTTP, because: "the server answers in HTTP/1, not in HTTP/2"},
 		"an alert":           {handle: opened("\x15\x03\x01\x00\x02\x02\x46xx", false), outcome: probe.NotHTTP, because: "the answer is not HTTP/2"},
 		"no settings first":  {handle: opened(ok+data, false), outcome: probe.NotHTTP, because: "the answer is not HTTP/2"},
 		"closed at once":     {handle: func(net.Conn) {}, outcome: probe.Empty},
