@@ -177,12 +177,37 @@ func randomMark() string {
 	return "hale=" + hex.EncodeToString(b)
 }
 
+const (
+	tries = 3                     // of a request that is answered with 500
+	pause = 20 * time.Millisecond // between two of them
+)
+
 // fetch asks for the status with all processes, or for the ping. Errors are
-// explained.
+// explained. To a request for the status that comes while another process writes
+// to what it is made of, PHP-FPM answers 500 rather than wait
+// for its lock (fpm_scoreboard_copy in its fpm_scoreboard.c); it is asked again.
 func (c *Check) fetch(ctx context.Context, mark string) ([]byte, error) {
+	for try := 1; ; try++ {
+		body, status, err := c.fetchOnce(ctx, mark)
+		if status != http.StatusInternalServerError || try == tries {
+			return body, err
+		}
+		select {
+		case <-ctx.Done():
+			return body, err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// fetchOnce returns the status of the answer, too; 0 if it is not known.
+func (c *Check) fetchOnce(ctx context.Context, mark string) (body []byte, status int, err error) {
 	switch {
 	case c.URL != "":
-		return c.page().Get(ctx, "full&"+mark)
+		page := c.page()
+		page.Hint = func(resp *http.Response) string { status = resp.StatusCode; return hint(resp) }
+		body, err = page.Get(ctx, "full&"+mark)
+		return body, status, err
 	case c.PingPath != "":
 		return c.call(ctx, c.PingPath, "", "ping.path")
 	default:
@@ -198,30 +223,30 @@ func (c *Check) statusPath() string {
 }
 
 // call asks for a path over FastCGI. The option is the pool's that names it.
-func (c *Check) call(ctx context.Context, path, query, option string) ([]byte, error) {
+func (c *Check) call(ctx context.Context, path, query, option string) (body []byte, status int, err error) {
 	conn, err := link.Dial(ctx, c.Address)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, &explain.Error{Text: err.Error() + " (see listen.owner, listen.group and listen.mode of the pool)", Err: err}
+		return nil, 0, &explain.Error{Text: err.Error() + " (see listen.owner, listen.group and listen.mode of the pool)", Err: err}
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer conn.Close()
 	answer, err := ask(conn, path, query)
 	switch {
 	case errors.Is(err, errProtocol):
-		return nil, conn.Stranger("FastCGI", err)
+		return nil, 0, conn.Stranger("FastCGI", err)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		err = conn.Explain("", err)
-		return nil, &explain.Error{Text: err.Error() + " (does the pool's listen.allowed_clients let this machine in?)", Err: err}
+		return nil, 0, &explain.Error{Text: err.Error() + " (does the pool's listen.allowed_clients let this machine in?)", Err: err}
 	case err != nil:
-		return nil, conn.Explain("", err)
+		return nil, 0, conn.Explain("", err)
 	case answer.status == http.StatusOK:
-		return answer.body, nil
+		return answer.body, answer.status, nil
 	case answer.status == http.StatusNotFound || answer.status == http.StatusForbidden:
-		return nil, fmt.Errorf("asked for %s, it says %q: is the pool's %s another, or not set? %s", path, explain.Line(string(answer.body)), option, c.Address)
+		return nil, answer.status, fmt.Errorf("asked for %s, it says %q: is the pool's %s another, or not set? %s", path, explain.Line(string(answer.body)), option, c.Address)
 	default:
-		return nil, fmt.Errorf("asked for %s, it answers with %d: %s", path, answer.status, c.Address)
+		return nil, answer.status, fmt.Errorf("asked for %s, it answers with %d: %s", path, answer.status, c.Address)
 	}
 }
 

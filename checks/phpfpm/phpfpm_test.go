@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/fcgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -133,16 +135,11 @@ func TestBusy(t *testing.T) {
 			checktest.Become(t, ping, patience, `pass: answers "pong": `+listen)
 			p.hold(1)
 			p.standing(t, 2)
-			// A warning has to come before the deadline to be one.
-			result := health.RunOnce(t.Context(), nil, health.Check{Name: "php", Run: (&phpfpm.Check{Address: listen}).Run, Timeout: patience})[0]
-			if result.Status != health.Warn {
-				t.Errorf("%v: %s", result.Status, result.Output)
-			}
 			// The check's own connection is the first that waits; it stays in the
 			// queue until a worker finds that nobody is there any more.
-			for waiting, check := range []*phpfpm.Check{check, ping, check, ping} {
-				want := fmt.Sprintf("warn: no worker was free to answer, %d waiting in a queue of 8", waiting+2)
-				if waiting == 3 {
+			for waiting, check := range []*phpfpm.Check{check, ping, check, ping, check} {
+				want := fmt.Sprintf("warn: no worker was free to answer, %d waiting in a queue of 8", waiting+1)
+				if waiting == 4 {
 					want += ": more than 50% of the queue is taken"
 				}
 				if got := checktest.Outcome(t, check, patience); got != want {
@@ -160,6 +157,22 @@ func TestBusy(t *testing.T) {
 			checktest.Become(t, ping, patience, `pass: answers "pong": `+listen)
 		})
 	}
+}
+
+// A warning has to come before the deadline to be one.
+func TestBusyInTime(t *testing.T) {
+	t.Parallel()
+	p := start(t, servers.FreeAddress(t), "listen.backlog = 100")
+	p.hold(2)
+	p.standing(t, 2)
+	check := health.Check{Name: "php", Run: (&phpfpm.Check{Address: p.listen}).Run, Timeout: patience}
+	var result health.Result
+	for range 10 { // a busy machine may be late, once or twice
+		if result = health.RunOnce(t.Context(), nil, check)[0]; result.Status == health.Warn {
+			return
+		}
+	}
+	t.Errorf("%v: %s", result.Status, result.Output)
 }
 
 // With pm.status_listen, the pool tells all when it is busy, too.
@@ -190,7 +203,7 @@ func TestStatusListen(t *testing.T) {
 func TestStuck(t *testing.T) {
 	t.Parallel()
 	p := start(t, servers.FreeAddress(t), "listen.backlog = 50")
-	check := &phpfpm.Check{Address: p.listen, BusyLimits: checks.BusyLimits{MaxStuck: 700 * time.Millisecond}}
+	check := &phpfpm.Check{Address: p.listen, BusyLimits: checks.BusyLimits{MaxStuck: 10 * time.Second}}
 	checktest.Become(t, check, patience, "pass: 0 of 2 workers busy, 0 waiting in a queue of 50")
 	p.hold(2)
 	p.standing(t, 2)
@@ -225,7 +238,7 @@ func TestNoWorker(t *testing.T) {
 	t.Run("hangs with the request", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, servers.FreeAddress(t))
-		if got, want := checktest.Outcome(t, &phpfpm.Check{Address: p.listen, StatusPath: p.script}, patience), "fail: connected, but no answer within 500ms: "+p.listen; got != want {
+		if got, want := checktest.Outcome(t, &phpfpm.Check{Address: p.listen, StatusPath: p.script}, 2*time.Second), "fail: connected, but no answer within 2s: "+p.listen; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	})
@@ -247,16 +260,16 @@ func TestGrowth(t *testing.T) {
 		"request_slowlog_timeout = 1s", "slowlog = /dev/null", "pm.status_listen = "+servers.FreeAddress(t))
 	limited := &phpfpm.Check{Address: p.listen}
 	slow := &phpfpm.Check{Address: p.listen, WarnSlow: 1}
-	checktest.Outcome(t, limited, patience)
-	checktest.Outcome(t, slow, patience)
+	checktest.Outcome(t, limited, 0)
+	checktest.Outcome(t, slow, 0)
 	p.hold(6)
 	checktest.Eventually(t, "the master has noticed", func() bool {
 		return strings.Contains(p.Output(), "server reached pm.max_children") && strings.Count(p.Output(), "executing too slow") >= 2
 	})
 	p.gate.Open()
-	contains(t, checktest.Outcome(t, limited, patience), "pm.max_children reached 1 time since the last run")
-	contains(t, checktest.Outcome(t, slow, patience), "2 slow requests since the last run, more than 1")
-	if got := checktest.Outcome(t, limited, patience); strings.Contains(got, "reached") {
+	contains(t, checktest.Outcome(t, limited, 0), "pm.max_children reached 1 time since the last run")
+	contains(t, checktest.Outcome(t, slow, 0), "2 slow requests since the last run, more than 1")
+	if got := checktest.Outcome(t, limited, 0); strings.Contains(got, "reached") {
 		t.Errorf("told again: %s", got)
 	}
 }
@@ -293,7 +306,7 @@ func TestWrong(t *testing.T) {
 		{"no socket", &phpfpm.Check{Address: dir + "/no.sock"}, "no such socket: " + dir + "/no.sock"},
 	} {
 		// Whether a client that is not let in is reset depends on what it has sent by then.
-		got := strings.Replace(checktest.Outcome(t, test.check, patience), "connection closed without an answer", "connection reset", 1)
+		got := strings.Replace(checktest.Outcome(t, test.check, 0), "connection closed without an answer", "connection reset", 1)
 		if got != "fail: "+test.want {
 			t.Errorf("%s: %s\nwant fail: %s", test.name, got, test.want)
 		}
@@ -312,7 +325,7 @@ func TestURL(t *testing.T) {
 	t.Parallel()
 	p := start(t, servers.FreeAddress(t))
 	address := servers.FreeAddress(t)
-	pass := "fastcgi_pass " + p.listen + "; fastcgi_read_timeout 200ms; fastcgi_param REQUEST_METHOD $request_method; fastcgi_param QUERY_STRING $query_string; fastcgi_param REQUEST_URI $request_uri; "
+	pass := "fastcgi_pass " + p.listen + "; fastcgi_read_timeout 3s; fastcgi_param REQUEST_METHOD $request_method; fastcgi_param QUERY_STRING $query_string; fastcgi_param REQUEST_URI $request_uri; "
 	servers.Nginx(t, "", fmt.Sprintf(`server { listen %s;
 		location = /status { %s fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; }
 		location = /elsewhere { %s fastcgi_param SCRIPT_NAME /other; fastcgi_param SCRIPT_FILENAME /other; }
@@ -382,8 +395,47 @@ func TestStartedAnew(t *testing.T) {
 	} {
 		text.Store(fmt.Sprintf("pool: www\nprocess manager: static\nstart time: %s\naccepted conn: 9\nlisten queue: 0\nmax listen queue: 0\nlisten queue len: 511\n"+
 			"idle processes: 2\nactive processes: 0\ntotal processes: 2\nmax active processes: 2\nmax children reached: %d\nslow requests: %d\n", step.started, step.reached, step.slow))
-		if got := checktest.Outcome(t, check, patience); got != step.want {
+		if got := checktest.Outcome(t, check, 0); got != step.want {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+	}
+}
+
+// A pool that is at its status at that very moment answers 500, and is asked again.
+func TestAskedAgain(t *testing.T) {
+	t.Parallel()
+	var left atomic.Int64 // answers with 500 that are still to come
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if left.Add(-1) >= 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, "pool: www\nprocess manager: static\nstart time: 20/Nov/2026:19:22:49 +0000\naccepted conn: 9\nlisten queue: 0\nmax listen queue: 0\nlisten queue len: 511\n"+
+			"idle processes: 2\nactive processes: 0\ntotal processes: 2\nmax active processes: 2\nmax children reached: 0\nslow requests: 0\n")
+	})
+	web := httptest.NewServer(answer)
+	defer web.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() { _ = fcgi.Serve(listener, answer) }()
+	address := listener.Addr().String()
+	for _, test := range []struct {
+		name  string
+		times int64
+		check *phpfpm.Check
+		want  string
+	}{
+		{"once", 1, &phpfpm.Check{Address: address}, "pass: 0 of 2 workers busy, 0 waiting in a queue of 511"},
+		{"once, through a web server", 1, &phpfpm.Check{URL: web.URL}, "pass: 0 of 2 workers busy, 0 waiting in a queue of 511"},
+		{"always", 1000, &phpfpm.Check{Address: address}, "fail: asked for /status, it answers with 500: " + address},
+		{"always, through a web server", 1000, &phpfpm.Check{URL: web.URL}, "fail: GET " + web.URL + ": 500, expected 200"},
+	} {
+		left.Store(test.times)
+		if got := checktest.Outcome(t, test.check, 0); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
 }
