@@ -89,7 +89,7 @@ func TestDjango(t *testing.T) {
 			c := &page.Check{URL: app.URL(), Host: "mysite.com"}
 			_, where, _ := strings.Cut(app.URL(), "://")
 			app.Pause()
-			expect(t, c, 300*time.Millisecond, "GET / as mysite.com: no answer within 300ms: "+where)
+			expect(t, c, time.Second, "GET / as mysite.com: no answer within 1s: "+where)
 			app.Resume()
 			expect(t, c, 30*time.Second, "")
 			app.Kill()

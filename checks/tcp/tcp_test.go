@@ -59,11 +59,11 @@ func TestFaults(t *testing.T) {
 		{name: "repeats a password", check: tcp.Check{Address: mute, Send: "AUTH hunter2\r\nQUIT\r\n", Expect: "+PONG"}, want: `expected "+PONG", got "-ERR unknown command 'AUTH', with args beginning with: '...'": ` + mute},
 		{name: "repeats a quoted password", check: tcp.Check{Address: mute, Send: "AUTH \"s3cret hunter2\"\r\nQUIT\r\n", Expect: "+PONG"}, want: `expected "+PONG", got "-ERR unknown command 'AUTH', with args beginning with: '... ...'": ` + mute},
 		{name: "answers too much", check: tcp.Check{Address: echo, Send: strings.Repeat("x", 70_000), Expect: "y"}, want: fmt.Sprintf(`expected "y", got "%s...": %s`, strings.Repeat("x", 200), echo)},
-		{name: "says nothing", check: tcp.Check{Address: redis, Expect: "220"}, timeout: 200 * time.Millisecond, want: "connected, but no answer within 200ms: " + redis},
+		{name: "says nothing", check: tcp.Check{Address: redis, Expect: "220"}, timeout: time.Second, want: "connected, but no answer within 1s: " + redis},
 		{name: "nobody listens", check: tcp.Check{Address: "127.0.0.1:1"}, want: "connection refused: 127.0.0.1:1"},
 		{name: "no socket", check: tcp.Check{Address: "/nowhere.sock"}, want: "no such socket: /nowhere.sock"},
 		{name: "unknown name", check: tcp.Check{Address: "cache.invalid:6379"}, want: "name does not resolve: cache.invalid"},
-		{name: "hangs", check: broken(t, redis, servers.BlackHole), timeout: 200 * time.Millisecond, want: "connected, but no answer within 200ms: PROXY"},
+		{name: "hangs", check: broken(t, redis, servers.BlackHole), timeout: time.Second, want: "connected, but no answer within 1s: PROXY"},
 		{name: "closes", check: broken(t, redis, servers.Close), want: "connection closed without an answer: PROXY"},
 		{name: "resets", check: broken(t, redis, servers.Reset), want: "connection reset: PROXY"},
 	} {
