@@ -114,6 +114,10 @@ func TestRedis(t *testing.T) {
 
 	// Another program of which one runs as well.
 	sleep := servers.Program(t, "sleep", "3600")
+	checktest.Eventually(t, "it goes by its name", func() bool {
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", sleep.PID()))
+		return string(name) == "sleep\n"
+	})
 	says(t, &Check{Port: local, Program: "sleep"}, health.Fail, fmt.Sprintf("sleep runs, but something else listens on port %d/tcp", local))
 	sleep.Stop()
 

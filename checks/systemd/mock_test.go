@@ -13,6 +13,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"hale/test/checktest"
 	"hale/test/servers"
 )
 
@@ -83,26 +84,17 @@ func (m *mock) runBare() *servers.Process {
 		Name: "/usr/bin/python3", Args: []string{"-m", "dbusmock", "--system", manager, "/org/freedesktop/systemd1", manager + ".Manager"},
 		Env: []string{"DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + m.socket},
 	})
-	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		// The daemon makes its socket before it listens.
+	// The daemon makes its socket before it listens.
+	checktest.Eventually(m.t, "the bus lets the test in", func() bool {
 		var err error
-		if m.conn, err = dbus.Connect("unix:path=" + m.socket); err == nil {
-			break
-		}
-		if time.Since(start) > 30*time.Second {
-			m.t.Fatal(err)
-		}
-	}
+		m.conn, err = dbus.Connect("unix:path=" + m.socket)
+		return err == nil
+	})
 	m.t.Cleanup(func() { m.conn.Close() })
-	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		var owned bool
-		if err := m.conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, manager).Store(&owned); err == nil && owned {
-			break
-		}
-		if time.Since(start) > 30*time.Second {
-			m.t.Fatal("python-dbusmock is not on the bus")
-		}
-	}
+	checktest.Eventually(m.t, "python-dbusmock is on the bus", func() (owned bool) {
+		err := m.conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, manager).Store(&owned)
+		return err == nil && owned
+	})
 	return server
 }
 

@@ -113,7 +113,7 @@ func says(t *testing.T, check *systemd.Check, status health.Status, want string)
 	if err := check.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "systemd", Run: check.Run, Timeout: 10 * time.Second})[0]
+	result := health.RunOnce(t.Context(), nil, health.Check{Name: "systemd", Run: check.Run, Timeout: time.Minute})[0]
 	pattern := strings.NewReplacer("1m10s", `1m\d\ds`, "30s", `\d\ds`).Replace(regexp.QuoteMeta(want))
 	if result.Status != status || !regexp.MustCompile("^"+pattern+"$").MatchString(result.Output) {
 		t.Errorf("%v %q\nwant %v %q", result.Status, result.Output, status, want)
@@ -132,8 +132,8 @@ func TestFaults(t *testing.T) {
 
 	// The bus is well, systemd is not.
 	server.Pause()
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "systemd", Run: check(m.socket).Run, Timeout: 300 * time.Millisecond})[0]
-	if want := "connected, but no answer within 300ms: " + m.socket; result.Output != want {
+	result := health.RunOnce(t.Context(), nil, health.Check{Name: "systemd", Run: check(m.socket).Run, Timeout: time.Second})[0]
+	if want := "connected, but no answer within 1s: " + m.socket; result.Output != want {
 		t.Errorf("systemd hangs: %q, want %q", result.Output, want)
 	}
 	server.Stop()
