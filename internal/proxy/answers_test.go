@@ -304,16 +304,17 @@ func TestTimeouts(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, say string
+		settings  proxy.Settings
 		status    string
 		kind      error
 	}{
-		{"no answer", "", "504 Gateway Timeout", proxy.ErrTimeout},
-		{"half a head", "HTTP/1.1 200 OK\r\n", "504 Gateway Timeout", proxy.ErrTimeout},
-		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "200 OK", proxy.ErrCutOff},
+		{"no answer", "", proxy.Settings{ResponseTimeout: 300 * time.Millisecond}, "504 Gateway Timeout", proxy.ErrTimeout},
+		{"half a head", "HTTP/1.1 200 OK\r\n", proxy.Settings{ResponseTimeout: 300 * time.Millisecond}, "504 Gateway Timeout", proxy.ErrTimeout},
+		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", proxy.Settings{StreamTimeout: 300 * time.Millisecond}, "200 OK", proxy.ErrCutOff},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := forwardTo(stuck(tt.say))
-			s := serve(t, p, proxy.Settings{ResponseTimeout: 300 * time.Millisecond, StreamTimeout: 300 * time.Millisecond})
+			s := serve(t, p, tt.settings)
 			got := s.say(t, closing)
 			if !strings.HasPrefix(got, "HTTP/1.1 "+tt.status+"\r\n") {
 				t.Errorf("got %s", got)
@@ -358,20 +359,21 @@ func TestOwnPagesAreCounted(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		upstream upstream.Upstream
+		timeout  time.Duration // of the response; 0: the default
 		raw      string
 		status   int
 	}{
-		{"bad gateway", bad, closing, 502},
-		{"bad gateway for HEAD", bad, strings.Replace(closing, "GET", "HEAD", 1), 502},
-		{"time-out", silent, closing, 504},
-		{"body too large, announced", bad, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413},
-		{"body too large, found out", silent, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + strings.Repeat("x", 101) + "\r\n", 413},
-		{"refused", bad, "GET / HTTP/1.1\r\n\r\n", 400},
+		{"bad gateway", bad, 0, closing, 502},
+		{"bad gateway for HEAD", bad, 0, strings.Replace(closing, "GET", "HEAD", 1), 502},
+		{"time-out", silent, 300 * time.Millisecond, closing, 504},
+		{"body too large, announced", bad, 0, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413},
+		{"body too large, found out", silent, 0, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + strings.Repeat("x", 101) + "\r\n", 413},
+		{"refused", bad, 0, "GET / HTTP/1.1\r\n\r\n", 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := forwardTo(tt.upstream)
 			p.action = withRequestID(p.action)
-			s := serve(t, p, proxy.Settings{BodySize: 100, ResponseTimeout: 300 * time.Millisecond})
+			s := serve(t, p, proxy.Settings{BodySize: 100, ResponseTimeout: tt.timeout})
 			_, body, _ := strings.Cut(s.say(t, tt.raw), "\r\n\r\n")
 			if o := p.outcome(t, 0); o.Status != tt.status || o.BytesOut != int64(len(body)) || (len(body) == 0) != strings.HasPrefix(tt.raw, "HEAD") {
 				t.Errorf("status %d, %d bytes counted of the body %q", o.Status, o.BytesOut, body)
@@ -426,7 +428,7 @@ func TestRefused(t *testing.T) {
 // A head that does not arrive in time is said to be one, and to have taken the
 // time it took.
 func TestHeadTimeout(t *testing.T) {
-	const timeout = 200 * time.Millisecond
+	const timeout = time.Second
 	p := forwardTo(answering(t, okAnswer))
 	s := serve(t, p, proxy.Settings{HeaderTimeout: timeout})
 	if got := s.say(t, closing[:20]); !strings.HasPrefix(got, "HTTP/1.1 408 Request Timeout\r\n") {

@@ -241,10 +241,8 @@ func TestExpectContinue(t *testing.T) {
 	t.Run("not wanted", func(t *testing.T) {
 		p := forwardTo(answering(t, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"))
 		s := serve(t, p, proxy.Settings{ContinueTimeout: time.Hour})
-		start := time.Now()
-		if got := s.say(t, ask); time.Since(start) > 10*time.Second {
-			t.Error("the connection was held for a body that nobody wants")
-		} else if !strings.HasPrefix(got, "HTTP/1.1 401 Unauthorized\r\n") || !strings.Contains(got, "Connection: close\r\n") {
+		// Nor is the connection held for a body that nobody wants.
+		if got := s.say(t, ask); !strings.HasPrefix(got, "HTTP/1.1 401 Unauthorized\r\n") || !strings.Contains(got, "Connection: close\r\n") {
 			t.Errorf("got %s", got)
 		}
 		if o := p.outcome(t, 0); o.BytesIn != 0 || o.Err != nil {
@@ -303,7 +301,7 @@ func TestBadBody(t *testing.T) {
 		complete <- err
 	})
 	p := forwardTo(u)
-	s := serve(t, p, proxy.Settings{BodyTimeout: 300 * time.Millisecond})
+	s := serve(t, p, proxy.Settings{BodyTimeout: time.Second})
 	const start = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 	for i, tt := range []struct{ name, rest, status string }{
 		{"bad chunk", "x\r\n", "400 Bad Request"},
@@ -329,7 +327,7 @@ func TestEarlyAnswer(t *testing.T) {
 	u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
 		readHead(br)
 		_, _ = io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
-		time.Sleep(50 * time.Millisecond)
+		<-t.Context().Done()
 	})
 	s := serve(t, forwardTo(u), proxy.Settings{})
 	c := s.dial(t)

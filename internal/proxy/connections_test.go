@@ -340,11 +340,10 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		}
 	})
 	http.DefaultClient.CloseIdleConnections()
-	for range 100 {
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(20 * time.Millisecond) {
 		if left := leftover(before, goroutines()); left == "" {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Errorf("left over:\n%s", leftover(before, goroutines()))
 }

@@ -43,8 +43,8 @@ func TestWebSocket(t *testing.T) {
 		}
 	})
 	p := upgradeTo(u, "websocket")
-	s := serve(t, p, proxy.Settings{StreamTimeout: 20 * time.Millisecond, ResponseTimeout: time.Second})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	s := serve(t, p, proxy.Settings{StreamTimeout: 20 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, resp, err := websocket.Dial(ctx, "ws://"+s.addr+"/chat", &websocket.DialOptions{Subprotocols: []string{"echo"}}) //nolint:bodyclose // c has it
 	if err != nil {

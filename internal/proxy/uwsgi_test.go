@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,11 +235,21 @@ func TestAppIsKilled(t *testing.T) {
 	s := serve(t, forwardTo(u), proxy.Settings{})
 	stop := make(chan bool)
 	counts := make(chan map[int]int)
+	var well, bad atomic.Int64 // 200s and 502s
+	more := func(status *atomic.Int64) {
+		t.Helper()
+		enough := status.Load() + 20
+		for start := time.Now(); status.Load() < enough; time.Sleep(5 * time.Millisecond) {
+			if time.Since(start) > patience {
+				t.Fatalf("%d answers with 200, %d with 502, and no more of them", well.Load(), bad.Load())
+			}
+		}
+	}
 	for range 4 {
 		go func() {
 			count := map[int]int{}
 			defer func() { counts <- count }()
-			client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 			for {
 				select {
 				case <-stop:
@@ -259,14 +270,20 @@ func TestAppIsKilled(t *testing.T) {
 					count[-2]++ // not what it should be
 				}
 				count[resp.StatusCode]++
+				switch resp.StatusCode {
+				case http.StatusOK:
+					well.Add(1)
+				case http.StatusBadGateway:
+					bad.Add(1)
+				}
 			}
 		}()
 	}
-	time.Sleep(300 * time.Millisecond)
+	more(&well)
 	app.Kill()
-	time.Sleep(300 * time.Millisecond)
+	more(&bad)
 	app.Start()
-	time.Sleep(300 * time.Millisecond)
+	more(&well)
 	close(stop)
 	total := map[int]int{}
 	for range 4 {
