@@ -42,7 +42,7 @@ func running(t *testing.T, c *supervise.Child) (out *syncBuffer, stop context.Ca
 		select {
 		case e := <-done:
 			return e.code, e.err
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("Run does not return")
 			return 0, nil
 		}

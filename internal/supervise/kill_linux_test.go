@@ -38,10 +38,10 @@ func TestKill(t *testing.T) {
 	})
 	t.Run("what the app left behind too", func(t *testing.T) {
 		var log syncBuffer
-		ended := make(chan struct{})
+		deaf, ended := filepath.Join(t.TempDir(), "deaf"), make(chan struct{})
 		c := &supervise.Child{
 			StopTimeout: time.Hour, Logger: logTo(&log),
-			Command: script(`sh -c 'trap "" TERM; echo worker $$ ready; while :; do sleep 0.05; done' & sleep 0.5; exit 6`),
+			Command: script(`sh -c 'trap "" TERM; touch ` + deaf + `; echo worker $$ ready; while :; do sleep 0.05; done' & until [ -e ` + deaf + ` ]; do sleep 0.02; done; exit 6`),
 			OnStart: func(pid int) {
 				go func() {
 					defer close(ended)

@@ -64,10 +64,13 @@ func reapProgram(ctx context.Context) error {
 		Subreaper: os.Getenv("REAP_AS") == "subreaper",
 		Logger:    slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	lateness := time.Second // of one who waits for his child late
+	const workers = 4
+	rounds, lateness := 5, time.Second // of one who waits for his child late
 	if os.Getenv("REAP_BY") == "age" {
-		reaper.TellByAge(200 * time.Millisecond)
-		lateness = 0
+		// More than a busy machine takes to wait for a child; orphans take it one
+		// after the other.
+		reaper.TellByAge(time.Second)
+		rounds, lateness = 2, 0
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -76,7 +79,6 @@ func reapProgram(ctx context.Context) error {
 		time.Sleep(time.Millisecond)
 	}
 
-	const workers, rounds = 4, 5
 	errs := make(chan error, workers*rounds+4)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -112,7 +114,7 @@ func reapProgram(ctx context.Context) error {
 	wg.Wait()
 
 	err := error(nil)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(50 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		n := strings.Count(log.String(), "orphan reaped")
 		left := zombies()
 		if n >= workers*rounds && left == nil {
