@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"hale/internal/command"
 )
@@ -25,58 +27,56 @@ func configured(t *testing.T, checks string) string {
 	return file
 }
 
-// Fifteen checks, some of them members of groups, take the time of the slowest.
-func TestChecksTakeTheTimeOfTheSlowest(t *testing.T) {
-	const slowest, sum = 800 * time.Millisecond, 12 * time.Second
+// Fifteen checks, some of them members of groups, are asked at the same time: each
+// is answered once all of them have asked.
+func TestChecksAreAskedAtOnce(t *testing.T) {
+	const number = 15
+	var asked atomic.Int32
+	all := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == number {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
 	var checks strings.Builder
-	sleep := func(indent, name string) {
-		fmt.Fprintf(&checks, "%s- {name: %s, type: exec, command: [sleep, '0.8']}\n", indent, name)
+	ask := func(indent, name string) {
+		fmt.Fprintf(&checks, "%s- {name: %s, type: http, url: %q, timeout: 60s}\n", indent, name, server.URL)
 	}
-	for i := range 9 {
-		sleep("    ", fmt.Sprint("check ", i))
+	for i := range number - 6 {
+		ask("    ", fmt.Sprint("check ", i))
 	}
 	checks.WriteString("    - name: group\n      depends_on: check 1\n      all:\n")
 	for i := range 6 {
-		sleep("        ", fmt.Sprint("member ", i))
+		ask("        ", fmt.Sprint("member ", i))
 	}
 	file := configured(t, checks.String())
 	var stdout, stderr bytes.Buffer
 	s := command.Streams{Out: &stdout, Err: &stderr, Env: os.LookupEnv}
-	begun := time.Now()
 	code := command.Main(context.Background(), []string{"check", "-c", file}, s)
-	took := time.Since(begun)
-	if code != 0 || stderr.Len() > 0 || strings.Count(stdout.String(), "pass") < 16 {
+	if code != 0 || stderr.Len() > 0 || strings.Count(stdout.String(), "pass") < number+1 {
 		t.Errorf("exit code %d, %s%s", code, &stderr, &stdout)
 	}
-	if took < slowest || took > slowest+sum/4 {
-		t.Errorf("took %v; the slowest takes %v, one after the other %v", took, slowest, sum)
-	}
-}
-
-// onTerminal runs a shell command on a terminal of 24 lines and 80 columns, and
-// returns all that it wrote there.
-func onTerminal(t *testing.T, shell string) (written string, err error) {
-	t.Helper()
-	script, err := exec.LookPath("script")
-	if err != nil {
-		t.Skip("no script to make a terminal with")
-	}
-	cmd := exec.CommandContext(t.Context(), script, "-qec", "stty rows 24 cols 80; "+shell, os.DevNull)
-	cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
 
 func TestProgressOnATerminal(t *testing.T) {
-	file := configured(t, "    - {name: slow, type: exec, command: [sleep, '0.5']}\n    - {name: memory, type: memory, max_used: 100%, warn_used: 100%}\n")
-	written, err := onTerminal(t, "hale check -c "+file)
+	seen := filepath.Join(t.TempDir(), "seen")
+	file := configured(t, fmt.Sprintf("    - {name: slow, type: exec, timeout: 60s, command: [sh, -c, 'until [ -e %s ]; do sleep 0.1; done']}\n    - {name: memory, type: memory, max_used: 100%%, warn_used: 100%%}\n", seen))
+	tty := startTerminal(t, "hale check -c "+file)
+	tty.says(`\r\x1b\[K1 of 2 checks done, \d+\.\ds; waiting for slow`)
+	if err := os.WriteFile(seen, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	written, err := tty.end()
 	if err != nil {
 		t.Fatalf("%v: %s", err, written)
 	}
-	for _, want := range []string{"\r\x1b[K1 of 2 checks done, 0.", "s; waiting for slow", "\x1b[32mpass\x1b[0m"} {
-		if !strings.Contains(written, want) {
-			t.Errorf("%q has no %q", written, want)
-		}
+	if !strings.Contains(written, "\x1b[32mpass\x1b[0m") {
+		t.Errorf("%q has no green pass", written)
 	}
 	if _, table, ok := strings.Cut(written, " name "); !ok || strings.Contains(table, "waiting for") {
 		t.Errorf("the line is still there below the table: %q", table)
@@ -85,18 +85,24 @@ func TestProgressOnATerminal(t *testing.T) {
 
 func TestWatchOnATerminal(t *testing.T) {
 	flag := filepath.Join(t.TempDir(), "down")
-	file := configured(t, fmt.Sprintf(`    - {name: flag, type: file, path: %s, absent: true, interval: 100ms, timeout: 1s}
+	file := configured(t, fmt.Sprintf(`    - {name: flag, type: file, path: %s, absent: true, interval: 100ms, timeout: 60s}
     - name: group
       any: [{name: member, type: file, path: /}]
 `, flag))
-	written, err := onTerminal(t, fmt.Sprintf("(sleep 1; touch %s) & timeout --foreground --preserve-status -s INT 2 hale check --watch -c %s", flag, file))
+	tty := startTerminal(t, "exec hale check --watch -c "+file)
+	tty.says(`: \x1b\[32mpass\x1b\[0m for \d+s; Ctrl-C ends`)
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tty.says(`pass\x1b\[0m for (?s:.*): \x1b\[31mfail\x1b\[0m for \d+s; Ctrl-C ends`)
+	tty.interrupt()
+	written, err := tty.end()
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 { //nolint:errorlint // as Cmd returns it
 		t.Errorf("%v, want exit code 1: the last verdict is fail", err)
 	}
-	plain := strings.NewReplacer("\x1b[32m", "", "\x1b[31m", "", "\x1b[33m", "", "\x1b[2m", "", "\x1b[0m", "").Replace(written)
-	for _, want := range []string{": pass for 0s; Ctrl-C ends", "   member ", ": fail for 0s; Ctrl-C ends", "\x1b[?25l", "\x1b[?25h"} {
-		if !strings.Contains(plain, want) {
-			t.Errorf("%q has no %q", plain, want)
+	for _, want := range []string{"   member ", "\x1b[?25l", "\x1b[?25h"} {
+		if !strings.Contains(written, want) {
+			t.Errorf("%q has no %q", written, want)
 		}
 	}
 	if up := strings.Count(written, "A\r\x1b[K"); up < 2 {
@@ -111,9 +117,13 @@ func TestWatchOnASmallTerminal(t *testing.T) {
 	for i := range 40 {
 		fmt.Fprintf(&checks, "    - {name: %s %d, type: file, path: /}\n", strings.Repeat("long ", 15), i)
 	}
-	written, _ := onTerminal(t, "timeout --foreground -s INT 1 hale check --watch -c "+configured(t, checks.String()))
+	tty := startTerminal(t, "exec hale check --watch -c "+configured(t, checks.String()))
+	const more = `\.\.\. \d+ lines more`
+	tty.says(more)
+	tty.interrupt()
+	written, _ := tty.end()
 	last := written[max(len(written)-500, 0):]
-	if !regexp.MustCompile(`\.\.\. \d+ lines more`).MatchString(last) {
+	if !regexp.MustCompile(more).MatchString(last) {
 		t.Errorf("%q", last)
 	}
 	for line := range strings.Lines(written) {
@@ -126,10 +136,14 @@ func TestWatchOnASmallTerminal(t *testing.T) {
 
 // A terminal that knows no escape sequences gets none.
 func TestDumbTerminal(t *testing.T) {
-	file := configured(t, "    - {name: slow, type: exec, interval: 1s, timeout: 1s, command: [sleep, '0.5']}\n")
-	for _, command := range []string{"hale check", "timeout --foreground -s INT 1 hale check --watch"} {
-		written, err := onTerminal(t, "TERM=dumb "+command+" -c "+file)
-		if strings.Contains(written, "\x1b") || !strings.Contains(written, "pass") {
+	file := configured(t, "    - {name: slow, type: exec, timeout: 60s, command: [sleep, '0.5']}\n")
+	for _, command := range []string{"hale check", "hale check --watch"} {
+		tty := startTerminal(t, "TERM=dumb; export TERM; exec "+command+" -c "+file)
+		tty.says("verdict.*pass")
+		if strings.HasSuffix(command, "watch") {
+			tty.interrupt()
+		}
+		if written, err := tty.end(); strings.Contains(written, "\x1b") || err != nil {
 			t.Errorf("%s: %v: %q", command, err, written)
 		}
 	}
@@ -169,19 +183,20 @@ func TestWatchShowsWhatFailsFirst(t *testing.T) {
       all: [{name: member, type: file, path: /nowhere}]
     - {name: database, type: file, path: /nowhere}
 `)
-	written, _ := onTerminal(t, "stty rows 12; NO_COLOR=1 timeout --foreground -s INT 1 hale check --watch -c "+configured(t, checks.String()))
-	_, last, found := cutLast(written, " name ")
-	if !found {
-		t.Fatalf("%q", written)
-	}
-	order := regexp.MustCompile(`(?m)\x1b\[K +(disk|group|member|database|page|well 0) `).FindAllStringSubmatch(last, -1)
-	var got []string
-	for _, match := range order {
-		got = append(got, match[1])
-	}
-	if want := "group member database disk page well 0"; strings.Join(got, " ") != want {
-		t.Errorf("%q, want %q first:\n%s", got, want, last)
-	}
+	tty := startTerminal(t, "stty rows 12; NO_COLOR=1; export NO_COLOR; exec hale check --watch -c "+configured(t, checks.String()))
+	const want = "group member database disk page well 0"
+	var got string
+	tty.shows(want, func(written string) bool {
+		_, last, _ := cutLast(written, " name ")
+		var order []string
+		for _, match := range regexp.MustCompile(`(?m)\x1b\[K +(disk|group|member|database|page|well 0) `).FindAllStringSubmatch(last, -1) {
+			order = append(order, match[1])
+		}
+		got = strings.Join(order, " ")
+		return got == want
+	})
+	tty.interrupt()
+	_, _ = tty.end()
 }
 
 func TestExplainOnATerminal(t *testing.T) {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"net"
 	"os"
+	"os/exec"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -18,7 +21,9 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script: each is a session at a shell. $OPEN is an
-// address where something listens, $CLOSED one where nothing does.
+// address where something listens, $CLOSED one where nothing does. "until PATTERN
+// PROGRAM ARGUMENTS" runs a program that does not end by itself, until its standard
+// output matches the pattern.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -35,7 +40,42 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CLOSED", closed.Addr().String())
 			env.Setenv("OPEN", open.Addr().String())
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			env.Values[environment{}] = env
 			return closed.Close()
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until},
 	})
+}
+
+// environment is the key of a script's *testscript.Env.
+type environment struct{}
+
+// until runs a program, interrupts it a moment after its standard output matches a
+// pattern, and waits for its end. In that moment nothing more should come.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: until pattern program [arguments]")
+	}
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	var written, errors output
+	cmd := exec.Command(args[1], args[2:]...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), ts.Value(environment{}).(*testscript.Env).Vars
+	cmd.Stdout, cmd.Stderr = &written, &errors
+	ts.Check(cmd.Start())
+	begun := time.Now()
+	for !pattern.MatchString(written.String()) && time.Since(begun) < patience {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond)
+	_ = cmd.Process.Signal(os.Interrupt)
+	err = cmd.Wait()
+	_, _ = ts.Stdout().Write([]byte(written.String()))
+	_, _ = ts.Stderr().Write([]byte(errors.String()))
+	if !pattern.MatchString(written.String()) {
+		ts.Fatalf("not within %v: %s", patience, pattern)
+	}
+	if (err != nil) != neg {
+		ts.Fatalf("it ended: %v", err)
+	}
 }

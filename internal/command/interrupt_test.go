@@ -78,11 +78,14 @@ func interrupt(t *testing.T, sig os.Signal, dir string, env []string, ready func
 	}
 }
 
-// await polls until ok, and fails the test after long enough that only a fault
-// takes so long.
+// patience is long enough that only a fault takes so long.
+const patience = time.Minute
+
+// await polls until ok, and fails the test when patience is at its
+// end.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("gave up waiting: %s", what)
 		}
