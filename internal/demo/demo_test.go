@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a change may take to be seen on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // start runs a demo and returns where its parts are. It ends with the test.
 func start(t *testing.T, o demo.Options) demo.Places {
