@@ -98,8 +98,8 @@ health:
 	if sum < 10*time.Second {
 		t.Errorf("the plugins slept less than ten seconds: all together %v", sum)
 	}
-	if took > slowest+3*time.Second { // the program's start, on a busy machine
-		t.Errorf("%v is more than the slowest check's %v", took, slowest)
+	if took > (slowest+sum)/2 { // the program starts, too, on a busy machine
+		t.Errorf("%v is nearer to the time of all, %v, than to the slowest check's, %v", took, sum, slowest)
 	}
 }
 

@@ -106,17 +106,19 @@ health:
   checks:
     - {name: home page, type: page, path: /, interval: 300ms, timeout: 2s}
 `, address, dir))
-	h.becomes(200, time.Minute)
+	h.becomes(200, patience)
 	if a := h.ask("GET / HTTP/1.1", "Host: x", "Connection: close"); a.status != 200 || a.body != "from gunicorn\n" {
 		t.Errorf("got %v", a)
 	}
 	h.Signal(syscall.SIGUSR1) // gunicorn reopens its logs
+	for start := time.Now(); !strings.Contains(h.Output(), "Handling signal: usr1"); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatal("SIGUSR1 did not reach the app")
+		}
+	}
 	h.Signal(syscall.SIGTERM)
 	if code := h.Wait(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
-	}
-	if !strings.Contains(h.Output(), "Handling signal: usr1") {
-		t.Error("SIGUSR1 did not reach the app")
 	}
 	if _, err := ask(t.Context(), address, "GET / HTTP/1.0"); err == nil {
 		t.Error("gunicorn still runs")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,10 +19,10 @@ const djangoDir = "../../examples/django"
 // The interval and the time-out of the tests' checks: short, so that the tests are.
 const (
 	interval = time.Second
-	timeout  = 500 * time.Millisecond
+	timeout  = 4 * time.Second // a busy machine may take its time over what is well
 	// latest is when a failure must be seen: interval + time-out, and some room
 	// for a busy machine.
-	latest = interval + timeout + 2*time.Second
+	latest = interval + timeout + 20*time.Second
 )
 
 // django is the example site behind hale, with uWSGI on a unix socket and PostgreSQL.
@@ -55,9 +56,9 @@ https: {redirect: 301, hsts: 60s}
 health:
   checks:
     - {name: database, type: sql, url: "${DATABASE_URL}", interval: %v, timeout: %v, scope: shared}
-    - {name: home page, type: page, path: /, status: 200, interval: %[2]v, timeout: 5s}
+    - {name: home page, type: page, path: /, status: 200, interval: %[2]v, timeout: 30s}
 `, socket, interval, timeout), env...)
-	d.becomes(200, time.Minute)
+	d.becomes(200, patience)
 	return d
 }
 
@@ -119,38 +120,38 @@ func TestDjangoOnUWSGIAndPostgreSQL(t *testing.T) {
 		took := d.becomes(503, latest)
 		t.Logf("503 after %v: %s", took, d.tellsOf("database", latest))
 		d.database.Start()
-		t.Logf("200 again after %v", d.becomes(200, 20*time.Second))
+		t.Logf("200 again after %v", d.becomes(200, patience))
 	})
 	t.Run("PostgreSQL accepting but never answering", func(t *testing.T) {
 		d.database.Pause()
 		took := d.becomes(503, latest)
 		t.Logf("503 after %v: %s", took, d.tellsOf("database", latest))
+		// Through a run of the check, at least: none of them waits for its end.
 		var times []time.Duration
-		for range 500 {
+		for start := time.Now(); time.Since(start) < interval+timeout+time.Second || len(times) < 100; time.Sleep(5 * time.Millisecond) {
 			times = append(times, d.probe().took)
 		}
 		slices.Sort(times)
-		p99 := times[len(times)*99/100]
-		t.Logf("health answers while the database hangs: p50 %v, p99 %v", times[len(times)/2], p99)
-		if p99 > 50*time.Millisecond {
-			// The figure itself is measured in bench; here only "does not wait for the check" is held.
-			t.Errorf("p99 %v: the answer waits for something", p99)
+		slowest := times[len(times)-1]
+		t.Logf("%d health answers while the database hangs: p50 %v, p99 %v, the slowest %v", len(times), times[len(times)/2], times[len(times)*99/100], slowest)
+		if slowest > timeout*3/4 { // the figures themselves are measured in bench
+			t.Errorf("an answer took %v: it waits for something", slowest)
 		}
 		d.database.Resume()
-		t.Logf("200 again after %v", d.becomes(200, 30*time.Second))
+		t.Logf("200 again after %v", d.becomes(200, patience))
 	})
 	t.Run("the home page answering 500", func(t *testing.T) {
 		if err := os.WriteFile(d.breakHome, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		d.becomes(503, latest+4*time.Second)
+		d.becomes(503, latest)
 		if got := d.tellsOf("home page", latest); !strings.Contains(got, "500") {
 			t.Errorf("the details do not tell of the 500: %q", got)
 		}
 		if err := os.Remove(d.breakHome); err != nil {
 			t.Fatal(err)
 		}
-		d.becomes(200, latest+4*time.Second)
+		d.becomes(200, patience)
 	})
 	t.Run("details are for this network alone", func(t *testing.T) {
 		a := d.ask("GET /health HTTP/1.1", "Host: mysite.com", "X-Forwarded-For: 203.0.113.7", "Accept: application/health+json", "Connection: close")
@@ -166,6 +167,7 @@ func TestDjangoOnUWSGIAndPostgreSQL(t *testing.T) {
 func (d *django) appKilled(t *testing.T) {
 	stop := make(chan struct{})
 	done := make(chan map[int]int)
+	var well atomic.Bool // some page was served
 	go func() {
 		seen := map[int]int{}
 		for {
@@ -181,7 +183,10 @@ func (d *django) appKilled(t *testing.T) {
 				t.Logf("no answer: %v", err)
 			} else {
 				seen[a.status]++
-				if a.took > 10*time.Second {
+				if a.status == 200 {
+					well.Store(true)
+				}
+				if a.took > 20*time.Second {
 					t.Errorf("an answer took %v", a.took)
 				}
 				if a.status == 502 && strings.Contains(a.body, "goroutine") {
@@ -190,11 +195,13 @@ func (d *django) appKilled(t *testing.T) {
 			}
 		}
 	}()
-	time.Sleep(300 * time.Millisecond)
+	for start := time.Now(); !well.Load() && time.Since(start) < patience; {
+		time.Sleep(10 * time.Millisecond)
+	}
 	d.uwsgi.Kill()
 	d.becomes(503, latest)
 	d.uwsgi.Start()
-	d.becomes(200, latest+10*time.Second)
+	d.becomes(200, patience)
 	close(stop)
 	seen := <-done
 	t.Logf("answers: %v", seen)

@@ -37,12 +37,12 @@ func hello(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }
 // first moment, and hale exits 0.
 func TestDrainUnderLoad(t *testing.T) {
 	wrk := servers.Need(t, "wrk")
-	h := serve(t, fmt.Sprintf("app: {url: %q}\ndrain: {notice: 6s, finish: 5s}\n", app(t, hello)))
-	h.becomes(200, 20*time.Second)
+	h := serve(t, fmt.Sprintf("app: {url: %q}\ndrain: {notice: 9s, finish: 5s}\n", app(t, hello)))
+	h.becomes(200, patience)
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	load := exec.CommandContext(ctx, wrk, "-t", "2", "-c", "64", "-d", "5s", "http://"+h.listen+"/")
+	load := exec.CommandContext(ctx, wrk, "-t", "2", "-c", "64", "-d", "4s", "--timeout", "60s", "http://"+h.listen+"/")
 	out := make(chan string, 1)
 	go func() {
 		text, err := load.CombinedOutput()
@@ -51,9 +51,9 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		out <- string(text)
 	}()
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(time.Second)
 	h.Signal(syscall.SIGTERM)
-	first := h.becomes(503, 5*time.Second)
+	first := h.becomes(503, patience)
 	t.Logf("503 on /health %v after SIGTERM", first)
 
 	text := <-out // wrk ends before the notice does
@@ -63,7 +63,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	}
 	if m := regexp.MustCompile(`(\d+) requests in`).FindStringSubmatch(text); m == nil {
 		t.Error("wrk tells no requests")
-	} else if n, _ := strconv.Atoi(m[1]); n < 1000 {
+	} else if n, _ := strconv.Atoi(m[1]); n < 100 {
 		t.Errorf("wrk made only %d requests", n)
 	}
 	if code := h.Wait(); code != 0 {
@@ -78,7 +78,7 @@ func TestDrainThroughTheClose(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		fmt.Fprintln(w, "hello")
 	})))
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 
 	var good, lost, reset atomic.Int64
 	var wg sync.WaitGroup
@@ -178,13 +178,14 @@ func TestInFlightRequestsEnd(t *testing.T) {
 }
 
 func TestDrainByCommand(t *testing.T) {
-	h := serve(t, fmt.Sprintf("app: {url: %q}\ndrain: {notice: 5s, finish: 1s}\n", app(t, hello)))
-	h.becomes(200, 20*time.Second)
+	h := serve(t, fmt.Sprintf("app: {url: %q}\ndrain: {notice: 20s, finish: 1s}\n", app(t, hello)))
+	h.becomes(200, patience)
 	stdout, stderr, code := run(t, t.TempDir(), nil, "drain", "--admin", h.admin)
 	if code != 0 || !strings.Contains(stdout, "draining") {
 		t.Errorf("hale drain: exit %d, %q %q", code, stdout, stderr)
 	}
-	h.becomes(503, 5*time.Second)
+	h.becomes(503, patience)
+	h.Signal(syscall.SIGTERM) // which is the second wish for an end: the notice is not waited for
 	if code := h.Wait(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
@@ -195,12 +196,12 @@ func TestDrainByCommand(t *testing.T) {
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	h := serve(t, fmt.Sprintf("app: {url: %q}\ndrain: {notice: 25s, finish: 30s}\n", app(t, hello)))
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 	h.Signal(syscall.SIGTERM)
-	h.becomes(503, 5*time.Second)
+	h.becomes(503, patience)
 	start := time.Now()
 	h.Signal(syscall.SIGTERM)
-	if code := h.Wait(); code != 0 || time.Since(start) > 10*time.Second {
+	if code := h.Wait(); code != 0 || time.Since(start) > 20*time.Second {
 		t.Errorf("exit code %d after %v; want 0 at once, not after the notice of 25 s", code, time.Since(start))
 	}
 }
@@ -213,7 +214,7 @@ func TestReload(t *testing.T) {
 		return fmt.Sprintf("app: {url: %q}\nhosts: {allow: [%s], instance_address: \"off\"}\ndrain: {notice: 0s, finish: 5s}\n%s", url, host, extra)
 	}
 	h := serve(t, yaml("one.example", ""))
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 	asks := func(host string) int { return h.ask("GET / HTTP/1.1", "Host: "+host, "Connection: close").status }
 	if one, two := asks("one.example"), asks("two.example"); one != 200 || two != 400 {
 		t.Fatalf("before: one %d, two %d", one, two)
@@ -239,7 +240,7 @@ func TestReload(t *testing.T) {
 	over()
 	h.write(yaml("two.example", "health:\n  checks:\n    - {name: app, type: tcp, address: \""+strings.TrimPrefix(url, "http://")+"\"}\n"))
 	h.Signal(syscall.SIGHUP)
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(patience)
 	for asks("two.example") != 200 {
 		if s := over(); !strings.HasPrefix(s, "200") {
 			t.Fatalf("the health answer turned to %s during a reload", s)
@@ -261,7 +262,7 @@ func TestReload(t *testing.T) {
 	h.write(yaml("[", ""))
 	h.Signal(syscall.SIGHUP)
 	for !strings.Contains(h.Output(), "not taken over") {
-		if time.Now().After(deadline.Add(15 * time.Second)) {
+		if time.Now().After(deadline.Add(patience)) {
 			t.Fatal("the broken file is not told of")
 		}
 		time.Sleep(20 * time.Millisecond)

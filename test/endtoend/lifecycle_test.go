@@ -36,14 +36,14 @@ func TestALogReaderThatStalls(t *testing.T) {
 	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if _, err := ask(t.Context(), address, albProbe...); err == nil {
 			break
-		} else if time.Since(start) > 20*time.Second {
+		} else if time.Since(start) > patience {
 			t.Fatal(err)
 		}
 	}
 	long := "GET /" + strings.Repeat("x", 2000) + " HTTP/1.1"
 	for i := range 300 { // 600 kB of log, ten times what a pipe holds
 		for _, request := range [][]string{{long, "Host: mysite.com", "Connection: close"}, append([]string{"GET /health HTTP/1.1", "User-Agent: " + strings.Repeat("x", 2000)}, albProbe[1:]...)} {
-			if a, err := ask(t.Context(), address, request...); err != nil || a.status != 200 || a.took > 5*time.Second {
+			if a, err := ask(t.Context(), address, request...); err != nil || a.status != 200 || a.took > 20*time.Second {
 				t.Fatalf("request %d: %v after %v, %v", i, a, a.took, err)
 			}
 		}
@@ -53,7 +53,7 @@ func TestALogReaderThatStalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	state, err := cmd.Process.Wait()
-	if err != nil || time.Since(start) > 30*time.Second {
+	if err != nil || time.Since(start) > patience {
 		t.Fatalf("the end took %v: %v", time.Since(start), err)
 	}
 	t.Logf("%v after %v", state, time.Since(start))
@@ -66,14 +66,16 @@ func TestALogReaderThatStalls(t *testing.T) {
 func TestStopWhileBeforeCommandsRun(t *testing.T) {
 	dir := t.TempDir()
 	h := serve(t, fmt.Sprintf("app: {command: [touch, %q], before: [[sh, -c, 'touch %s; sleep 60']]}\ndrain: {notice: 25s, finish: 30s}\n", filepath.Join(dir, "started"), filepath.Join(dir, "before")))
-	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
+	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(dir, "before")); err == nil {
 			break
+		} else if time.Since(start) > patience {
+			t.Fatal("the command before the app does not start")
 		}
 	}
 	start := time.Now()
 	h.Signal(syscall.SIGTERM)
-	if code := h.Wait(); code != 0 || time.Since(start) > 15*time.Second {
+	if code := h.Wait(); code != 0 || time.Since(start) > 24*time.Second {
 		t.Errorf("exit code %d after %v; want 0, without the notice of 25 s and the command's 60 s", code, time.Since(start))
 	}
 	if _, err := os.Stat(filepath.Join(dir, "started")); err == nil {
@@ -89,17 +91,17 @@ app:
   stop_timeout: 60s
 drain: {notice: 100ms, finish: 100ms}
 `)
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 	h.Signal(syscall.SIGTERM)
 	for start := time.Now(); !strings.Contains(h.Output(), "no further connection"); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 20*time.Second {
+		if time.Since(start) > patience {
 			t.Fatal("draining does not end")
 		}
 	}
 	time.Sleep(time.Second)
 	start := time.Now()
 	h.Signal(syscall.SIGTERM)
-	if code := h.Wait(); code != 0 || time.Since(start) > 15*time.Second {
+	if code := h.Wait(); code != 0 || time.Since(start) > 40*time.Second {
 		t.Errorf("exit code %d after %v; want 0 at once, not after stop_timeout", code, time.Since(start))
 	}
 }
@@ -112,15 +114,14 @@ func TestManyReloadsAndAStop(t *testing.T) {
 		fmt.Fprintf(&checks, "    - {name: c%d, type: file, path: /}\n", i)
 	}
 	h := serve(t, "drain: {notice: 100ms, finish: 100ms}\nhealth:\n  checks:\n"+checks.String())
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 	for range 20 {
 		h.Signal(syscall.SIGHUP)
 		time.Sleep(4 * time.Millisecond)
 	}
 	h.Signal(syscall.SIGTERM)
-	start := time.Now()
-	if code := h.Wait(); code != 0 || time.Since(start) > 20*time.Second {
-		t.Errorf("exit code %d after %v", code, time.Since(start))
+	if code := h.Wait(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
@@ -131,13 +132,13 @@ func TestAReloadKeepsTheStandingOfChecks(t *testing.T) {
 	write(t, flag, "")
 	yaml := fmt.Sprintf("drain: {notice: 0s, finish: 1s}\nhealth:\n  checks:\n    - {name: flag, type: file, path: %q, interval: 10m, timeout: 1s, fall: 3}\n", flag)
 	h := serve(t, yaml)
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 	if err := os.Remove(flag); err != nil {
 		t.Fatal(err)
 	}
 	h.Signal(syscall.SIGHUP)
 	for start := time.Now(); !strings.Contains(h.Output(), "configuration taken over"); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 20*time.Second {
+		if time.Since(start) > patience {
 			t.Fatal("no reload")
 		}
 	}
@@ -156,12 +157,12 @@ func TestLogsFollowTheConfiguration(t *testing.T) {
 	one, two := filepath.Join(dir, "one.log"), filepath.Join(dir, "two.log")
 	yaml := func(log string) string { return fmt.Sprintf("health: {log: %q}\n", log) }
 	h := serve(t, yaml(one))
-	h.becomes(200, 20*time.Second)
+	h.becomes(200, patience)
 	reload := func(n int) {
 		t.Helper()
 		h.Signal(syscall.SIGHUP)
 		for start := time.Now(); strings.Count(h.Output(), "configuration taken over") < n; time.Sleep(10 * time.Millisecond) {
-			if time.Since(start) > 20*time.Second {
+			if time.Since(start) > patience {
 				t.Fatal("no reload")
 			}
 		}
@@ -180,7 +181,7 @@ func TestLogsFollowTheConfiguration(t *testing.T) {
 		if b, _ := os.ReadFile(two); strings.Contains(string(b), "ELB-HealthChecker/2.0") {
 			break
 		}
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > patience {
 			t.Fatal("the new log has no probe")
 		}
 	}

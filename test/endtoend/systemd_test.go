@@ -22,7 +22,7 @@ func TestUnderSystemd(t *testing.T) {
 	defer notifications.Close()
 	said := func() string {
 		t.Helper()
-		if err := notifications.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := notifications.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		b := make([]byte, 4096)
@@ -95,7 +95,7 @@ func TestUnderSystemd(t *testing.T) {
 		t.Errorf("hale ended with %v", err)
 	}
 	// systemd still holds the socket: what comes now waits for the next hale.
-	if _, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", addresses[0]); err != nil {
+	if _, err := (&net.Dialer{Timeout: patience}).DialContext(t.Context(), "tcp", addresses[0]); err != nil {
 		t.Errorf("the socket was closed for systemd too: %v", err)
 	}
 }
