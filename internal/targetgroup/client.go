@@ -29,8 +29,8 @@ const (
 	attempts = 4
 	pause    = time.Second
 	// mostAnswer bounds an answer, in bytes. A page of 400 rules has less than a
-	// tenth.
-	mostAnswer = 8 << 20
+	// quarter.
+	mostAnswer = 4 << 20
 )
 
 // loopbackRegion is taken where nothing names a region and the endpoint is on

@@ -121,8 +121,12 @@ func findKeys(ctx context.Context, lookup func(string) string, p profile, local 
 	return keys, nil
 }
 
-// asking is how long the agents on the machine may take.
-const asking = 2 * time.Second
+// Limits for the agents on the machine: until one is reached, since off EC2 there
+// is mostly nobody at its address, and in all.
+const (
+	reaching = 2 * time.Second
+	asking   = 10 * time.Second
+)
 
 // agentURL is where a container gets its role's credentials; the relative form
 // goes before the full one, as in AWS's SDKs.
@@ -156,7 +160,7 @@ func containerKeys(ctx context.Context, lookup func(string) string) (aws.Credent
 	if token != "" {
 		req.Header.Set("Authorization", token)
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy: the agent is on this machine
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: reaching}).DialContext} // no proxy: the agent is on this machine
 	res, err := transport.RoundTrip(req)
 	if err != nil {
 		return aws.Credentials{}, fmt.Errorf("no credentials for the container: %w", explain.Network(err, agent.Host))
@@ -199,7 +203,7 @@ func instanceKeys(ctx context.Context, lookup func(string) string) (aws.Credenti
 	}
 	client := imds.New(imds.Options{
 		Endpoint:   cmp.Or(endpoint, "http://169.254.169.254"),
-		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: asking / 2}).DialContext}},
+		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: reaching}).DialContext}},
 		Retryer:    aws.NopRetryer{},
 	})
 	read := func(path string) (io.ReadCloser, error) {

@@ -253,7 +253,7 @@ func looksLikeGroup(keys map[string]json.RawMessage) error {
 			continue
 		}
 		for _, name := range known {
-			if distance(strings.ToLower(key), strings.ToLower(name)) <= 2 {
+			if len(key) <= len(name)+2 && distance(strings.ToLower(key), strings.ToLower(name)) <= 2 {
 				return fmt.Errorf("unknown key %q: do you mean %s?", explain.Line(key), name)
 			}
 		}
