@@ -75,6 +75,9 @@ type Answer struct {
 	// TLS is the connection's state after a handshake, or after one that
 	// failed on the certificate.
 	TLS *tls.ConnectionState
+	// WantsCertificate tells that the target asked for a client certificate. A
+	// prober has none.
+	WantsCertificate bool
 	// Times are measured from the start of each phase.
 	Times Times
 	// Followed are the answers 3xx that were followed, first to last.

@@ -167,6 +167,10 @@ func (c *conversation) tlsConfig() *tls.Config {
 			}
 			return c.verify(state)
 		},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c.a.WantsCertificate = true
+			return new(tls.Certificate), nil
+		},
 	}
 	if own.MinTLS != 0 && own.MinTLS < tls.VersionTLS12 {
 		config.CipherSuites = legacySuites

@@ -88,7 +88,7 @@ func FuzzHTTP2(f *testing.F) {
 		if a.BodySize > int64(len(data)) {
 			t.Fatalf("%d bytes of body from %d", a.BodySize, len(data))
 		}
-		_ = grpcStatus(a)
+		_, _ = grpcStatus(a), Frames(data)
 	})
 }
 
