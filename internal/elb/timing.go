@@ -1,6 +1,7 @@
 package elb
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -81,13 +82,22 @@ func (s Span) Get() (time.Duration, bool) { return s.of, s.known }
 // Row is how long something takes.
 type Row struct {
 	// Event is what is waited for: "a dead instance is taken out".
-	Event string `json:"event"`
+	Event string
 	// Best and Worst are the bounds; they are equal where there is no chance.
-	Best  time.Duration `json:"best"`
-	Worst time.Duration `json:"worst"`
+	Best, Worst time.Duration
 	// How is the sum behind Worst, with its numbers; Note what it leaves out.
-	How  string `json:"how"`
-	Note string `json:"note,omitempty"`
+	How, Note string
+}
+
+// MarshalJSON writes the bounds in seconds.
+func (r Row) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Event string  `json:"event"`
+		Best  float64 `json:"best_seconds"`
+		Worst float64 `json:"worst_seconds"`
+		How   string  `json:"how"`
+		Note  string  `json:"note,omitempty"`
+	}{r.Event, r.Best.Seconds(), r.Worst.Seconds(), r.How, r.Note})
 }
 
 // Rows returns how long things take, for a table. Rows of which nothing is known

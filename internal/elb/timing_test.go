@@ -1,6 +1,7 @@
 package elb
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +123,15 @@ func TestRowsSayHow(t *testing.T) {
 		if rows[i] != want {
 			t.Errorf("= %+v\nwant %+v", rows[i], want)
 		}
+	}
+}
+
+func TestRowAsJSON(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(Timing{Clock: albDefaults}.Rows()[0])
+	want := `{"event":"a dead instance is taken out","best_seconds":30,"worst_seconds":65,"how":"unhealthy threshold 2 x interval 30s + time-out 5s of the last probe"}`
+	if err != nil || string(got) != want {
+		t.Errorf("= %s, %v\nwant %s", got, err, want)
 	}
 }
 

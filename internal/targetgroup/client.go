@@ -78,6 +78,7 @@ func newReader(ctx context.Context, o Options, region string) (*reader, error) {
 			// Who refuses a connection, or is silent, is not asked again.
 			s.Retryables = []retry.IsErrorRetryable{
 				retry.NoRetryCanceledError{},
+				retry.RetryableError{}, // after a correction of the clock
 				retry.RetryableHTTPStatusCode{Codes: retry.DefaultRetryableHTTPStatusCodes},
 				retry.RetryableErrorCode{Codes: retry.DefaultRetryableErrorCodes},
 				retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},

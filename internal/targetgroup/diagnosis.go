@@ -80,7 +80,7 @@ func (g *Group) Diagnose(m Measured) Diagnosis {
 	d := Diagnosis{}
 	for _, look := range []func(*Group, Measured, *Diagnosis){
 		notInUse, zoneNotEnabled, balancerState, withoutTraffic, states, failOpen, zoneFailOpen,
-		mismatch, beanstalk, silence, otherProtocol,
+		mismatch, beanstalk, silence, otherProtocol, formOfProbe,
 		provesLittle, otherPort, settings, times, grace, load,
 	} {
 		look(g, m, &d)

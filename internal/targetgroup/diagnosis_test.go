@@ -256,6 +256,14 @@ func TestDiagnose(t *testing.T) {
 			notes: []string{"a check over TCP passes as soon as a connection comes about"},
 		},
 		{
+			name: "a Gateway Load Balancer",
+			change: both(setTargets(healthy), group(func(g *types.TargetGroup) {
+				g.Protocol, g.ProtocolVersion, g.Matcher.HttpCode, g.HealthCheckPort = types.ProtocolEnumGeneve, nil, aws.String("200-399"), aws.String("8080")
+			})),
+			notes:     []string{"a redirect passes the check"},
+			undecided: []string{"what does a Gateway Load Balancer put into its requests?"},
+		},
+		{
 			name: "each zone for itself",
 			change: both(network, func(a *elbfake.Account) {
 				a.Health[groupARN] = []types.TargetHealthDescription{

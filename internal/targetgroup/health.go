@@ -177,6 +177,14 @@ func otherProtocol(g *Group, m Measured, d *Diagnosis) {
 	}
 }
 
+// formOfProbe: a Gateway Load Balancer's is not documented.
+func formOfProbe(g *Group, _ Measured, d *Diagnosis) {
+	if g.Balancer() == elb.Gateway && g.HealthCheck.Protocol != elb.TCP {
+		d.undecided("what does a Gateway Load Balancer put into its requests? No document tells; here they are those of a Network Load Balancer",
+			"look at them where they arrive: hale listen, on the health check's port of a target")
+	}
+}
+
 // provesLittle: what a check that passes says nothing of.
 func provesLittle(g *Group, _ Measured, d *Diagnosis) {
 	check := g.HealthCheck

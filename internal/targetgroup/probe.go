@@ -17,7 +17,8 @@ import (
 )
 
 // Prober is the name of who probes the group's targets, in the table of
-// probers.
+// probers. For a Gateway Load Balancer, whose probe is not documented, it is the
+// nearest.
 func (g *Group) Prober() string {
 	switch {
 	case g.Balancer() != elb.Application:
