@@ -120,6 +120,11 @@ const (
 	toUWSGI    = "server { listen @address@; location / { include /etc/nginx/uwsgi_params; uwsgi_pass unix:@uwsgi@; } }\n"
 )
 
+// databaseAt is the setting of a PostgreSQL database.
+func databaseAt(address string) string {
+	return fmt.Sprintf("DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'HOST': '127.0.0.1', 'PORT': %s, 'NAME': 'shop', 'USER': 'shop'}}\n", portOf(address))
+}
+
 // djangoHosts are sites that refuse the Host of the probe.
 func djangoHosts() []Case {
 	cases := []Case{
@@ -216,8 +221,7 @@ func djangoFailures() []Case {
 		{
 			Name: "dependency-down-500-django", Row: "dependency-down-500", Findings: []string{"dependency-down-500"}, Inside: true,
 			Start: func(t testing.TB) Site {
-				database := loopback(t)
-				return askedFor("/database", onGunicorn(fmt.Sprintf("DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'HOST': '127.0.0.1', 'PORT': %s, 'NAME': 'shop', 'USER': 'shop'}}\n", portOf(database))))(t)
+				return askedFor("/database", onGunicorn(databaseAt(loopback(t))))(t)
 			},
 		},
 		{Name: "method-not-allowed-django", Row: "method-not-allowed", Findings: []string{"method-not-allowed"}, Start: askedFor("/post", onGunicorn(""))},

@@ -92,6 +92,7 @@ func All() []Case {
 		haproxySites(), caddySites(), lighttpdSites(), varnishSites(), phpSites(), imitatedSites(), lateSites(),
 		webServerChains(),
 		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
+		setups(), healthyApps(), healthySetups(),
 		standInSites(),
 		goSites(), symfonySites(),
 		expressSites(), tomcatSites(),
