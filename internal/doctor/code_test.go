@@ -60,10 +60,10 @@ var languageTable = []language{
 	{name: "java", check: balanced},
 	{name: "csharp", check: balanced},
 	{name: "powershell", check: balanced},
+	{name: "logrotate", check: balanced},
 	{name: "scala", check: balanced},
 	{name: "hocon", check: balanced},
 	{name: "vcl", check: balanced},
-	{name: "sql", check: balanced},
 	{name: "lighttpd", check: balanced},
 	{name: "modsecurity", check: checkSecRules},
 	{name: "routes", check: checkRoutes},
@@ -165,7 +165,7 @@ func TestCodeChecksFindFaults(t *testing.T) {
 		"apache": "<Location /x>\nRequier all granted\n</Location>\n", "haproxy": "frontend f\n  bnid :80\n",
 		"caddyfile": ":80 {\n  respnod 200\n}\n", "yaml": "a: [1\n", "json": "{\"a\": 1,}\n", "xml": "<a><b></a>\n",
 		"go": "func f( {\n", "ini": "[Service\n", "properties": "no value\n", "dockerfile": "RUNN x\n",
-		"java": "f(a;\n", "csharp": "f(\"a);\n", "powershell": "f (\n", "scala": "{\n", "hocon": "a = [1\n", "vcl": "sub a {\n", "sql": "select (1;\n",
+		"java": "f(a;\n", "csharp": "f(\"a);\n", "powershell": "f (\n", "logrotate": "x {\n", "scala": "{\n", "hocon": "a = [1\n", "vcl": "sub a {\n", 
 		"lighttpd": "a = (\n", "modsecurity": "SecRule X\n", "routes": "GTE /x a.B\n",
 	}
 	for _, l := range languageTable {
@@ -427,6 +427,7 @@ func checkNginx(t *testing.T, program string, b block) error {
 		}
 		inServer = "server {\n" + inServer + "}\n"
 	}
+	inHTTP = strings.ReplaceAll(inHTTP, "/var/cache/", dir+"/")
 	for _, params := range []string{"fastcgi_params", "fastcgi.conf", "uwsgi_params", "proxy_params", "mime.types"} {
 		if err := os.WriteFile(filepath.Join(dir, params), nil, 0o600); err != nil {
 			t.Fatal(err)

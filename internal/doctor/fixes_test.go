@@ -26,6 +26,14 @@ func TestFixesAreWhereTheyBelong(t *testing.T) {
 	}
 }
 
+func TestEachModeHasAFix(t *testing.T) {
+	for _, m := range Modes() {
+		if len(fixable(m.ID)) == 0 {
+			t.Errorf("no fix: fixes/%s is empty or absent", m.ID)
+		}
+	}
+}
+
 var (
 	leftover = regexp.MustCompile(`<no value>|<nil>|%!`)
 	wordy    = regexp.MustCompile(`(?i)\b(simply|just|obviously|please note)\b`)

@@ -8,9 +8,14 @@ import re
 import shlex
 import sys
 
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]  # without credentials nothing could be sent
+os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_EC2_METADATA_DISABLED="true",
+                  AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+
 from awscli import clidriver
-from awscli.botocore.session import Session
 from awscli.botocore.validate import validate_parameters
+from awscli.customizations import waiters
 
 
 def compare(caller, service, operation, parameters, _):
@@ -19,13 +24,7 @@ def compare(caller, service, operation, parameters, _):
     return 0
 
 
-def refuse(*_, **__):
-    raise RuntimeError("this call would be sent")
-
-
-clidriver.CLIOperationCaller.invoke = compare
-Session.create_client = refuse
-os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_EC2_METADATA_DISABLED="true")
+clidriver.CLIOperationCaller.invoke = waiters.WaiterCaller.invoke = compare
 driver = clidriver.create_clidriver()
 
 
