@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
@@ -57,9 +56,10 @@ const (
 
 // AskMetadata asks the EC2 metadata service, three times at most, and needs four
 // seconds at most (EC2 User Guide, "How Instance Metadata Service Version 2
-// works").
-func AskMetadata(ctx context.Context) Metadata {
-	return askMetadata(ctx, os.Getenv, (&net.Dialer{Timeout: metadataConnect}).DialContext)
+// works"). Env finds a variable of the environment, of this process or of the
+// one that asks for metadata.
+func AskMetadata(ctx context.Context, env func(name string) string) Metadata {
+	return askMetadata(ctx, env, (&net.Dialer{Timeout: metadataConnect}).DialContext)
 }
 
 func askMetadata(ctx context.Context, env func(string) string, dial func(ctx context.Context, network, address string) (net.Conn, error)) Metadata {
