@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hale/internal/elb"
+	"hale/internal/explain"
 )
 
 // Options are what is asked for beside the URL. The zero value is a prober's
@@ -236,7 +237,7 @@ func (p *Probe) resolve(ctx context.Context, port uint16) {
 	found, err := net.DefaultResolver.LookupNetIP(ctx, network, p.Name)
 	p.Resolve = time.Since(start)
 	if err != nil || len(found) == 0 {
-		p.ResolveErr = cmp.Or(err, errors.New("no address"))
+		p.ResolveErr = explain.Network(cmp.Or(err, error(&net.DNSError{Name: p.Name, IsNotFound: true})), p.Name)
 		return
 	}
 	for i := range found {

@@ -177,6 +177,31 @@ func (p Probe) SentHost() string {
 	return ""
 }
 
+// Unconfirmed returns what of this probe no document and no capture confirms: of
+// the prober's sentences those that are about it. A connection alone has none.
+func (p Probe) Unconfirmed() []string {
+	if p.Protocol.opens() {
+		return nil
+	}
+	about := map[string]bool{
+		"Over TLS: ":            p.Protocol.Secure(),
+		"Over gRPC: ":           p.Protocol.CallsGRPC(),
+		"Over HTTP/2: ":         p.Protocol == H2C || p.Protocol == H2,
+		"With a PROXY header: ": p.ProxyProtocol != 0,
+	}
+	var all []string
+	for _, sentence := range p.prober().Unconfirmed {
+		fits := true
+		for start, is := range about {
+			fits = fits && (is || !strings.HasPrefix(sentence, start))
+		}
+		if fits {
+			all = append(all, sentence)
+		}
+	}
+	return all
+}
+
 // bracketed returns an IP as it stands in a URL.
 func bracketed(ip netip.Addr) string {
 	if ip.Is6() {

@@ -68,11 +68,13 @@ type Prober struct {
 	MinTLS, MaxTLS uint16
 	// ProxyHeader is the form of its PROXY protocol header.
 	ProxyHeader ProxyForm
-	// OneReason tells that it gives FailedHealthChecks as the reason for
-	// whatever failed.
-	OneReason bool
+	// Reasons tells that it is of ELBv2, which gives the reasons that an Answer
+	// has; to others they are a translation. OneReason tells that it gives
+	// FailedHealthChecks for whatever failed.
+	Reasons, OneReason bool
 	// Unconfirmed are the parts of this row that no document and no capture
-	// confirms, a sentence each.
+	// confirms, a sentence each. One that begins with "Over TLS: " and the like
+	// is about that alone.
 	Unconfirmed []string
 }
 

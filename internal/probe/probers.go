@@ -28,12 +28,14 @@ var table = []Prober{
 		Matcher: only200,
 		Timing:  Timing{Interval: 30 * time.Second, Timeout: 5 * time.Second, Healthy: 5, Unhealthy: 2, First: 1},
 		MinTLS:  tls.VersionTLS10, MaxTLS: tls.VersionTLS12, // ELBSecurityPolicy-2016-08
+		Reasons: true,
 		Unconfirmed: []string{
 			"The order and case of the header's lines.",
+			"Over TLS: whether it offers TLS 1.3 by now; the policy that its guide of 2023 names ends at 1.2.",
 			"Whether Host has the port where it is 80 or 443: AWS documents IP:port, reports show the bare IP.",
 			"Whether it sends Accept-Encoding: gzip, compressed; it is left out here.",
 			"That it follows no redirect and sends no X-Forwarded-Proto: every report says so, no document does.",
-			"The probe's form for target groups of HTTP2.",
+			"Over HTTP/2: the probe's form for target groups of HTTP2.",
 		},
 	},
 	{
@@ -68,6 +70,7 @@ var table = []Prober{
 		MinTLS:   tls.VersionTLS10, MaxTLS: tls.VersionTLS12, // a target of TLS 1.3 alone fails
 		ProxyHeader: ProxyNLB,
 		OneReason:   true,
+		Reasons:     true,
 		Unconfirmed: []string{
 			"All but Host: the version of HTTP, User-Agent, and whether there are other lines.",
 			"Host is the load balancer's own IP and its listener's port; port 80, or 443 for https, is assumed here.",
@@ -88,6 +91,7 @@ var table = []Prober{
 		Matcher: unimplemented,
 		Timing:  Timing{Interval: 30 * time.Second, Timeout: 5 * time.Second, Healthy: 5, Unhealthy: 2, First: 1},
 		MinTLS:  tls.VersionTLS10, MaxTLS: tls.VersionTLS12,
+		Reasons: true,
 		Unconfirmed: []string{
 			"User-Agent and :authority, which are those of its HTTP probes here, and whether there are other fields.",
 			"The message of the call; it is empty here.",
@@ -115,7 +119,7 @@ var table = []Prober{
 		Unconfirmed: []string{
 			"The order and case of the header's lines, and whether there are others.",
 			"The id in User-Agent is that of your health check; the one here stands in its place.",
-			"The versions of TLS that it offers. SNI is sent here; it can be switched off.",
+			"Over TLS: the versions that it offers. SNI is sent here; it can be switched off.",
 		},
 	},
 	{
@@ -165,8 +169,8 @@ var table = []Prober{
 		Unconfirmed: []string{
 			"The version of HTTP, the order and case of the header's lines, and whether there are others.",
 			"Whether Host has a port; it is the bare IP that the probe is sent to here.",
-			"That it does not check certificates: common report. The versions of TLS that it offers.",
-			"What it writes into a PROXY header; the connection's two ends stand there here.",
+			"Over TLS: that it does not check certificates is common report; the versions that it offers.",
+			"With a PROXY header: what is in it; the connection's two ends stand there here.",
 		},
 	},
 	{
@@ -179,7 +183,7 @@ var table = []Prober{
 		Timing:  Timing{Interval: 15 * time.Second, Timeout: 30 * time.Second, Healthy: 1, Unhealthy: 2, First: 1},
 		Unconfirmed: []string{
 			"User-Agent, the form of Host, the version of HTTP, and whether there are other lines.",
-			"Whether it checks certificates, and the versions of TLS that it offers.",
+			"Over TLS: whether it checks certificates, and the versions that it offers.",
 			"How many failures in a row count: that is the probe's numberOfProbes; 2 is assumed here.",
 		},
 	},

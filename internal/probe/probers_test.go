@@ -217,6 +217,37 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// Only what is about a probe is said of it.
+func TestUnconfirmed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		as, url string
+		o       probe.Options
+		about   string // a part of a sentence
+		said    bool
+	}{
+		{as: "alb", url: "http://10.0.1.5", about: "order and case", said: true},
+		{as: "alb", url: "http://10.0.1.5", about: "TLS"},
+		{as: "alb", url: "https://10.0.1.5", about: "Over TLS: ", said: true},
+		{as: "alb", url: "https://10.0.1.5", about: "HTTP2"},
+		{as: "alb", url: "h2c://10.0.1.5", about: "Over HTTP/2: ", said: true},
+		{as: "kubelet", url: "grpc://10.0.1.5", about: "Over gRPC: ", said: true},
+		{as: "kubelet", url: "http://10.0.1.5", about: "Over gRPC: "},
+		{as: "gcp", url: "http://10.0.1.5", about: "PROXY"},
+		{as: "gcp", url: "http://10.0.1.5", o: probe.Options{ProxyProtocol: 1}, about: "With a PROXY header: ", said: true},
+		{as: "nlb", url: "tcp://10.0.1.5:80", about: ""},
+		{as: "haproxy", url: "http://10.0.1.5", about: ""},
+	} {
+		all := strings.Join(filled(t, test.as, test.url, test.o).Unconfirmed(), "\n")
+		if all == "" && test.about == "" {
+			continue
+		}
+		if strings.Contains(all, test.about) != test.said {
+			t.Errorf("%s %s: %q", test.as, test.url, all)
+		}
+	}
+}
+
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	page := "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat(".", 5118) + "ok later"

@@ -61,7 +61,7 @@ func (p Probe) judgeAnswer(a *Answer) {
 	switch {
 	case !codes.Matches(code):
 		if warns, err := elb.ParseMatcher(own.Warns); err == nil && p.Matcher == "" && warns.Matches(code) {
-			a.Healthy, a.Because = true, what+" is a warning, not a failure"
+			a.Healthy, a.Because = true, what+" is no failure, but no plain pass"
 			return
 		}
 		p.reject(a, elb.ResponseCodeMismatch, elb.Mismatch(code), fmt.Sprintf("%s, and success is %s", what, codes))
@@ -72,7 +72,7 @@ func (p Probe) judgeAnswer(a *Answer) {
 	case p.Search != "" && !p.found(a):
 		p.reject(a, elb.FailedHealthChecks, "", fmt.Sprintf("%q is not in the first %d bytes of the body", p.Search, own.SearchLimit))
 	case redirect:
-		a.Healthy, a.Because = true, "the redirect is not followed to another host; it counts as success with a warning"
+		a.Healthy, a.Because = true, what+" is not followed, and counts as success"
 	default:
 		a.Healthy = true
 	}
