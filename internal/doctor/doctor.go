@@ -1,0 +1,105 @@
+// Package doctor finds out why a load balancer's health check fails: it sends
+// the load balancer's own probe, changes one thing at a time, and keeps the
+// changes that turn the answer. What a change turned is proven; what could not
+// be proven is listed as not decided.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"hale/internal/machine"
+	"hale/internal/probe"
+)
+
+// Limits of an examination.
+const (
+	// MostRequests is how many probes are sent at most.
+	MostRequests = 60
+	// Pace is the time between two probes at least.
+	Pace = 15 * time.Millisecond
+	// IdleWait is how long an idle connection is watched by default.
+	IdleWait = 3500 * time.Millisecond
+)
+
+// Options are what an examination is asked for.
+type Options struct {
+	// Probe is the load balancer's own.
+	Probe probe.Probe
+	// Target is how the user named it, for the report.
+	Target string
+	// Domain is the name that the site's users write; empty: found from
+	// redirects, certificates and, with Inside, from configuration.
+	Domain string
+	// Paths are tried where the health check's own is not found.
+	Paths []string
+	// Inside lets the doctor look at this machine; Logs are files that it
+	// reads besides those that it finds.
+	Inside bool
+	Logs   []string
+	// Owned tells which of the machine's listening sockets belong to the site;
+	// nil: all.
+	Owned func(machine.Socket) bool
+	// IdleTimeout is how long the load balancer keeps an idle connection
+	// (zero: its default), IdleWait how long one is watched to see whether the
+	// target closes it first (zero: the default, negative: not at all).
+	IdleTimeout, IdleWait time.Duration
+	// Progress is told each step; nil: nobody.
+	Progress func(step string)
+}
+
+// Report is what an examination came to. The JSON form is a contract.
+type Report struct {
+	Target   string    `json:"target"`
+	As       string    `json:"as"`
+	Healthy  bool      `json:"healthy"`
+	Findings []Finding `json:"findings"`
+	// HealthyWhenFixed tells that the probe passed with every proven change.
+	HealthyWhenFixed bool `json:"healthy_when_fixed"`
+
+	// Answer is what the load balancer's own probe met, Reason its reason code.
+	Answer string `json:"answer"`
+	Reason string `json:"reason,omitempty"`
+	// Proven is what a passing check showed, Undecided what no experiment could.
+	Proven    []string    `json:"proven,omitempty"`
+	Undecided []Undecided `json:"not_decided,omitempty"`
+	Requests  int         `json:"requests"`
+	Seconds   float64     `json:"seconds"`
+}
+
+// Finding is one cause, with its evidence and its fixes.
+type Finding struct {
+	ID       string     `json:"id"`
+	Title    string     `json:"title"`
+	Because  string     `json:"because"`
+	Evidence []Evidence `json:"evidence"`
+	Fixes    []Fix      `json:"fixes"`
+}
+
+// Evidence is one experiment: what was changed, and the answer before and
+// after it. What was seen without a probe has an empty After.
+type Evidence struct {
+	Change string `json:"change"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// Undecided is what the doctor could not prove, and how to find out.
+type Undecided struct {
+	What string `json:"what"`
+	How  string `json:"how"`
+}
+
+// Examine finds out why the probe fails, or what its passing proves. The error
+// is for an examination that could not be made; an unhealthy target is none.
+func Examine(ctx context.Context, o Options) (Report, error) {
+	x := newExamination(o)
+	start := time.Now()
+	if err := x.run(ctx); err != nil {
+		return Report{}, fmt.Errorf("examine %s: %w", o.Target, err)
+	}
+	r := x.report()
+	r.Seconds = time.Since(start).Seconds()
+	return r, nil
+}

@@ -1,0 +1,207 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"hale/internal/probe"
+)
+
+// atOnce is how soon a target closes that keeps no connections at all.
+const atOnce = 100 * time.Millisecond
+
+// Sizes of a health answer's body, in bytes.
+const (
+	bigBody  = 64 << 10 // more than this costs each probe
+	tinyBody = 1 << 10  // less than this is not worth compressing
+)
+
+// examinePass looks at what a pass is worth: what it proves, and what will
+// make it fail, or users suffer, though it passes.
+func (x *examination) examinePass(ctx context.Context) {
+	x.say("it passes; looking what that proves")
+	switch x.current.probe.Protocol {
+	case probe.TCP, probe.TLS:
+		x.examineConnected(ctx)
+		return
+	case probe.GRPC, probe.GRPCS:
+		x.examineCall()
+		return
+	case probe.HTTP, probe.HTTPS, probe.H2C, probe.H2:
+	}
+	x.examineAnswer(ctx)
+	x.examineBody()
+	x.examineIdle(ctx)
+}
+
+// unimplemented is gRPC's status of a method that there is not.
+const unimplemented = 12
+
+// examineCall looks whether a call reached anything.
+func (x *examination) examineCall() {
+	if x.current.answer.GRPC == unimplemented {
+		x.conclude("grpc-health-code", x.current, x.answered("the call: the method is not implemented, and that counts as success here"))
+		return
+	}
+	x.proven = append(x.proven, "the server answers the call with "+x.brief(x.current))
+}
+
+// examineConnected asks what a check that only connects cannot: does anybody
+// answer behind it?
+func (x *examination) examineConnected(ctx context.Context) {
+	x.proven = append(x.proven, "port "+portOf(x.current.probe)+" accepts connections; nothing more was asked")
+	ask := x.current.probe
+	ask.Method, ask.Version = "GET", "HTTP/1.1"
+	if ask.Path == "" {
+		ask.Path = "/"
+	}
+	ask.Protocol = probe.HTTP
+	if x.current.probe.Protocol == probe.TLS {
+		ask.Protocol = probe.HTTPS
+	}
+	ask.Host, ask.NoHost = ask.Address.String(), false
+	e := x.send(ctx, ask)
+	if e.answer.Outcome != probe.Answered {
+		x.undecided = append(x.undecided, Undecided{
+			"whether the service behind the port works: it does not speak HTTP", "ask it in its own protocol, with a check of hale serve",
+		})
+		return
+	}
+	x.conclude("false-positive-200", x.current, []Evidence{{
+		Change: "GET " + ask.Path + " instead of a connection", Before: x.brief(x.current), After: x.brief(e),
+	}})
+}
+
+// examineAnswer looks whether the answer is the health check's own.
+func (x *examination) examineAnswer(ctx context.Context) {
+	a := &x.current.answer
+	if a.Status/100 == 3 {
+		x.conclude("false-positive-200", x.current, x.answered("the probe itself: a redirect counts as success here"))
+		return
+	}
+	c := randomPath()
+	e := x.with(ctx, c)
+	if !x.going() {
+		return
+	}
+	switch {
+	case e.answer.Status == a.Status && alike(a, &e.answer):
+		id := "false-positive-200"
+		if len(a.Body) == 0 && strings.EqualFold(a.Get("Server"), "Caddy") {
+			id = "caddy-empty-200"
+		}
+		x.conclude(id, x.current, []Evidence{x.unturned(c, e)})
+		return
+	case isFile(a) && x.first.answer.Healthy:
+		x.conclude("false-positive-200", x.current, []Evidence{{
+			Change: "the answer's header: a file, which the web server sends without asking the app",
+			Before: "ETag: " + printable(a.Get("ETag"), 60) + ", Last-Modified: " + printable(a.Get("Last-Modified"), 40),
+		}})
+		return
+	case isFile(a):
+		x.undecided = append(x.undecided, Undecided{
+			"whether the app works: the answer is a file, which the web server sends without asking it", "give the health check a path that the app answers",
+		})
+		return
+	}
+	x.proven = append(x.proven,
+		fmt.Sprintf("%s %s answers %s in %s", x.current.probe.Method, printable(x.current.probe.Path, 80), x.brief(x.current), rough(a.Times.Total)),
+		fmt.Sprintf("the answer is this path's own: one that does not exist answers %s", x.brief(e)))
+	x.undecided = append(x.undecided, Undecided{
+		"whether the answer turns when the database or another dependency is gone: no probe can see that",
+		"stop the dependency on a test instance and run this again, or let hale serve check it",
+	})
+}
+
+// alike tells whether two answers are one page: the same but for what changes
+// with each answer, such as a path or a time.
+func alike(a, b *probe.Answer) bool {
+	if bytes.Equal(a.Body, b.Body) {
+		return true
+	}
+	difference := a.BodySize - b.BodySize
+	return a.BodySize > 200 && title(a.Body) == title(b.Body) && max(difference, -difference) <= a.BodySize/20
+}
+
+// fileTag is how nginx and Apache tag a file: by its time and size.
+var fileTag = regexp.MustCompile(`^(W/)?"[0-9a-f]+-[0-9a-f]+"$`)
+
+// isFile tells a file that a web server sends by itself.
+func isFile(a *probe.Answer) bool {
+	return fileTag.MatchString(a.Get("ETag")) && a.Get("Last-Modified") != "" && a.Get("Accept-Ranges") == "bytes"
+}
+
+// examineBody looks at what each probe costs.
+func (x *examination) examineBody() {
+	a := &x.current.answer
+	if a.BodySize > bigBody {
+		x.conclude("big-health-body", x.current, []Evidence{{Change: "the answer's body", Before: fmt.Sprintf("%d bytes in %s", a.BodySize, rough(a.Times.Total))}})
+	}
+	if coding := a.Get("Content-Encoding"); coding != "" && coding != "identity" && a.BodySize < tinyBody {
+		x.conclude("compressed-body", x.current, []Evidence{{
+			Change: "the answer's header", Before: fmt.Sprintf("Content-Encoding: %s, for %d bytes", printable(coding, 20), a.BodySize),
+		}})
+	}
+}
+
+// idleTimeouts are how long load balancers keep an idle connection to a
+// target by default, where they keep one for users' requests. (ELB guides,
+// "Connection idle timeout"; Google Cloud, "Timeouts and retries".)
+var idleTimeouts = map[string]time.Duration{"alb": time.Minute, "classic": time.Minute, "gcp": 10 * time.Minute}
+
+var keepAliveTimeout = regexp.MustCompile(`(?i)\btimeout\s*=\s*"?(\d+)`)
+
+// examineIdle looks whether the target closes idle connections before the load
+// balancer does: then a user's request meets a closed one at times.
+func (x *examination) examineIdle(ctx context.Context) {
+	limit := x.IdleTimeout
+	if limit == 0 {
+		limit = idleTimeouts[x.Probe.Prober.Name]
+	}
+	if limit == 0 || !x.going() || x.current.probe.Protocol == probe.H2 || x.current.probe.Protocol == probe.H2C {
+		return
+	}
+	kept := x.with(ctx, keepAlive)
+	if !x.going() || strings.EqualFold(kept.answer.Get("Connection"), "close") || kept.answer.Proto == "HTTP/1.0" {
+		return
+	}
+	if m := keepAliveTimeout.FindStringSubmatch(kept.answer.Get("Keep-Alive")); m != nil {
+		x.judgeIdle(m, limit)
+		return
+	}
+	wait := x.IdleWait
+	if wait == 0 {
+		wait = IdleWait
+	}
+	if wait < 0 || len(x.sent) >= MostRequests {
+		return
+	}
+	x.say("watching an idle connection for %v", wait)
+	after, closed, err := x.current.probe.IdleClose(ctx, wait)
+	x.watched++
+	switch {
+	case err != nil, closed && after < atOnce: // the target wants a connection for each request
+	case closed:
+		x.conclude("keepalive-shorter-than-lb-idle", x.current, []Evidence{{
+			Change: "an idle connection", Before: "the target closes it after " + rough(after), After: fmt.Sprintf("the load balancer keeps it for %v", limit),
+		}})
+	case !closed:
+		x.proven = append(x.proven, fmt.Sprintf("an idle connection stays open for %v at least", wait))
+	}
+}
+
+// judgeIdle takes the time-out that the target announces.
+func (x *examination) judgeIdle(announced []string, limit time.Duration) {
+	seconds, err := strconv.Atoi(announced[1])
+	if err != nil || time.Duration(seconds)*time.Second >= limit {
+		return
+	}
+	x.conclude("keepalive-shorter-than-lb-idle", x.current, []Evidence{{
+		Change: "the answer's header", Before: fmt.Sprintf("Keep-Alive: timeout=%d", seconds), After: fmt.Sprintf("the load balancer keeps it for %v", limit),
+	}})
+}

@@ -1,0 +1,402 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"hale/internal/machine"
+	"hale/internal/probe"
+)
+
+// socketHypotheses are causes before the first byte: nobody listens, or not
+// there; something on the way drops or refuses; nobody takes the connection.
+// Most can be told apart on the machine alone.
+var socketHypotheses = []hypothesis{
+	{id: "container-healthcheck-localhost-v6", on: refused, fits: localhostV6, changes: one(loopbackV4), accept: connects},
+	{id: "bound-to-loopback", on: refused, inside: true, changes: toSockets(onLoopback), accept: connects},
+	{id: "ipv6-only-bind", on: refused, inside: true, changes: toSockets(onV6Alone), accept: connects},
+	{id: "bound-to-other-address", on: refused, inside: true, changes: toSockets(onOther), accept: connects},
+	{id: "firewall-reject", on: []class{classRefused, classUnreachable}, inside: true, look: rejected},
+	{id: "proxy-unresolvable-upstream", on: refused, inside: true, look: loggedLast(`host not found in upstream`)},
+	{id: "port-already-in-use", on: refused, inside: true, look: loggedLast(portInUse)},
+	{id: "privileged-port-denied", on: refused, inside: true, look: loggedLast(portDenied)},
+	{id: "missing-env-var", on: refused, inside: true, look: lacksVariable},
+	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), accept: knowsPath},
+	{id: "nothing-listening", on: refused, look: nobodyListens},
+
+	{id: "listen-backlog-full", on: []class{classConnectTimeout}, inside: true, look: overflowing, changes: wait},
+	{id: "nacl-return-path", on: []class{classConnectTimeout}, inside: true, look: halfOpen},
+	{id: "firewall-drop", on: []class{classConnectTimeout}, inside: true, look: dropped},
+
+	{id: "fd-exhaustion", on: []class{classSilent}, inside: true, look: outOfFiles},
+	{id: "event-loop-blocked", on: []class{classSilent}, inside: true, look: loopBlocked, changes: wait},
+	{id: "idle-connection-holds-sync-worker", on: []class{classSilent}, inside: true, look: heldByIdle, changes: wait},
+	{id: "worker-exhaustion", on: []class{classSilent}, inside: true, look: queued, changes: wait},
+	{id: "docker-published-app-on-loopback", on: []class{classEmpty}, inside: true, fits: byDockerProxy, look: sameWhatever},
+	{id: "mesh-mtls-strict", on: []class{classEmpty}, inside: true, fits: byEnvoy, changes: toLoopback},
+}
+
+var refused = []class{classRefused}
+
+// What programs log that could not take their port.
+const (
+	portInUse  = `[Aa]ddress already in use|EADDRINUSE|Connection in use: |Only one usage of each socket address`
+	portDenied = `EACCES: permission denied|bind\(\).* \(13: Permission denied\)|\(13\)Permission denied: .*could not bind|PermissionError: \[Errno 13\]|bind: permission denied|[Cc]an't (connect|bind) to .*[Pp]ermission`
+)
+
+func localhostV6(x *examination) bool {
+	return x.current.probe.Name == "localhost" && x.current.probe.Address.Addr().Is6()
+}
+
+var loopbackV4 = change{"addr", "127.0.0.1 instead of localhost", func(p probe.Probe) probe.Probe {
+	p.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.Address.Port())
+	return p
+}}
+
+// toSockets sends the same request to the sockets of this machine that fit.
+func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) []change {
+	return func(x *examination) []change {
+		var all []change
+		for _, s := range x.surroundings.sockets {
+			if s.Path != "" || !fits(x, s) || len(all) == 6 {
+				continue
+			}
+			to := s.Address
+			switch {
+			case to.Addr().IsUnspecified() && to.Addr().Is6() && s.V6Only:
+				to = netip.AddrPortFrom(netip.IPv6Loopback(), to.Port())
+			case to.Addr().IsUnspecified():
+				to = netip.AddrPortFrom(x.current.probe.Address.Addr(), to.Port())
+			}
+			text := "connect to " + to.String()
+			if owner := s.Owner(); owner.Program != "" {
+				text += " (" + owner.Program + ")"
+			}
+			c := addressIs("addr", text, to)
+			if to.Addr() == x.current.probe.Address.Addr() {
+				source := x.current.probe.Source // the load balancer's way in
+				bare := c.apply
+				c.apply = func(p probe.Probe) probe.Probe {
+					p = bare(p)
+					p.Source = source
+					return p
+				}
+			}
+			all = append(all, c)
+		}
+		return all
+	}
+}
+
+func samePort(x *examination, s machine.Socket) bool {
+	return s.Address.Port() == x.current.probe.Address.Port()
+}
+
+// usualLoopback tells the addresses on which nobody else can be served.
+func usualLoopback(ip netip.Addr) bool {
+	return ip == netip.IPv6Loopback() || ip == netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+func onLoopback(x *examination, s machine.Socket) bool {
+	return samePort(x, s) && usualLoopback(s.Address.Addr().Unmap())
+}
+
+func onV6Alone(x *examination, s machine.Socket) bool {
+	ip := s.Address.Addr()
+	return samePort(x, s) && x.current.probe.Address.Addr().Is4() && ip.Is6() && !usualLoopback(ip) && (s.V6Only || !ip.IsUnspecified())
+}
+
+func onOther(x *examination, s machine.Socket) bool {
+	ip := s.Address.Addr()
+	return samePort(x, s) && !ip.IsUnspecified() && !usualLoopback(ip) && !onV6Alone(x, s)
+}
+
+// random fits a socket on a port that the kernel chose, of a program that was
+// not told which to take.
+func random(x *examination, s machine.Socket) bool {
+	first, last, err := machine.LocalPorts()
+	port := s.Address.Port()
+	if err != nil || port < first || port > last || s.Owner().PID == 0 {
+		return false
+	}
+	p, err := machine.Inspect(s.Owner().PID)
+	if err != nil {
+		return false
+	}
+	value, _, err := p.Lookup("PORT")
+	return err == nil && value == ""
+}
+
+// otherPort fits a socket on another port, of what may be a web application.
+func otherPort(x *examination, s machine.Socket) bool {
+	switch s.Owner().Program {
+	case "sshd", "systemd-resolve", "postgres", "mariadbd", "mysqld", "redis-server", "memcached", "chronyd", "dnsmasq", "exim4", "master", "epmd":
+		return false
+	}
+	return !samePort(x, s) && s.Address.Port() != x.Probe.Address.Port()
+}
+
+func connects(_ *examination, s step) bool {
+	switch s.after.sign.class {
+	case classRefused, classUnreachable, classConnectTimeout:
+		return false
+	}
+	return true
+}
+
+func speaksHTTP(_ *examination, s step) bool { return s.after.answer.Outcome == probe.Answered }
+
+// knowsPath tells an answer of an app that has the health check's path.
+func knowsPath(_ *examination, s step) bool {
+	return s.after.answer.Outcome == probe.Answered && s.after.answer.Status != 404 && s.after.sign.class != classTLSPort
+}
+
+// nobodyListens proves that no socket is there. From elsewhere a refusal may
+// come from a firewall, or another address may be served.
+func nobodyListens(_ context.Context, x *examination) []Evidence {
+	to := x.current.probe.Address
+	if !x.Inside {
+		if !usualLoopback(to.Addr().Unmap()) {
+			return nil
+		}
+		return x.answered("connect to " + to.String())
+	}
+	if at, err := machine.ListenersOn(to.Port()); err != nil || len(at) > 0 {
+		return nil
+	}
+	return append(x.answered("connect to "+to.String()), Evidence{
+		Change: "the sockets of this machine", Before: fmt.Sprintf("none listens on port %d", to.Port()),
+	})
+}
+
+// rejected proves a rule that refuses: somebody listens, and the connection is
+// refused all the same.
+func rejected(ctx context.Context, x *examination) []Evidence {
+	at, err := machine.ListenerAt(x.current.probe.Address)
+	if err != nil || len(at) == 0 {
+		return nil
+	}
+	seen := append(x.answered("connect to "+x.current.probe.Address.String()), Evidence{Change: "the sockets of this machine", Before: listening(at[0])})
+	return append(seen, firewall(ctx, x, machine.Reject)...)
+}
+
+// dropped proves a rule of this machine that drops.
+func dropped(ctx context.Context, x *examination) []Evidence { return firewall(ctx, x, machine.Drop) }
+
+func firewall(ctx context.Context, x *examination, action machine.FirewallAction) []Evidence {
+	wall, err := machine.FirewallFor(ctx, x.current.probe.Address.Port())
+	if err != nil {
+		return nil
+	}
+	for _, rule := range wall.Rules {
+		if rule.Action == action && !rule.Outgoing && (!rule.Conditional || rule.NamesPort) {
+			return []Evidence{{Change: "a rule of " + strings.Join(wall.Tools, " and "), Before: printable(rule.Chain+": "+rule.Text, 160)}}
+		}
+	}
+	return nil
+}
+
+func listening(s machine.Socket) string {
+	text := s.String() + " listens"
+	if owner := s.Owner(); owner.PID != 0 {
+		text += fmt.Sprintf(", %s (process %d)", owner.Program, owner.PID)
+	}
+	return text
+}
+
+// overflowing proves a full queue: the kernel drops who comes now.
+func overflowing(_ context.Context, x *examination) []Evidence {
+	at, err := machine.ListenerAt(x.current.probe.Address)
+	if err != nil {
+		return nil
+	}
+	for _, s := range at {
+		if s.Full() {
+			return []Evidence{{Change: "the queue of " + listening(s), Before: fmt.Sprintf("%d wait, %d may", s.Waiting, s.Backlog)}}
+		}
+	}
+	now, err := machine.ReadCounters()
+	if err == nil && len(at) > 0 && now.Overflows > x.surroundings.counters.Overflows {
+		return []Evidence{{
+			Change: "the kernel's count of overflows (ListenOverflows) since the first probe",
+			Before: fmt.Sprint(x.surroundings.counters.Overflows), After: fmt.Sprint(now.Overflows),
+		}}
+	}
+	return nil
+}
+
+// halfOpen proves that connections come in, and our side of them does not get
+// out.
+func halfOpen(_ context.Context, x *examination) []Evidence {
+	from, err := machine.HalfOpen(x.current.probe.Address.Port())
+	if err != nil || len(from) == 0 {
+		return nil
+	}
+	return []Evidence{{Change: "half-open connections (SYN-RECV)", Before: fmt.Sprintf("%d, the first from %s", len(from), from[0])}}
+}
+
+// waiting is what the machine shows while a probe waits for its answer.
+type waiting struct {
+	samples, running int
+	socket           machine.Socket // as it was with the longest queue
+	process          machine.Process
+	outOfFiles       machine.Process
+	idle             int
+	connecting       netip.AddrPort
+	busy             time.Duration // CPU time of the family
+	lasted           time.Duration
+}
+
+// sampling is the time between two looks at the machine.
+const sampling = 100 * time.Millisecond
+
+// watchWaiting sends the probe with more patience, and looks at the machine
+// meanwhile. It does so once a round.
+func (x *examination) watchWaiting(ctx context.Context) waiting {
+	const key = "while waiting"
+	if _, ok := x.tries[key]; ok {
+		return x.waiting
+	}
+	x.tries[key] = exchange{}
+	done := make(chan struct{})
+	seen := make(chan waiting, 1)
+	address := x.current.probe.Address
+	go func() { seen <- sample(address, done) }()
+	x.with(ctx, patience(x.current.probe))
+	close(done)
+	x.waiting = <-seen
+	return x.waiting
+}
+
+func sample(address netip.AddrPort, done <-chan struct{}) waiting {
+	var w waiting
+	start := time.Now()
+	var first time.Duration
+	tick := time.NewTicker(sampling)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			w.lasted = time.Since(start)
+			return w
+		case <-tick.C:
+		}
+		at, err := machine.ListenerAt(address)
+		if err != nil || len(at) == 0 {
+			continue
+		}
+		for _, s := range at {
+			if w.socket.Inode == 0 || s.Waiting > w.socket.Waiting {
+				w.socket = s
+			}
+		}
+		owner := at[0].Owner()
+		if owner.PID == 0 {
+			continue
+		}
+		family := machine.Family(owner.PID)
+		running, busy := false, time.Duration(0)
+		for _, pid := range family {
+			p, err := machine.Inspect(pid)
+			if err != nil {
+				continue
+			}
+			if pid == owner.PID {
+				w.process = p
+			}
+			if p.FDLimit > 0 && p.FDs >= p.FDLimit {
+				w.outOfFiles = p
+			}
+			running = running || p.Running > 0
+			busy += p.CPU
+		}
+		if w.samples == 0 {
+			first = busy
+		}
+		w.busy = busy - first
+		w.samples++
+		if running {
+			w.running++
+		}
+		if c, err := machine.ConnectionsOf(family...); err == nil {
+			if c.IdleKnown {
+				w.idle = max(w.idle, c.Idle)
+			}
+			for _, to := range c.Outgoing {
+				if to.Connecting > 0 {
+					w.connecting = to.Remote
+				}
+			}
+		}
+	}
+}
+
+func outOfFiles(ctx context.Context, x *examination) []Evidence {
+	p := x.watchWaiting(ctx).outOfFiles
+	if p.PID == 0 {
+		return nil
+	}
+	return []Evidence{{Change: fmt.Sprintf("open files of %s (process %d)", p.Name(), p.PID), Before: fmt.Sprintf("%d of %d", p.FDs, p.FDLimit)}}
+}
+
+// eventLoops are programs that do everything on one thread.
+var eventLoops = []string{"node", "nodejs", "deno", "bun", "uvicorn", "hypercorn", "daphne"}
+
+// loopBlocked proves that the one thread computes while nobody is served.
+func loopBlocked(ctx context.Context, x *examination) []Evidence {
+	w := x.watchWaiting(ctx)
+	if w.samples < 3 || !slices.Contains(eventLoops, w.process.Program) && !slices.Contains(eventLoops, strings.ToLower(w.process.Name())) || w.running*10 < w.samples*7 {
+		return nil
+	}
+	return []Evidence{{
+		Change: fmt.Sprintf("%s (process %d) while the probe waits", w.process.Name(), w.process.PID),
+		Before: fmt.Sprintf("computing at %d of %d looks, %v of CPU time in %v", w.running, w.samples, w.busy.Round(10*time.Millisecond), w.lasted.Round(10*time.Millisecond)),
+	}}
+}
+
+// queued proves that connections wait for a worker.
+func queued(ctx context.Context, x *examination) []Evidence {
+	s := x.watchWaiting(ctx).socket
+	if s.Waiting == 0 {
+		return nil
+	}
+	return []Evidence{{Change: "the queue of " + listening(s), Before: fmt.Sprintf("%d wait to be taken, %d may", s.Waiting, s.Backlog)}}
+}
+
+// heldByIdle proves that connections without a request hold the workers.
+func heldByIdle(ctx context.Context, x *examination) []Evidence {
+	w := x.watchWaiting(ctx)
+	seen := queued(ctx, x)
+	if len(seen) == 0 || w.idle == 0 {
+		return nil
+	}
+	return append(seen, Evidence{Change: "connections that were taken and have sent nothing", Before: fmt.Sprint(w.idle)})
+}
+
+func byDockerProxy(x *examination) bool {
+	return x.surroundings.process.Program == "docker-proxy"
+}
+
+func byEnvoy(x *examination) bool {
+	return x.surroundings.process.Program == "envoy"
+}
+
+func sameWhatever(ctx context.Context, x *examination) []Evidence {
+	seen := x.answered("the probe itself")
+	for _, c := range []change{secure, proxyLine} {
+		e := x.with(ctx, c)
+		if !e.sign.class.transport() {
+			return nil
+		}
+		seen = append(seen, x.unturned(c, e))
+	}
+	return seen
+}
+
+func toLoopback(x *examination) []change { return []change{loopback(x.current.probe)} }

@@ -1,0 +1,295 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"hale/internal/machine"
+	"hale/internal/machine/webserver"
+	"hale/internal/probe"
+)
+
+// surroundings are what the machine tells of the site, when the doctor may
+// look at it.
+type surroundings struct {
+	// sockets are all that listen, at those that the probe comes to.
+	sockets, at []machine.Socket
+	// process is who listens there, family it and all that it started.
+	process machine.Process
+	family  []int
+	// server is its configuration, where it is a web server that is known.
+	server webserver.Config
+	// front are the upstreams of the proxies that the examination went around.
+	front []webserver.Upstream
+	// logs are the error logs.
+	logs []logFile
+	// counters are the kernel's of that time.
+	counters machine.Counters
+	// changed are files of configuration that are newer than the process.
+	changed []machine.Changed
+}
+
+// logFile is a log, with the length that it had before the first probe.
+type logFile struct {
+	machine.Log
+	size int64
+}
+
+// recent is how old the last line of a log may be that nobody has named, and
+// that no process is known to write.
+const recent = 15 * time.Minute
+
+// lookAround looks at the machine before the first probe. What it may not see
+// stays empty.
+func (x *examination) lookAround(ctx context.Context) {
+	s := &x.surroundings
+	all, err := machine.Listeners()
+	if err != nil {
+		x.undecided = append(x.undecided, Undecided{"who listens on this machine: " + err.Error(), "run it as root"})
+	}
+	for _, socket := range all {
+		if x.Owned == nil || x.Owned(socket) {
+			s.sockets = append(s.sockets, socket)
+		}
+	}
+	s.counters, _ = machine.ReadCounters()
+	s.learn(x.Probe.Address)
+	for _, name := range s.server.ServerNames() {
+		x.site.guess(name)
+	}
+	for _, path := range x.Logs {
+		s.addLog(machine.Log{Path: path})
+	}
+	if len(s.family) == 0 && x.Owned != nil {
+		return
+	}
+	for _, log := range machine.Logs(s.family...) {
+		if log.From != machine.FromUsualPlace || time.Since(log.Changed) < recent {
+			s.addLog(log)
+		}
+	}
+}
+
+func (s *surroundings) addLog(log machine.Log) {
+	if slices.ContainsFunc(s.logs, func(l logFile) bool { return l.Path == log.Path && l.Unit == log.Unit }) {
+		return
+	}
+	l := logFile{Log: log}
+	if info, err := os.Stat(log.Path); err == nil {
+		l.size = info.Size()
+	}
+	s.logs = append(s.logs, l)
+}
+
+// tail returns the last lines of the log; isNew: those alone that were written
+// since the first probe.
+func (l *logFile) tail(ctx context.Context, isNew bool) []string {
+	most := 0
+	if info, err := os.Stat(l.Path); isNew && err == nil && info.Size() >= l.size {
+		if most = int(min(info.Size()-l.size, machine.DefaultTail)); most == 0 {
+			return nil
+		}
+	}
+	lines, err := l.Tail(ctx, most)
+	if err != nil {
+		return nil
+	}
+	if !isNew {
+		lines = lines[max(0, len(lines)-lastLines):]
+	}
+	return lines
+}
+
+// learn takes in who listens at an address.
+func (s *surroundings) learn(address netip.AddrPort) {
+	at, err := machine.ListenerAt(address)
+	if err != nil || len(at) == 0 {
+		return
+	}
+	s.at = at
+	owner := at[0].Owner()
+	if owner.PID == 0 {
+		return
+	}
+	if p, err := machine.Inspect(owner.PID); err == nil {
+		s.process = p
+	}
+	s.family = machine.Family(owner.PID)
+	s.front = append(s.front, s.server.Upstreams...)
+	s.server = webserver.Config{}
+	if server, err := machine.WebServerOf(owner.PID); err == nil {
+		s.server = server.Config
+	}
+	s.changed, _ = machine.ConfigChangedAfterStart(owner.PID)
+}
+
+// program is who listens at the probed address, "" if that is not known.
+func (s *surroundings) program() string {
+	if s.process.PID == 0 {
+		return ""
+	}
+	return s.process.Name()
+}
+
+// backend is the address behind a local proxy.
+func (s *surroundings) backend() string {
+	for _, up := range s.server.Upstreams {
+		return up.Address
+	}
+	return ""
+}
+
+// nextHop goes on behind an answer that no change of the request can turn: the
+// same request, sent to where the local proxy sends its own.
+func (x *examination) nextHop(ctx context.Context) bool {
+	if !x.Inside || !x.going() || x.explained == "" && !byEdge(&x.current.answer) {
+		return false
+	}
+	for _, c := range x.toHops() {
+		if x.explained == "proxy-upstream-protocol" {
+			c = withOtherScheme(c)
+		}
+		e := x.with(ctx, c)
+		if !x.going() {
+			return false
+		}
+		if e.sign == x.current.sign || x.explained == "proxy-upstream-protocol" && e.answer.Outcome != probe.Answered {
+			continue
+		}
+		x.behind = fmt.Sprintf("%s, at %s", x.gate(), e.probe.Address)
+		x.reach(e.probe.Address)
+		x.stack = append(x.stack, step{change: c, before: x.current, after: e})
+		x.move(e)
+		return true
+	}
+	return false
+}
+
+// withOtherScheme goes to a hop as the proxy should have.
+func withOtherScheme(c change) change {
+	bare := c.apply
+	c.code += "+scheme"
+	c.apply = func(p probeValue) probeValue {
+		before := p.Protocol
+		if p = bare(p); p.Protocol == before {
+			return secure.apply(p)
+		}
+		return plain.apply(p)
+	}
+	return c
+}
+
+// stale looks for configuration that the process has not read yet: then a fault
+// may have been mended already.
+func (x *examination) stale() {
+	if len(x.findings) == 0 || len(x.surroundings.changed) == 0 {
+		return
+	}
+	changed := x.surroundings.changed[0]
+	x.conclude("stale-process", x.first, []Evidence{{
+		Change: "changed " + changed.Path, Before: changed.At.Format(time.DateTime), After: "read by the process " + changed.Loaded.Format(time.DateTime),
+	}})
+}
+
+// reach takes in who listens at an address behind the one that was probed.
+func (x *examination) reach(address netip.AddrPort) {
+	x.hops = append(x.hops, address)
+	if x.Inside {
+		x.surroundings.learn(address)
+	}
+}
+
+// gate names what an examination went around.
+func (x *examination) gate() string {
+	if mode, ok := findMode(x.explained); ok {
+		return fmt.Sprintf("%q", mode.Title)
+	}
+	return "the answer " + x.brief(x.current)
+}
+
+// toHops are the ways around the local proxy: straight to the app, as the
+// proxy's configuration has its address.
+func (x *examination) toHops() []change {
+	var all []change
+	for _, up := range x.surroundings.server.Upstreams {
+		network, address, ok := up.Dial()
+		if !ok || network != "tcp" || up.Protocol != webserver.HTTP && up.Protocol != webserver.HTTPS {
+			continue
+		}
+		to, err := resolveLocal(address)
+		if err != nil || slices.Contains(x.hops, to) || to == x.current.probe.Address ||
+			slices.ContainsFunc(all, func(c change) bool { return strings.HasSuffix(c.text, to.String()) }) {
+			continue
+		}
+		c := addressIs("hop", "straight to the app at "+to.String(), to)
+		if up.Protocol == webserver.HTTPS {
+			bare := c.apply
+			c.apply = func(p probeValue) probeValue { return secure.apply(bare(p)) }
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// resolveLocal reads the address of an upstream; a name must be localhost.
+func resolveLocal(address string) (netip.AddrPort, error) {
+	if port, ok := strings.CutPrefix(address, "localhost:"); ok {
+		address = "127.0.0.1:" + port
+	}
+	return netip.ParseAddrPort(address)
+}
+
+// logged proves by lines that a log got since the first probe.
+func logged(pattern string) func(context.Context, *examination) []Evidence {
+	text := re(pattern)
+	return func(ctx context.Context, x *examination) []Evidence { return x.inLogs(ctx, text, true) }
+}
+
+// loggedLast proves by the last lines of a log, of whatever time: those of a
+// program that did not start.
+func loggedLast(pattern string) func(context.Context, *examination) []Evidence {
+	text := re(pattern)
+	return func(ctx context.Context, x *examination) []Evidence { return x.inLogs(ctx, text, false) }
+}
+
+// lastLines is how many lines of a log tell of a start that failed.
+const lastLines = 60
+
+func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew bool) []Evidence {
+	for i := range x.surroundings.logs {
+		log := &x.surroundings.logs[i]
+		for _, line := range slices.Backward(log.tail(ctx, isNew)) {
+			if at := text.FindStringIndex(line); at != nil {
+				return []Evidence{{Change: "log " + log.String(), Before: excerpt(line, at[0])}}
+			}
+		}
+	}
+	return nil
+}
+
+// lacksVariable proves by the last lines of a log that the program wants a
+// variable of its environment.
+func lacksVariable(ctx context.Context, x *examination) []Evidence {
+	for i := range x.surroundings.logs {
+		log := &x.surroundings.logs[i]
+		for _, v := range machine.MissingVariables(log.tail(ctx, false)) {
+			return []Evidence{{Change: "log " + log.String() + ", of the variable " + v.Name, Before: excerpt(v.Line, 0)}}
+		}
+	}
+	return nil
+}
+
+// excerpt is what a line of a log says around a place.
+func excerpt(line string, at int) string {
+	const most = 200
+	if start := max(0, at-60); len(line) > most && start > 0 {
+		line = "..." + line[start:]
+	}
+	return printable(line, most)
+}
