@@ -1,0 +1,202 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"hale/internal/doctor"
+	"hale/internal/probe"
+)
+
+// doctorOptions are what hale doctor is asked for.
+type doctorOptions struct {
+	out      output
+	as       string
+	host     string
+	paths    []string
+	matcher  string
+	timeout  time.Duration
+	source   string
+	inside   bool
+	logs     []string
+	idleWait time.Duration
+	allFixes bool
+	dryRun   bool
+}
+
+func newDoctor(s Streams) *cobra.Command {
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use:   "doctor URL",
+		Short: "Find out why a health check fails, by experiments, and print the fix",
+		Long: "Find out why a load balancer's health check fails. The doctor sends the load balancer's\n" +
+			"own probe, changes one thing at a time (Host, X-Forwarded-Proto, path, method, TLS,\n" +
+			"port, patience, ...), and keeps what turns the answer: that is the cause, and it goes on\n" +
+			"until the probe passes, so that a fault behind a fault is found in the same run. What\n" +
+			"could not be proven is listed as not decided.\n\n" +
+			fmt.Sprintf("It sends %d requests at most, GET and HEAD alone, one after the other.\n\n", doctor.MostRequests) +
+			"URL is what the load balancer asks: http://10.0.1.5:8000/health. Give the instance's\n" +
+			"private address, as the load balancer uses it, not its public name.\n\n" +
+			"Exit code 0: the check passes (there may be findings all the same); 1: it fails;\n" +
+			"2: it could not be examined.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return notAsked(fmt.Errorf("give one URL, as the load balancer asks it: hale doctor http://10.0.1.5/health (got %d)", len(args)))
+			}
+			return o.run(cmd.Context(), s, args[0])
+		},
+	}
+	o.out.addTo(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.as, "as", "alb", "whose probe it is: `PROBER`, one of "+proberNames())
+	f.StringVar(&o.host, "host", "", "the site's public name, `DOMAIN`; found from redirects and certificates otherwise")
+	f.StringArrayVar(&o.paths, "path", nil, "a `PATH` to try where the URL's own is not found; several times for several")
+	f.StringVar(&o.matcher, "matcher", "", "success `CODES`, such as 200-299,404 (default: the prober's)")
+	f.DurationVar(&o.timeout, "timeout", 0, "`TIME` in which the whole answer has to come (default: the prober's)")
+	f.StringVar(&o.source, "source", "", "local `IP` that the probe comes from")
+	f.BoolVar(&o.inside, "from-inside", false, "also look at this machine: sockets, processes, configuration, logs, disk, metadata")
+	f.StringArrayVar(&o.logs, "log", nil, "with --from-inside, an error log `FILE` to read, besides those that are found")
+	f.DurationVar(&o.idleWait, "idle-wait", doctor.IdleWait, "how long an idle connection is watched, to see whether the target closes it first; 0: not at all")
+	f.BoolVar(&o.allFixes, "all-fixes", false, "print all fixes of each finding, not the nearest alone")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be sent, and send nothing")
+	return cmd
+}
+
+func (o *doctorOptions) run(ctx context.Context, s Streams, target string) error {
+	options, err := o.options(ctx, target)
+	if err != nil {
+		return notAsked(err)
+	}
+	if o.dryRun {
+		return o.plan(s, options)
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	steps := newSteps(s)
+	options.Progress = steps.show
+	report, err := doctor.Examine(ctx, options)
+	steps.end()
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		return notAsked(err)
+	}
+	if o.out.json() {
+		err = writeJSON(s.Out, report)
+	} else {
+		_, err = io.WriteString(s.Out, (&reportText{look: s.tableLook(s.Out), allFixes: o.allFixes, prober: options.Probe.Prober}).write(&report))
+	}
+	switch {
+	case err != nil:
+		return err
+	case report.Healthy:
+		return nil
+	}
+	return exitCode(exitNo)
+}
+
+// options makes what the user said into what the doctor is asked for.
+func (o *doctorOptions) options(ctx context.Context, target string) (doctor.Options, error) {
+	prober, ok := probe.Find(o.as)
+	if !ok {
+		return doctor.Options{}, fmt.Errorf("--as %s: there is no such prober; there are %s", o.as, proberNames())
+	}
+	if o.timeout < 0 || o.idleWait < 0 {
+		return doctor.Options{}, errors.New("--timeout and --idle-wait take a time such as 5s, not a negative one")
+	}
+	if len(o.logs) > 0 && !o.inside {
+		return doctor.Options{}, errors.New("--log is for --from-inside: add that, on the machine that has the log")
+	}
+	po := probe.Options{Matcher: o.matcher, Timeout: o.timeout}
+	if o.source != "" {
+		source, err := netip.ParseAddr(o.source)
+		if err != nil {
+			return doctor.Options{}, fmt.Errorf("--source %s: write an IP address of this machine", o.source)
+		}
+		po.Source = source
+	}
+	for _, path := range o.paths {
+		if !strings.HasPrefix(path, "/") {
+			return doctor.Options{}, fmt.Errorf("--path %s: a path begins with /", path)
+		}
+	}
+	paths := o.paths
+	if u, err := url.Parse(target); err == nil && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && len(paths) > 0 {
+		po.Path, paths = paths[0], paths[1:] // the URL names none
+	}
+	p, err := probe.New(ctx, prober, target, po)
+	if err != nil {
+		return doctor.Options{}, err
+	}
+	wait := o.idleWait
+	if wait == 0 {
+		wait = -1
+	}
+	return doctor.Options{
+		Probe: p, Target: target, Domain: o.host, Paths: paths, Inside: o.inside, Logs: o.logs, IdleWait: wait,
+	}, nil
+}
+
+// plan prints what an examination would do.
+func (o *doctorOptions) plan(s Streams, options doctor.Options) error {
+	planned := doctor.Plan(options)
+	if o.out.json() {
+		return writeJSON(s.Out, planned)
+	}
+	fmt.Fprintf(s.Out, "First the probe of %s itself, to %s:\n\n", options.Probe.Prober.Title, options.Probe.Address)
+	p := options.Probe
+	fmt.Fprintf(s.Out, "    %s %s %s, Host: %s, time-out %v\n\n", p.Method, p.Path, p.Version, p.SentHost(), p.Timeout)
+	fmt.Fprintf(s.Out, "Then, by what it is answered, one change at a time until the answer turns:\n\n")
+	t := newTable(s.Out, "answer", "experiments", "can prove")
+	for _, p := range planned {
+		t.AppendRow([]any{p.Answer, strings.Join(p.Experiments, "\n"), strings.Join(p.Modes, "\n")})
+	}
+	t.Style().Options.SeparateRows = true
+	t.Render()
+	fmt.Fprintf(s.Out, "\nAt most %d requests, GET and HEAD alone, one after the other. Nothing was sent.\n", doctor.MostRequests)
+	return nil
+}
+
+// steps is a line on a terminal that tells what the doctor is doing.
+type steps struct {
+	w     io.Writer // nil: there is no terminal
+	width int
+}
+
+func newSteps(s Streams) *steps {
+	if !s.canRedraw(s.Err) {
+		return &steps{}
+	}
+	return &steps{s.Err, widthOf(s.Err)}
+}
+
+func (p *steps) show(step string) {
+	if p.w != nil {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", text.Snip(step, max(p.width-1, 20), "…"))
+	}
+}
+
+// end takes the line away.
+func (p *steps) end() {
+	if p.w != nil {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+func proberNames() string {
+	var names []string
+	for _, p := range probe.Probers() {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,139 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"hale/internal/doctor"
+	"hale/internal/probe"
+)
+
+// reportText writes the doctor's report for people.
+type reportText struct {
+	look     tableLook
+	allFixes bool
+	prober   *probe.Prober
+	b        strings.Builder
+}
+
+// nearest is how many fixes of a finding are printed in full.
+const nearest = 2
+
+func (t *reportText) write(r *doctor.Report) string {
+	verdict := t.paint(text.FgRed, "unhealthy")
+	if r.Healthy {
+		verdict = t.paint(text.FgGreen, "healthy")
+		if len(r.Findings) > 0 {
+			verdict += ", but"
+		}
+	}
+	t.line("%s for %s: %s", r.Target, t.prober.Title, verdict)
+	if r.Reason != "" {
+		t.line("It is answered: %s (%s)", r.Answer, r.Reason)
+	} else {
+		t.line("It is answered: %s", r.Answer)
+	}
+	for i := range r.Findings {
+		t.finding(i+1, &r.Findings[i])
+	}
+	if len(r.Findings) > 0 && !r.Healthy {
+		t.line("")
+		if r.HealthyWhenFixed {
+			t.line("With %s mended, the check passes: that was tried.", thisOrAll(len(r.Findings)))
+		} else {
+			t.line("Whether the check passes then could not be tried.")
+		}
+	}
+	t.list("Proven", r.Proven)
+	var undecided []string
+	for _, u := range r.Undecided {
+		undecided = append(undecided, u.What+"\n  to find out: "+u.How)
+	}
+	t.list("Not decided", undecided)
+	t.line("")
+	t.line("%d requests in %.1f s.", r.Requests, r.Seconds)
+	return t.b.String()
+}
+
+func thisOrAll(n int) string {
+	switch n {
+	case 1:
+		return "this"
+	case 2:
+		return "both"
+	}
+	return fmt.Sprintf("all %d", n)
+}
+
+func (t *reportText) finding(n int, f *doctor.Finding) {
+	t.line("")
+	t.line("%d. %s  [%s]", n, t.paint(text.Bold, f.Title), f.ID)
+	t.wrapped("   ", f.Because)
+	for _, e := range f.Evidence {
+		line := e.Change + ": " + e.Before
+		if e.After != "" {
+			line += " -> " + e.After
+		}
+		t.wrapped("   - ", line)
+	}
+	var others []string
+	for i, fix := range f.Fixes {
+		if i >= nearest && !t.allFixes {
+			others = append(others, fix.Where)
+			continue
+		}
+		t.line("")
+		t.line("   Fix (%s):", fix.Where)
+		for line := range strings.Lines(fix.Text) {
+			t.line("     %s", strings.TrimRight(line, "\n"))
+		}
+	}
+	if len(others) > 0 {
+		t.line("")
+		t.line("   Other fixes: %s (--all-fixes prints them)", strings.Join(others, ", "))
+	}
+}
+
+func (t *reportText) list(title string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	t.line("")
+	t.line("%s:", title)
+	for _, item := range items {
+		first, rest, _ := strings.Cut(item, "\n")
+		t.wrapped("- ", first)
+		if rest != "" {
+			t.wrapped("  ", strings.TrimSpace(rest))
+		}
+	}
+}
+
+func (t *reportText) line(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	t.b.WriteString(strings.TrimRight(line, " "))
+	t.b.WriteByte('\n')
+}
+
+// wrapped writes a paragraph as wide as the terminal, with its lines below one
+// another after the mark.
+func (t *reportText) wrapped(mark, paragraph string) {
+	width := t.look.width
+	if width == 0 {
+		width = 100
+	}
+	indent := strings.Repeat(" ", len(mark))
+	for line := range strings.Lines(text.WrapSoft(paragraph, max(width-len(mark), 40))) {
+		t.line("%s%s", mark, strings.TrimSpace(line))
+		mark = indent
+	}
+}
+
+func (t *reportText) paint(c text.Color, s string) string {
+	if !t.look.colour {
+		return s
+	}
+	return c.Sprint(s)
+}
