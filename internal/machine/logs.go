@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -67,7 +66,7 @@ func Logs(pids ...int) []Log {
 	if supported() != nil {
 		return nil
 	}
-	var f finder
+	f := finder{seen: make(map[int]bool)}
 	for _, pid := range pids {
 		f.process(pid)
 	}
@@ -83,7 +82,10 @@ func Logs(pids ...int) []Log {
 var surest = []LogSource{FromConfiguration, FromOutput, FromOpenFile, FromJournal, FromUsualPlace}
 
 // finder collects logs, each once.
-type finder struct{ logs []Log }
+type finder struct {
+	logs []Log
+	seen map[int]bool // processes
+}
 
 // add takes a file, if there is one.
 func (f *finder) add(path, program string, from LogSource) {
@@ -105,7 +107,11 @@ func (f *finder) add(path, program string, from LogSource) {
 // maxFamily bounds how many processes of one server are looked into.
 const maxFamily = 200
 
+// process looks into a process, and all that descend from it.
 func (f *finder) process(pid int) {
+	if f.seen[pid] {
+		return
+	}
 	p, err := Inspect(pid)
 	if err != nil {
 		return
@@ -120,6 +126,9 @@ func (f *finder) process(pid int) {
 		f.add(visible(root, inDir(path, p.Dir)), name, FromConfiguration)
 	}
 	family := Family(pid)
+	for _, pid := range family {
+		f.seen[pid] = true
+	}
 	for _, pid := range family[:min(len(family), maxFamily)] {
 		for _, path := range (Process{PID: pid}).Output() {
 			f.add(path, name, FromOutput)
@@ -330,60 +339,4 @@ func printable(line []byte) string {
 		}
 		return r
 	}, text), " ")
-}
-
-// UnitOf returns systemd's service that a process belongs to, such as
-// "gunicorn.service"; "" if it belongs to none (cgroups(7), and the names that
-// systemd gives to control groups).
-func UnitOf(pid int) string {
-	content, err := proc.FS{}.Read("proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return ""
-	}
-	return unitIn(content)
-}
-
-// unitIn reads /proc/PID/cgroup: "0::/system.slice/nginx.service", or of version
-// 1, "1:name=systemd:/system.slice/nginx.service".
-func unitIn(content string) string {
-	for line := range strings.Lines(content) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 || parts[1] != "" && parts[1] != "name=systemd" {
-			continue
-		}
-		for _, part := range slices.Backward(strings.Split(parts[2], "/")) {
-			if strings.HasPrefix(part, "user@") {
-				return "" // a session, or a user's own service
-			}
-			if strings.HasSuffix(part, ".service") && validUnit.MatchString(part) {
-				return part
-			}
-		}
-	}
-	return ""
-}
-
-var validUnit = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_@:.\\-]*$`)
-
-// journals tells whether systemd's journal can be asked.
-func journals() bool {
-	_, err := os.Stat("/run/systemd/journal")
-	return err == nil && found("journalctl")
-}
-
-// Journal returns the last lines of a service's journal, oldest first and ready
-// to print, as journalctl(1) gives them: those within its last maxBytes, 0
-// meaning DefaultTail, and 1000 lines at most. Other users' services take the
-// rights of root, or of the groups adm or systemd-journal.
-func Journal(ctx context.Context, unit string, maxBytes int) ([]string, error) {
-	if !validUnit.MatchString(unit) {
-		return nil, fmt.Errorf("read the journal: %q is not the name of a unit", unit)
-	}
-	content, err := run(ctx, "journalctl", "--unit="+unit, "--lines=1000", "--no-pager", "--quiet", "--output=short-iso")
-	if err != nil {
-		return nil, fmt.Errorf("read the journal of %s: %w", unit, err)
-	}
-	begin := max(0, len(content)-cmp.Or(max(maxBytes, 0), DefaultTail))
-	all := lines(content[begin:], begin > 0)
-	return slices.DeleteFunc(all, func(line string) bool { return strings.HasPrefix(line, "-- ") }), nil
 }

@@ -65,6 +65,11 @@ func TestInspect(t *testing.T) {
 			t.Errorf("%s is set: %v, %v", name, set, err)
 		}
 	}
+	for name, want := range map[string]string{"SECRET_KEY": "x", "SECRET": ""} {
+		if value, ok, err := p.Lookup(name); err != nil || value != want || ok != (want != "") {
+			t.Errorf("%s is %q, %v, %v", name, value, ok, err)
+		}
+	}
 	if got, want := Family(pid), []int{min(pid, child), max(pid, child)}; !slices.Equal(got, want) {
 		t.Errorf("family %v, want %v", got, want)
 	}
