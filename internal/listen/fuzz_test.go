@@ -145,9 +145,10 @@ func FuzzRequest(f *testing.F) {
 		var whole, parts headScan
 		end, ok := whole.scan([]byte(sent))
 		for n := range len(sent) { // as if it came byte by byte
-			if parted, _ := parts.scan([]byte(sent[:n+1])); parted > 0 {
-				if parted != end {
-					t.Fatalf("%q ends at %d, byte by byte at %d", sent, end, parted)
+			parted, partedOK := parts.scan([]byte(sent[:n+1]))
+			if parted > 0 || !partedOK {
+				if parted != end || partedOK != ok {
+					t.Fatalf("%q ends at %d (%v), byte by byte at %d (%v)", sent, end, ok, parted, partedOK)
 				}
 				break
 			}

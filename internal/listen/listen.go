@@ -183,6 +183,7 @@ func (r *run) visit(c *connection, v *Visit) bool {
 	}
 	r.tally.add(v)
 	v.Number = r.tally.visits
+	v.Reply.Keep = v.Reply.Keep && v.Number != r.Count
 	if err := r.log.Visit(v); err != nil {
 		r.failed = err
 		r.hangUp()

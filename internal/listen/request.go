@@ -27,7 +27,8 @@ func (s *headScan) scan(b []byte) (end int, ok bool) {
 		rest := b[s.line:]
 		i := bytes.IndexByte(rest, '\n')
 		if i < 0 {
-			return 0, s.started || !slices.ContainsFunc(rest, isControl[byte])
+			method, _, _ := bytes.Cut(bytes.TrimPrefix(rest, []byte("\r")), []byte(" "))
+			return 0, s.started || len(method) == 0 || isToken(string(method))
 		}
 		line := bytes.TrimSuffix(rest[:i], []byte("\r"))
 		s.line += i + 1
@@ -57,10 +58,7 @@ func isControl[C byte | rune](c C) bool {
 // requestLine takes a request line apart. It takes more than it should: what is
 // wrong with it is told by flaws.
 func requestLine(line string) (method, target, version string, ok bool) {
-	if strings.ContainsFunc(line, isControl[rune]) {
-		return "", "", "", false
-	}
-	parts := strings.Fields(line)
+	parts := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 	switch {
 	case len(parts) == 2 && parts[0] == "GET" && strings.HasPrefix(parts[1], "/"):
 		return parts[0], parts[1], http09Version, true
@@ -147,6 +145,9 @@ func (r *Request) judgeLine(line string) {
 		r.flaw("more than one space in the request line")
 	case strings.Contains(r.Target, " "):
 		r.flaw("a space in the path")
+	}
+	if strings.ContainsFunc(r.Target, func(c rune) bool { return isControl(c) || c == '\r' }) {
+		r.flaw("a control character in the path")
 	}
 	if r.Method != strings.ToUpper(r.Method) {
 		r.flaw("a method in lower case")
