@@ -17,6 +17,7 @@
 package servers
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -25,6 +26,8 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // packages are the Debian packages of programs that are named otherwise.
@@ -100,7 +103,7 @@ func missing(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// FreePort returns a port of 127.0.0.1 on which nobody listens. It lies below
+// FreePort returns a port on which nobody listens, on no address. It lies below
 // the range from which Linux takes the local ports of outgoing connections
 // (32768 and up), so that none of those can take it before the caller does, and
 // nobody else gets it until the test has ended.
@@ -112,17 +115,40 @@ func FreePort(t testing.TB) int {
 		if release == nil {
 			continue
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
+		if !bindable(port) {
 			release()
 			continue
 		}
-		l.Close()
 		t.Cleanup(release)
 		return port
 	}
-	t.Fatal("no free port on 127.0.0.1 between 12000 and 32000")
+	t.Fatal("no free port between 12000 and 32000")
 	return 0
+}
+
+// bindable tells whether nobody listens on a port. It does not listen there to
+// find out: a program that another test starts at that moment has a copy of
+// every open file until it runs, and would keep the port from the caller.
+func bindable(port int) bool {
+	return bind(unix.AF_INET, &unix.SockaddrInet4{Port: port}) && bind(unix.AF_INET6, &unix.SockaddrInet6{Port: port})
+}
+
+// bind tells whether a socket may have an address of all interfaces, in a
+// family that the machine has.
+func bind(family int, address unix.Sockaddr) bool {
+	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return errors.Is(err, unix.EAFNOSUPPORT)
+	}
+	defer unix.Close(s)
+	if unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) != nil {
+		return false
+	}
+	if family == unix.AF_INET6 && unix.SetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1) != nil {
+		return false
+	}
+	err = unix.Bind(s, address)
+	return err == nil || errors.Is(err, unix.EADDRNOTAVAIL) // a machine whose IPv6 is switched off
 }
 
 // reserve keeps FreePort from giving a port away twice, in this or another
