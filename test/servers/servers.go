@@ -130,12 +130,12 @@ func FreePort(t testing.TB) int {
 // find out: a program that another test starts at that moment has a copy of
 // every open file until it runs, and would keep the port from the caller.
 func bindable(port int) bool {
-	return bind(unix.AF_INET, &unix.SockaddrInet4{Port: port}) && bind(unix.AF_INET6, &unix.SockaddrInet6{Port: port})
+	return mayBind(unix.AF_INET, &unix.SockaddrInet4{Port: port}) && mayBind(unix.AF_INET6, &unix.SockaddrInet6{Port: port})
 }
 
-// bind tells whether a socket may have an address of all interfaces, in a
+// mayBind tells whether a socket may have an address of all interfaces, in a
 // family that the machine has.
-func bind(family int, address unix.Sockaddr) bool {
+func mayBind(family int, address unix.Sockaddr) bool {
 	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return errors.Is(err, unix.EAFNOSUPPORT)
