@@ -139,7 +139,20 @@ func djangoHosts() []Case {
 		// nginx says Host: 127.0.0.1:PORT of itself, to Django and to everybody.
 		{
 			Name: "django-host-from-local-proxy", Row: "django-host-from-local-proxy", Findings: []string{"django-host-from-local-proxy"},
-			Inside: true, Start: behindNginx(hostsSet, "server { listen @address@; location / { proxy_pass http://@gunicorn@; } }"),
+			Inside: true, Start: behindNginx(hostsBehind, "server { listen @address@; location / { proxy_pass http://@gunicorn@; } }"),
+		},
+		{
+			// Or the upstream's name, which is no name for a host in anybody's list.
+			Name: "django-host-from-upstream-name", Row: "django-host-from-local-proxy", Findings: []string{"django-host-from-local-proxy"},
+			Inside: true, Start: behindNginx("", "upstream shop_app { server @gunicorn@; } server { listen @address@; location / { proxy_pass http://shop_app; } }"),
+		},
+		{
+			// The body that its log calls "400 26".
+			Name: "django-allowed-hosts-old", Row: "django-allowed-hosts", Findings: []string{"django-allowed-hosts"}, Imitated: true,
+			Start: func(t testing.TB) Site {
+				return imitate(t, forDomain(always(message("200 OK\nServer: gunicorn/19.9.0\nContent-Type: text/plain", "ok")),
+					message("400 Bad Request\nServer: gunicorn/19.9.0\nContent-Type: text/html", "<h1>Bad Request (400)</h1>")))
+			},
 		},
 	}
 	// Forms in which the instance's address stands in the list and never
@@ -174,6 +187,14 @@ func djangoRedirects() []Case {
 		{
 			Name: "django-ssl-redirect-nginx", Row: "django-ssl-redirect", Findings: []string{"django-ssl-redirect"},
 			Start: behindNginx(redirectSet+headerSet, toGunicorn),
+		},
+		{
+			// uWSGI believes the header, from everybody, so that no setting is needed.
+			Name: "django-ssl-redirect-uwsgi", Row: "django-ssl-redirect", Findings: []string{"django-ssl-redirect"}, Start: onUWSGI(redirectSet),
+		},
+		{
+			Name: "django-ssl-redirect-nginx-uwsgi", Row: "django-ssl-redirect", Findings: []string{"django-ssl-redirect"},
+			Start: behindNginx(redirectSet, toUWSGI),
 		},
 		{
 			// The pattern is matched without the leading slash.

@@ -53,9 +53,12 @@ func djangoProofs() map[string]proof {
 		"django-allowed-hosts-looks-fixed-scheme": looksFixed,
 		// No Host that anybody sends reaches Django.
 		"django-host-from-local-proxy": {
-			asked(badHost), asked(badHost, host(Domain)), inLog("Invalid HTTP_HOST header: '127.0.0.1:"),
-			asked(ok, hop, host(Domain)),
+			asked(badHost), asked(badHost, host(Domain)), inLog("Invalid HTTP_HOST header: '127.0.0.1:"), asked(ok, hop),
 		},
+		"django-host-from-upstream-name": {
+			asked(badHost), asked(badHost, host(Domain)), inLog("'shop_app'. The domain name provided is not valid according to RFC 1034/1035"), asked(ok, hop),
+		},
+		"django-allowed-hosts-old": append(wantsDomain(want{status: 400, body: "<h1>Bad Request (400)</h1>", header: "Content-Length: 26"}, ok), asked(ok, host(Domain+":8000"))),
 
 		"django-ssl-redirect":              wantsHTTPS(301),
 		"django-ssl-redirect-nginx":        wantsHTTPS(301),
@@ -65,6 +68,8 @@ func djangoProofs() map[string]proof {
 			asked(redirects(301, "https://")), asked(redirects(301, "https://"), forwardedHTTPS),
 			asked(redirects(301, "https://"+Domain+"/health"), forwardedHTTPS, host(Domain)),
 		},
+		"django-ssl-redirect-uwsgi":       wantsHTTPS(301),
+		"django-ssl-redirect-nginx-uwsgi": wantsHTTPS(301),
 		"proxy-overwrites-proto": {
 			asked(redirects(301, "https://")), asked(redirects(301, "https://"), forwardedHTTPS),
 			asked(ok, hop, forwardedHTTPS),
@@ -108,6 +113,7 @@ func djangoProofs() map[string]proof {
 		"imds-timeout-too-small": append(wantsDomain(badHost, ok), inLog(named)),
 		"imds-hop-limit":         append(wantsDomain(badHost, ok), inLog(named)),
 		"imds-hosts-ssl":         {asked(badHost), asked(redirects(301, "https://"+Domain), host(Domain)), asked(ok, host(Domain), forwardedHTTPS)},
+		"imds-hosts-ssl-hop":     {asked(badHost), asked(redirects(301, "https://"+Domain), host(Domain)), asked(ok, host(Domain), forwardedHTTPS)},
 		"imds-hosts-ssl-hasty":   {asked(badHost), asked(redirects(301, "https://"+Domain), host(Domain)), asked(ok, host(Domain), forwardedHTTPS)},
 
 		"eb-django-classic": chain(badHost, host(Domain), redirects(301, "https://"), forwardedHTTPS, ok),
@@ -127,8 +133,13 @@ func djangoProofs() map[string]proof {
 		"basic-auth-hides-400": append(
 			proof{asked(want{status: 401, header: `WWW-Authenticate: Basic realm="Staging"`}), asked(status(401), host(Domain))},
 			asked(badHost, hop), asked(ok, hop, host(Domain))),
+		"proto-trusted-behind-nginx": chain(badHost, host(Domain), redirects(301, "https://"), forwardedHTTPS, ok),
 		"proxy-proto-and-host": {
-			asked(badHost), asked(badHost, host(Domain)),
+			asked(badHost), asked(badHost, host(Domain)), asked(badHost, host(Domain), forwardedHTTPS),
+			asked(redirects(301, "https://"), hop), asked(ok, hop, forwardedHTTPS),
+		},
+		"proxy-proto-and-hosts": {
+			asked(badHost), asked(badHost, host(Domain)), asked(badHost, hop),
 			asked(redirects(301, "https://"), hop, host(Domain)), asked(ok, hop, host(Domain), forwardedHTTPS),
 		},
 		"exhausted-and-redirect": {

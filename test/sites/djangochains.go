@@ -1,16 +1,13 @@
 package sites
 
-import (
-	"context"
-	"net/http"
-	"sync"
-	"testing"
-	"time"
-)
+import "testing"
 
 // behindTLS is how Django is set up where a load balancer ends TLS, but for the
 // health check, of which nobody thought.
 const behindTLS = hostsSet + redirectSet + headerSet
+
+// nginxSaysItself replaces Host and the scheme by its own.
+const nginxSaysItself = "server { listen @address@; location / { proxy_pass http://@gunicorn@; proxy_set_header X-Forwarded-Proto $scheme; } }"
 
 // djangoChains are sites with several faults, one behind the other.
 func djangoChains() []Case {
@@ -43,6 +40,11 @@ server { listen @address@; server_name example.com; location / { proxy_pass http
 			Start: onGunicorn(hostsSet + redirectSet),
 		},
 		{
+			// gunicorn believes nginx, which is on the same machine.
+			Name: "proto-trusted-behind-nginx", Row: "proto-not-trusted-direct", Findings: []string{hosts, redirect},
+			Start: behindNginx(hostsSet+redirectSet, toGunicorn),
+		},
+		{
 			Name: "basic-auth-hides-400", Row: "basic-auth-hides-400", Findings: []string{"basic-auth", hosts}, Inside: true,
 			Start: func(t testing.TB) Site {
 				s := newSetting(t)
@@ -58,8 +60,14 @@ server { listen @address@; server_name example.com; location / { proxy_pass http
 		{
 			Name: "proxy-proto-and-host", Row: "proxy-proto-and-host", Inside: true,
 			Findings: []string{"django-host-from-local-proxy", "proxy-overwrites-proto", redirect},
-			Start: behindNginx(behindTLS, `
-server { listen @address@; location / { proxy_pass http://@gunicorn@; proxy_set_header X-Forwarded-Proto $scheme; } }`),
+			Start:    behindNginx(hostsBehind+redirectSet+headerSet, nginxSaysItself),
+		},
+		{
+			// Here the instance's own address is not in the list either, which
+			// shows when nginx passes on what it is told.
+			Name: "proxy-proto-and-hosts", Row: "proxy-proto-and-host", Inside: true,
+			Findings: []string{"django-host-from-local-proxy", "proxy-overwrites-proto", hosts, redirect},
+			Start:    behindNginx(behindTLS, nginxSaysItself),
 		},
 		{
 			Name: "exhausted-and-redirect", Row: "exhausted-and-redirect", Findings: []string{"worker-exhaustion", redirect},
@@ -71,46 +79,4 @@ server { listen @address@; location / { proxy_pass http://@gunicorn@; proxy_set_
 			},
 		},
 	}
-}
-
-// occupy keeps a server with one worker busy for users, of whom three are there
-// all the time: who comes waits for two or three of them. It ends with the
-// test, or when it is told to.
-func occupy(t testing.TB, address, path string) (relief func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var users sync.WaitGroup
-	served := make(chan struct{}, 1)
-	for range 3 {
-		users.Go(func() {
-			for ctx.Err() == nil {
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				req.Close = true
-				req.Header.Set("X-Forwarded-Proto", "https")
-				resp, err := http.DefaultTransport.RoundTrip(req)
-				if err != nil {
-					continue
-				}
-				resp.Body.Close()
-				select {
-				case served <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}
-	relief = func() {
-		cancel()
-		users.Wait()
-	}
-	t.Cleanup(relief)
-	select {
-	case <-served:
-	case <-time.After(time.Minute):
-		t.Fatalf("nobody is served at %s", address)
-	}
-	return relief
 }

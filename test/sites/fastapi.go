@@ -1,10 +1,8 @@
 package sites
 
 import (
-	"net"
 	"strings"
 	"testing"
-	"time"
 )
 
 // How the applications are set up.
@@ -75,17 +73,4 @@ func fastapiSites() []Case {
 		{Name: "handler-exception-fastapi", Row: "handler-exception", Findings: []string{"handler-exception"}, Start: askedFor("/broken", onUvicorn(""))},
 		{Name: "concurrency-limit-503", Row: "concurrency-limit-503", Findings: []string{"concurrency-limit-503"}, Start: crowded},
 	}
-}
-
-// crowded is a site that takes two connections at once, and one client, who
-// asks nothing, has one of them.
-func crowded(t testing.TB) Site {
-	s := onUvicorn("", "--limit-concurrency", "2")(t)
-	client, err := net.DialTimeout("tcp", s.Address, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.relief = func() { client.Close() }
-	t.Cleanup(s.relief)
-	return s
 }

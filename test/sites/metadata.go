@@ -132,5 +132,9 @@ func metadataCases() []Case {
 			Name: "imds-hosts-ssl-hasty", Row: "imds-hosts-ssl", Findings: []string{"imds-timeout-too-small", "django-allowed-hosts", "django-ssl-redirect"},
 			Inside: true, Start: asks(metadata{open: true, delay: 300 * time.Millisecond}, askedHastily+redirectSet+headerSet),
 		},
+		{
+			Name: "imds-hosts-ssl-hop", Row: "imds-hosts-ssl", Findings: []string{"imds-hop-limit", "django-allowed-hosts", "django-ssl-redirect"},
+			Inside: true, Imitated: true, Start: asks(metadata{unreachable: true}, askedWithToken+redirectSet+headerSet),
+		},
 	}
 }
