@@ -60,6 +60,10 @@ func apacheProofs() map[string]proof {
 			asked(says(502, "Proxy Error")),
 			inLog("AH01102"),
 		},
+		"apache-static-file": {
+			asked(want{status: 200, body: "healthy", header: "Accept-Ranges: bytes"}),
+			asked(status(404), path(nowhere)),
+		},
 		"apache-keepalive": {
 			asked(says(200, "healthy")),
 			does(closesIdle),

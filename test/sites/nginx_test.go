@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -207,9 +206,8 @@ func nginxProofs() map[string]proof {
 			asked(status(200), path("/robots.txt")),
 		},
 		"nginx-big-body": {
-			asked(want{status: http.StatusOK, header: "Content-Length: 2"}), // of 200 kB
 			does(func(t *testing.T, s Site) {
-				if a := health(s, 0).send(); len(a.body) < 150_000 {
+				if a := health(s, 0).send(); a.response == nil || len(a.body) < 150_000 {
 					t.Errorf("want a big body, got %v", a)
 				}
 			}),

@@ -88,10 +88,11 @@ func All() []Case {
 		notListening(), firewalls(), busy(),
 		plainToTLS(), tlsToPlain(), tlsNames(), tlsRules(), newerHTTP(), firstBytes(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
-		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apacheIdle(), apacheFirewalls(),
+		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apachePassing(), apacheFirewalls(),
 		haproxySites(), caddySites(), lighttpdSites(), varnishSites(), phpSites(), imitatedSites(), lateSites(),
 		webServerChains(),
 		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
+		loaded(),
 		setups(), healthyApps(), healthySetups(),
 		standInSites(),
 		goSites(), symfonySites(),
@@ -100,28 +101,12 @@ func All() []Case {
 	)
 }
 
-// freeAddress returns an address of host on which nobody listens, and whose
-// port is free on every other address as well. Nobody else gets it until the
-// test has ended, so that an address on which nobody ever listens stays one.
+// freeAddress returns an address of host on whose port nobody listens, on no
+// address. Nobody else gets it until the test has ended, so that an address on
+// which nobody ever listens stays one.
 func freeAddress(t testing.TB, host string) string {
 	t.Helper()
-	for range 200 {
-		port := strconv.Itoa(servers.FreePort(t))
-		if free(net.JoinHostPort("", port)) {
-			return net.JoinHostPort(host, port)
-		}
-	}
-	t.Fatalf("no free port on %s", host)
-	return ""
-}
-
-func free(address string) bool {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return false
-	}
-	l.Close()
-	return true
+	return net.JoinHostPort(host, strconv.Itoa(servers.FreePort(t)))
 }
 
 // private returns a free address of Private.

@@ -34,21 +34,12 @@ server {
 		},
 		{
 			Name: "healthy-apache",
-			Start: apache(apacheLoad("rewrite") + `
+			Start: apache(apacheLoad("rewrite", "proxy", "proxy_http") + `
 <VirtualHost @address@>
 	ServerName example.com
 	RewriteEngine On
 	RewriteCond %{HTTP:X-Forwarded-Proto} =http
 	RewriteRule ^ https://%{HTTP_HOST}%{REQUEST_URI} [R=301,L]
-	` + apacheWell + `
-</VirtualHost>
-`),
-		},
-		{
-			Name: "healthy-apache-proxy",
-			Start: apache(apacheLoad("proxy", "proxy_http") + `
-<VirtualHost @address@>
-	ServerName example.com
 	ProxyPass / http://@app@/
 </VirtualHost>
 `),
@@ -68,7 +59,7 @@ frontend web
 		},
 		{
 			Name:  "healthy-lighttpd",
-			Start: lighttpd(""),
+			Start: lighttpdBefore("@app@"),
 		},
 		{
 			Name:  "healthy-varnish",
