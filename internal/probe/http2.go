@@ -261,7 +261,7 @@ func (s *stream) next() ([]Field, error) {
 		case *http2.DataFrame:
 			s.ended = f.StreamEnded()
 			s.data = append(s.data[:0], f.Data()...)
-			if n := uint32(f.Length); n > 0 && !s.ended { //nolint:gosec // a frame's length has 24 bits
+			if n := f.Length; n > 0 && !s.ended {
 				err = errors.Join(s.framer.WriteWindowUpdate(0, n), s.framer.WriteWindowUpdate(theStream, n))
 			}
 			if s.ended || len(s.data) > 0 {

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -157,7 +158,7 @@ func TestInterruptedWhileFollowing(t *testing.T) {
 		conn.Write([]byte(moved(302, "/second")))
 	})
 	a := filled(t, "consul", "http://"+address, probe.Options{}).Send(ctx)
-	if a.Healthy || a.Reason != "" || a.Err != context.Canceled {
+	if a.Healthy || a.Reason != "" || !errors.Is(a.Err, context.Canceled) {
 		t.Errorf("healthy %v, %s, %v", a.Healthy, a.Reason, a.Err)
 	}
 }

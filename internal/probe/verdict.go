@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"hale/internal/elb"
 	"hale/internal/explain"
@@ -35,7 +36,11 @@ func (p Probe) because(a *Answer) string {
 	if _, plain := a.Err.(*explain.Error); plain || a.Outcome == NotHTTP || a.Err == nil { //nolint:errorlint // the outermost text is what counts
 		return fmt.Sprint(a.Err)
 	}
-	return explain.Network(a.Err, p.target()).Error()
+	text := explain.Network(a.Err, p.target()).Error()
+	if a.Outcome == TLSFailed && !strings.HasPrefix(text, "TLS: ") {
+		return "TLS handshake: " + text
+	}
+	return text
 }
 
 func (p Probe) judgeAnswer(a *Answer) {
