@@ -8,12 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hale/test/servers"
 )
 
 func listen(t *testing.T, network, address string) net.Listener {
@@ -197,7 +200,7 @@ func TestListenerAtTheNearest(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 		return addrPort(l)
 	}
-	near := listenOn("127.0.0.5:0")
+	near := listenOn(net.JoinHostPort("127.0.0.5", strconv.Itoa(servers.FreePort(t)))) // which nobody has on any address
 	wide := listenOn(netip.AddrPortFrom(netip.IPv4Unspecified(), near.Port()).String())
 	for _, test := range []struct {
 		at   string

@@ -15,14 +15,19 @@ import (
 	"hale/test/servers"
 )
 
-// ownerOf is the process that listens at an address.
+// ownerOf is the process that listens at an address; at its start, a server may
+// just be handing the socket on to another.
 func ownerOf(t *testing.T, address string) (pid int) {
 	t.Helper()
-	found, err := ListenerAt(netip.MustParseAddrPort(address))
-	if err != nil || len(found) != 1 || found[0].Owner().PID == 0 {
-		t.Fatalf("who listens at %s: %+v, %v", address, found, err)
-	}
-	return found[0].Owner().PID
+	await(t, func() string {
+		found, err := ListenerAt(netip.MustParseAddrPort(address))
+		if err != nil || len(found) != 1 || found[0].Owner().PID == 0 {
+			return fmt.Sprintf("who listens at %s: %+v, %v", address, found, err)
+		}
+		pid = found[0].Owner().PID
+		return ""
+	})
+	return pid
 }
 
 // What each of the web servers says of itself while it runs.
