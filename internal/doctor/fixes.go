@@ -45,25 +45,25 @@ func fixesFor(id string, recognised []string, data fixData) []Fix {
 	}
 	var fixes []Fix
 	for _, w := range fitting(id, fixable(id), recognised) {
-		name := path.Join("fixes", id, w.name+".md")
+		name := path.Join("fixes", id, w.Name+".md")
 		text, err := fixFiles.ReadFile(name)
 		if err != nil {
 			panic(err) // fixable has seen it
 		}
-		fixes = append(fixes, Fix{w.name, strings.TrimSpace(render(name, string(text), data))})
+		fixes = append(fixes, Fix{w.Name, strings.TrimSpace(render(name, string(text), data))})
 	}
 	return fixes
 }
 
 // fixable returns the wheres that a failure mode has fixes for.
-func fixable(id string) []where {
+func fixable(id string) []Where {
 	entries, err := fixFiles.ReadDir(path.Join("fixes", id))
 	if err != nil {
 		return nil
 	}
-	var found []where
+	var found []Where
 	for _, w := range wheres {
-		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == w.name+".md" }) {
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == w.Name+".md" }) {
 			found = append(found, w)
 		}
 	}

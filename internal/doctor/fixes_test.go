@@ -150,9 +150,9 @@ func TestAMistakeInATextIsAnError(t *testing.T) {
 
 // Which fixes are told, and in which order, for what was recognised.
 func TestFixesFitWhatWasRecognised(t *testing.T) {
-	available := func(names string) (all []where) {
+	available := func(names string) (all []Where) {
 		for _, w := range wheres {
-			if slices.Contains(strings.Fields(names), w.name) {
+			if slices.Contains(strings.Fields(names), w.Name) {
 				all = append(all, w)
 			}
 		}
@@ -180,7 +180,7 @@ func TestFixesFitWhatWasRecognised(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
 			for _, w := range fitting(c.id, available(c.available), c.recognised) {
-				got = append(got, w.name)
+				got = append(got, w.Name)
 			}
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("%s, recognised %q: %q, want %q", c.id, c.recognised, got, c.want)
@@ -227,12 +227,12 @@ func TestProcessNames(t *testing.T) {
 }
 
 func TestWheresAreNamedOnceAndInOrder(t *testing.T) {
-	if !slices.IsSortedFunc(wheres, func(a, b where) int { return int(a.role - b.role) }) {
+	if !slices.IsSortedFunc(wheres, func(a, b Where) int { return int(a.Role - b.Role) }) {
 		t.Error("the wheres are not in the order of their roles")
 	}
 	for i, w := range wheres {
-		if named(w.name) != i || w.title == "" {
-			t.Errorf("%s is there twice, or has no title", w.name)
+		if named(w.Name) != i || w.Title == "" {
+			t.Errorf("%s is there twice, or has no title", w.Name)
 		}
 	}
 	for name, others := range kin {
@@ -266,7 +266,7 @@ func everyFix(t *testing.T, data fixData) func(yield func(aFix) bool) {
 	return func(yield func(aFix) bool) {
 		for _, m := range Modes() {
 			for _, w := range fixable(m.ID) {
-				name := path.Join("fixes", m.ID, w.name+".md")
+				name := path.Join("fixes", m.ID, w.Name+".md")
 				text, err := fixFiles.ReadFile(name)
 				if err != nil {
 					t.Fatal(err)
@@ -280,7 +280,7 @@ func everyFix(t *testing.T, data fixData) func(yield func(aFix) bool) {
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				if !yield(aFix{Fix{w.name, strings.TrimSpace(rendered)}, m.ID, blocks}) {
+				if !yield(aFix{Fix{w.Name, strings.TrimSpace(rendered)}, m.ID, blocks}) {
 					return
 				}
 			}

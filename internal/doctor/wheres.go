@@ -5,82 +5,91 @@ import (
 	"strings"
 )
 
-// where is a piece of software or a platform for which fixes are written.
-type where struct {
-	// name is the name of its files of fixes, and stands in JSON.
-	name string
-	// title is what people call it.
-	title string
-	role  role
+// Where is a piece of software or a platform for which fixes are written.
+type Where struct {
+	// Name is the name of its files of fixes, and stands in JSON.
+	Name string
+	// Title is what people call it.
+	Title string
+	Role  Role
 }
 
-// role is what something does for a site.
-type role int
+// Role is what something does for a site.
+type Role int
 
 // Roles, in the order in which fixes are told: a fault is best mended where
 // it is made, so from the app outwards.
 const (
-	framework role = iota // what the app is written with
-	server                // what runs the app
-	edge                  // web servers and proxies before it
-	system                // the operating system
-	platform              // what starts and replaces machines and containers
-	balancer              // the load balancer itself, and Hale
+	RoleFramework Role = iota // what the app is written with
+	RoleServer                // what runs the app
+	RoleEdge                  // web servers and proxies before it
+	RoleMachine               // the operating system
+	RolePlatform              // what starts and replaces machines and containers
+	RoleBalancer              // the load balancer itself, and Hale
 )
 
-// wheres are all there are. Fixes are told in this order.
-var wheres = []where{
-	{"django", "Django", framework},
-	{"flask", "Flask", framework},
-	{"fastapi", "FastAPI", framework},
-	{"starlette", "Starlette", framework},
-	{"rails", "Rails", framework},
-	{"sinatra", "Sinatra", framework},
-	{"laravel", "Laravel", framework},
-	{"symfony", "Symfony", framework},
-	{"wordpress", "WordPress", framework},
-	{"express", "Express", framework},
-	{"next", "Next.js", framework},
-	{"spring", "Spring Boot", framework},
-	{"aspnet", "ASP.NET Core", framework},
-	{"phoenix", "Phoenix", framework},
-	{"play", "Play", framework},
-	{"go", "Go", framework},
-	{"keycloak", "Keycloak", framework},
-	{"oauth2-proxy", "oauth2-proxy", framework},
+func (r Role) String() string {
+	return [...]string{"framework", "app server", "web server", "machine", "platform", "load balancer"}[r]
+}
 
-	{"gunicorn", "gunicorn", server},
-	{"uwsgi", "uWSGI", server},
-	{"uvicorn", "uvicorn", server},
-	{"puma", "Puma", server},
-	{"python", "Python", server},
-	{"php-fpm", "PHP-FPM", server},
-	{"node", "Node.js", server},
-	{"tomcat", "Tomcat", server},
+// Wheres returns all there are, in the order in which fixes are told.
+func Wheres() []Where { return slices.Clone(wheres) }
 
-	{"nginx", "nginx", edge},
-	{"apache", "Apache", edge},
-	{"haproxy", "HAProxy", edge},
-	{"caddy", "Caddy", edge},
-	{"envoy", "Envoy", edge},
-	{"varnish", "Varnish", edge},
-	{"lighttpd", "lighttpd", edge},
-	{"iis", "IIS", edge},
-	{"modsecurity", "ModSecurity", edge},
+// FixedIn returns for which of them there are fixes of a failure mode.
+func FixedIn(id string) []Where { return fixable(id) }
 
-	{"systemd", "systemd", system},
-	{"linux", "Linux", system},
+var wheres = []Where{
+	{"django", "Django", RoleFramework},
+	{"flask", "Flask", RoleFramework},
+	{"fastapi", "FastAPI", RoleFramework},
+	{"starlette", "Starlette", RoleFramework},
+	{"rails", "Rails", RoleFramework},
+	{"sinatra", "Sinatra", RoleFramework},
+	{"laravel", "Laravel", RoleFramework},
+	{"symfony", "Symfony", RoleFramework},
+	{"wordpress", "WordPress", RoleFramework},
+	{"express", "Express", RoleFramework},
+	{"next", "Next.js", RoleFramework},
+	{"spring", "Spring Boot", RoleFramework},
+	{"aspnet", "ASP.NET Core", RoleFramework},
+	{"phoenix", "Phoenix", RoleFramework},
+	{"play", "Play", RoleFramework},
+	{"go", "Go", RoleFramework},
+	{"keycloak", "Keycloak", RoleFramework},
+	{"oauth2-proxy", "oauth2-proxy", RoleFramework},
 
-	{"docker", "Docker", platform},
-	{"kubernetes", "Kubernetes", platform},
-	{"istio", "Istio", platform},
-	{"ecs", "Amazon ECS", platform},
-	{"beanstalk", "Elastic Beanstalk", platform},
-	{"gcp", "Google Cloud", platform},
-	{"azure", "Azure", platform},
+	{"gunicorn", "gunicorn", RoleServer},
+	{"uwsgi", "uWSGI", RoleServer},
+	{"uvicorn", "uvicorn", RoleServer},
+	{"puma", "Puma", RoleServer},
+	{"python", "Python", RoleServer},
+	{"php-fpm", "PHP-FPM", RoleServer},
+	{"node", "Node.js", RoleServer},
+	{"tomcat", "Tomcat", RoleServer},
 
-	{"aws", "AWS", balancer},
-	{"hale", "Hale", balancer},
+	{"nginx", "nginx", RoleEdge},
+	{"apache", "Apache", RoleEdge},
+	{"haproxy", "HAProxy", RoleEdge},
+	{"caddy", "Caddy", RoleEdge},
+	{"envoy", "Envoy", RoleEdge},
+	{"varnish", "Varnish", RoleEdge},
+	{"lighttpd", "lighttpd", RoleEdge},
+	{"iis", "IIS", RoleEdge},
+	{"modsecurity", "ModSecurity", RoleEdge},
+
+	{"systemd", "systemd", RoleMachine},
+	{"linux", "Linux", RoleMachine},
+
+	{"docker", "Docker", RolePlatform},
+	{"kubernetes", "Kubernetes", RolePlatform},
+	{"istio", "Istio", RolePlatform},
+	{"ecs", "Amazon ECS", RolePlatform},
+	{"beanstalk", "Elastic Beanstalk", RolePlatform},
+	{"gcp", "Google Cloud", RolePlatform},
+	{"azure", "Azure", RolePlatform},
+
+	{"aws", "AWS", RoleBalancer},
+	{"hale", "Hale", RoleBalancer},
 }
 
 // kin tells of names that software is recognised by, or that its process has,
@@ -114,7 +123,7 @@ var kin = map[string][]string{
 
 // named returns the index in wheres of a name, -1 if there is none.
 func named(name string) int {
-	return slices.IndexFunc(wheres, func(w where) bool { return w.name == name })
+	return slices.IndexFunc(wheres, func(w Where) bool { return w.Name == name })
 }
 
 // process cuts a process's name down to its program's: "php-fpm8.2" and
@@ -134,34 +143,34 @@ func process(name string) string {
 //     recognised. If that leaves nothing, all;
 //   - of platforms, what was recognised; if nothing was, all;
 //   - always the machine, the load balancer and Hale.
-func fitting(id string, available []where, recognised []string) []where {
+func fitting(id string, available []Where, recognised []string) []Where {
 	has := func(name string) bool {
-		return slices.ContainsFunc(available, func(w where) bool { return w.name == name })
+		return slices.ContainsFunc(available, func(w Where) bool { return w.Name == name })
 	}
 	chosen := map[string]bool{}
-	roles := map[role]bool{}
+	roles := map[Role]bool{}
 	for _, name := range recognised {
 		for _, n := range append([]string{name}, kin[name]...) {
 			if has(n) {
 				chosen[n] = true
-				roles[wheres[named(n)].role] = true
+				roles[wheres[named(n)].Role] = true
 				break
 			}
 		}
 	}
 	for _, w := range available {
-		if w.role <= edge && strings.HasPrefix(id, w.name+"-") && !roles[w.role] {
-			chosen[w.name] = true
-			roles[w.role] = true
+		if w.Role <= RoleEdge && strings.HasPrefix(id, w.Name+"-") && !roles[w.Role] {
+			chosen[w.Name] = true
+			roles[w.Role] = true
 		}
 	}
-	anySoftware := roles[framework] || roles[server] || roles[edge]
-	var fit []where
+	anySoftware := roles[RoleFramework] || roles[RoleServer] || roles[RoleEdge]
+	var fit []Where
 	for _, w := range available {
 		switch {
-		case chosen[w.name], w.role == system, w.role == balancer,
-			w.role <= edge && !anySoftware,
-			w.role == platform && !roles[platform]:
+		case chosen[w.Name], w.Role == RoleMachine, w.Role == RoleBalancer,
+			w.Role <= RoleEdge && !anySoftware,
+			w.Role == RolePlatform && !roles[RolePlatform]:
 			fit = append(fit, w)
 		}
 	}
