@@ -130,13 +130,19 @@ func (o *listenOptions) run(ctx context.Context, s Streams, address string) erro
 		}
 		return o.verdict(summary, err)
 	}
-	log := &listen.Text{Out: s.Out, Raw: o.raw, Colour: s.colour(s.Out), Width: s.tableLook(s.Out).width}
-	summary, err := o.server.Serve(ctx, ln, log)
+	text := &listen.Text{Out: s.Out, Raw: o.raw, Colour: s.colour(s.Out), Width: s.tableLook(s.Out).width}
+	summary, err := o.server.Serve(ctx, ln, text)
+	if err == nil && ctx.Err() != nil && isTerminal(s.Out) {
+		_, err = fmt.Fprintln(s.Out) // after the terminal's ^C
+	}
 	if err == nil {
 		err = summary.Write(s.Out)
 	}
 	return o.verdict(summary, err)
 }
+
+// maxAddresses is how many of a machine's addresses are said.
+const maxAddresses = 4
 
 // greet says where it listens.
 func (o *listenOptions) greet(s Streams, ln net.Listener) error {
@@ -144,7 +150,13 @@ func (o *listenOptions) greet(s Streams, ln net.Listener) error {
 	if o.server.TLS != nil {
 		kind = "HTTPS"
 	}
-	_, err := fmt.Fprintf(s.Err, "hale listen: %s on %s; Ctrl-C ends\n", kind, strings.Join(listen.Reached(ln), ", "))
+	at := listen.Reached(ln)
+	more := ""
+	if len(at) > maxAddresses {
+		more = fmt.Sprintf(" and %d addresses more", len(at)-maxAddresses)
+		at = at[:maxAddresses]
+	}
+	_, err := fmt.Fprintf(s.Err, "hale listen: %s on %s%s; Ctrl-C ends\n", kind, strings.Join(at, ", "), more)
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() && err == nil {
 		_, err = fmt.Fprintf(s.Err, "hale listen: only this machine reaches that address; without it all do: hale listen :%d\n", tcp.Port)
 	}

@@ -202,3 +202,24 @@ func TestListenInterrupted(t *testing.T) {
 		})
 	}
 }
+
+// The documentation has all flags, and no others.
+func TestListenFlagsAreDocumented(t *testing.T) {
+	help, err := exec.CommandContext(t.Context(), "hale", "listen", "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/listen.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[-a-z]+)`).FindAllStringSubmatch(string(help), -1)
+	if len(flags) < 10 {
+		t.Fatalf("only %d flags in\n%s", len(flags), help)
+	}
+	for _, flag := range flags {
+		if name := flag[1]; name != "--help" && !regexp.MustCompile("(?m)^\\|[^|]*`"+name+"[` ]").Match(page) {
+			t.Errorf("docs/listen.md does not tell of %s", name)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -63,7 +64,8 @@ func (c *connection) handshake(until time.Time) bool {
 		c.hello = helloOf(info)
 		return nil, nil // goes on with this configuration
 	}
-	secure := tls.Server(plainConn{c.conn, c.wire}, config)
+	plain := &plainConn{Conn: c.conn, wire: c.wire}
+	secure := tls.Server(plain, config)
 	_ = c.conn.SetDeadline(until)
 	err := secure.HandshakeContext(context.Background()) // the deadline ends it
 	_ = c.conn.SetDeadline(time.Time{})
@@ -72,7 +74,7 @@ func (c *connection) handshake(until time.Time) bool {
 		v.PlainOnTLS = false
 		if v.TLS != nil {
 			v.TLS.Raw = raw
-			v.Kind, v.Why = Handshake, handshakeError(err, time.Since(c.since))
+			v.Kind, v.Why = Handshake, handshakeError(err, plain.last, time.Since(c.since))
 		} else {
 			c.wire.kept, c.wire.size = raw, int64(len(raw))
 			v.Kind, v.Why = noHello(err, time.Since(c.since))
@@ -87,10 +89,19 @@ func (c *connection) handshake(until time.Time) bool {
 	return true
 }
 
-// handshakeError tells how a handshake ended.
-func handshakeError(err error, after time.Duration) string {
+// clientEnded begins what is told of a handshake that the client ended.
+const clientEnded = "the client ended the handshake: "
+
+// handshakeError tells how a handshake ended, whose last bytes from the client
+// were these.
+func handshakeError(err error, last []byte, after time.Duration) string {
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
-		return "the client ended the handshake: " + strings.TrimPrefix(alert.Err.Error(), "tls: ")
+		return clientEnded + strings.TrimPrefix(alert.Err.Error(), "tls: ")
+	}
+	// OpenSSL's clients doubt a certificate of TLS 1.3 before they encrypt, when
+	// the server takes encrypted records alone.
+	if plain := []byte{21, 3, 3, 0, 2}; len(last) == len(plain)+2 && bytes.HasPrefix(last, plain) {
+		return clientEnded + strings.TrimPrefix(tls.AlertError(last[6]).Error(), "tls: ")
 	}
 	if stopped(err) {
 		return ended(err, after)
@@ -186,16 +197,24 @@ func versionName(v uint16) string {
 	return tls.VersionName(v)
 }
 
-// plainConn reads what a wire has already got of a connection, too.
+// plainConn reads what a wire has already got of a connection, too, and keeps as
+// many of the last bytes as an alert has.
 type plainConn struct {
 	net.Conn
 	wire *wire
+	last []byte
 }
 
-func (c plainConn) Read(p []byte) (int, error) { return c.wire.buf.Read(p) }
+func (c *plainConn) Read(p []byte) (int, error) {
+	const alert = 7
+	n, err := c.wire.buf.Read(p)
+	c.last = append(c.last, p[max(0, n-alert):n]...)
+	c.last = slices.Clone(c.last[max(0, len(c.last)-alert):])
+	return n, err
+}
 
 // CloseWrite lets the last bytes out before the connection is closed.
-func (c plainConn) CloseWrite() error {
+func (c *plainConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}

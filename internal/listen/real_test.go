@@ -270,6 +270,24 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// curl's library for TLS says so before it encrypts.
+func TestCurlExaminesTheCertificate(t *testing.T) {
+	curl := servers.Need(t, "curl")
+	cert, err := listen.SelfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, told := serve(t, listen.Server{TLS: listen.TLSConfig(cert), Count: 1})
+	if out, err := exec.CommandContext(t.Context(), curl, "-q", "-fsS", "--noproxy", "*", "https://"+address).CombinedOutput(); err == nil {
+		t.Errorf("curl takes a certificate that signed itself: %s", out)
+	}
+	const want = "  this is      a TLS handshake that failed: the client ended the handshake: unknown certificate authority\n" +
+		"  may stumble  it examines the certificate: "
+	if got := told(); !strings.Contains(got, want) {
+		t.Errorf("told\n%s\nwant\n%s", got, want)
+	}
+}
+
 // What hale's own probes send is recognised as the prober's whose row they are.
 func TestOwnProbes(t *testing.T) {
 	for _, prober := range probe.Probers() {

@@ -102,7 +102,7 @@ func plainOnTLS(v *Visit) string {
 }
 
 func certificateRefused(v *Visit) string {
-	if v.Kind != Handshake || !strings.Contains(v.Why, "certificate") {
+	if v.Kind != Handshake || !strings.HasPrefix(v.Why, clientEnded) || !strings.Contains(v.Why, "certificate") {
 		return ""
 	}
 	return "it examines the certificate: one that signed itself, has ended or has another name fails the check"

@@ -318,8 +318,11 @@ func (t *Text) row(b *bytes.Buffer, colour text.Color, label, line string) {
 	if t.Width > 2*column {
 		line = text.WrapSoft(line, t.Width-column)
 	}
-	line = strings.ReplaceAll(line, "\n", "\n"+strings.Repeat(" ", column))
-	b.WriteString("  " + t.paint(colour, fmt.Sprintf("%-*s", column-2, label)) + line + "\n")
+	label = "  " + t.paint(colour, label) + strings.Repeat(" ", column-2-len(label))
+	for part := range strings.SplitSeq(line, "\n") {
+		b.WriteString(label + strings.TrimRight(part, " ") + "\n")
+		label = strings.Repeat(" ", column)
+	}
 }
 
 func (t *Text) paint(c text.Color, s string) string {

@@ -146,3 +146,30 @@ func checkPrintable(t *testing.T, text string) {
 		}
 	}
 }
+
+// On a terminal lines are wrapped to its width, and labels have colours.
+func TestTextOnATerminal(t *testing.T) {
+	var out bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, listen.Server{Probers: probe.Probers()}, target, &listen.Text{Out: &out, Colour: true, Width: 60})
+		ask(t, s, "GET / HTTP/1.1\r\nHost: \x1b[31m\r\nUser-Agent: x\r\nAccept: */*\r\nConnection: close\r\n\r\n")
+		s.end()
+	})
+	const want = "\x1b[1m#1\x1b[0m  TIME  10.0.2.17:41234\n" + `    GET / HTTP/1.1
+    Host: \x1b[31m
+    User-Agent: x
+    Accept: */*
+    Connection: close
+  looks like   no prober that hale knows
+` + "  \x1b[33mmay stumble\x1b[0m" + `  a control character in the header: strict
+               servers answer 400
+               no X-Forwarded-Proto: an app that sends users
+               to https answers 301 (SECURE_SSL_REDIRECT,
+               force_ssl, RewriteCond)
+  answer       200; closes the connection
+
+`
+	if got := clock.ReplaceAllString(out.String(), "TIME"); got != want {
+		t.Errorf("told:\n%q\nwant:\n%q", got, want)
+	}
+}
