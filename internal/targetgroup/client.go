@@ -1,6 +1,7 @@
 package targetgroup
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -165,25 +166,20 @@ type bounded struct{ transport *http.Transport }
 // errTooLong is the error of an answer that is longer than any of the API's.
 var errTooLong = errors.New("the answer is longer than any of the ELBv2 API")
 
+// Do reads the whole answer, so that no parser sees one that is too long.
 func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	res, err := b.transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	res.Body = &boundedBody{res.Body, mostAnswer}
-	return res, nil
-}
-
-type boundedBody struct {
-	io.ReadCloser
-	left int64
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errTooLong
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, mostAnswer+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > mostAnswer:
+		return nil, errTooLong
 	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return res, nil
 }

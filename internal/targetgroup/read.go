@@ -32,7 +32,7 @@ type Options struct {
 }
 
 // longest is how long reading may take in all.
-const longest = 40 * time.Second
+const longest = time.Minute
 
 // Limits of what is read, so that no answer keeps the reader for good.
 const (

@@ -209,6 +209,11 @@ func TestReadErrors(t *testing.T) {
 			"DescribeTargetGroups at HOST: the answer is none of the ELBv2 API (200): is the endpoint right?",
 		},
 		{
+			"an answer that is cut off", "",
+			[]elbfake.Failure{{Status: 200, Body: "<DescribeTargetGroupsResponse><Describe"}},
+			"DescribeTargetGroups at HOST: the answer is none of the ELBv2 API (200): is the endpoint right?",
+		},
+		{
 			"an answer without end", "",
 			[]elbfake.Failure{{Status: 200, Body: "<DescribeTargetGroupsResponse><DescribeTargetGroupsResult><TargetGroups>" + strings.Repeat(" ", 5<<20)}},
 			"DescribeTargetGroups at HOST: the answer is longer than any of the ELBv2 API",
