@@ -2,6 +2,8 @@ package doctor
 
 import "slices"
 
+//go:generate go run hale/internal/doctor/reference/write
+
 // Mode is one way in which health checks are known to fail.
 type Mode struct {
 	// ID names it for good: in JSON, in documents, as the directory of its fixes.
@@ -75,6 +77,9 @@ func findMode(id string) (Mode, bool) {
 	}
 	return Mode{}, false
 }
+
+// Cause returns the cause, in one sentence about any site.
+func (m Mode) Cause() string { return m.because(fixData{}) }
 
 // because returns the cause, in one sentence about this site.
 func (m Mode) because(data fixData) string {
