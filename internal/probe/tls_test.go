@@ -139,8 +139,8 @@ func TestTLSWhereThereIsNone(t *testing.T) {
 	if plain.Outcome != probe.TLSFailed || !strings.HasPrefix(plain.Because, "TLS: the server does not speak TLS on this port") {
 		t.Errorf("plain HTTP: %v, %s", plain.Outcome, plain.Because)
 	}
-	silent := send(t, "alb", "https://"+target(t, func(c net.Conn) { io.Copy(io.Discard, c) }), probe.Options{Timeout: 200 * time.Millisecond})
-	if silent.Outcome != probe.TLSTimeout || silent.Reason != elb.Timeout || silent.Because != "no end of the TLS handshake within 200ms" {
+	silent := send(t, "alb", "https://"+target(t, func(c net.Conn) { io.Copy(io.Discard, c) }), probe.Options{Timeout: 2 * time.Second})
+	if silent.Outcome != probe.TLSTimeout || silent.Reason != elb.Timeout || silent.Because != "no end of the TLS handshake within 2s" {
 		t.Errorf("silence: %v, %s, %s", silent.Outcome, silent.Reason, silent.Because)
 	}
 	closed := send(t, "alb", "https://"+target(t, func(net.Conn) {}), probe.Options{})
