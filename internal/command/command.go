@@ -99,7 +99,7 @@ func newRoot(s Streams) *cobra.Command {
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
-		newInit(s), newServe(s), newCheck(s), newInstance(s), newDrain(s),
+		newInit(s), newServe(s), newCheck(s), newInstance(s), newDrain(s), newProbe(s),
 		newListen(s), newConfig(s), newDemo(s), newVersion(s),
 	)
 	strictHelp(root)
