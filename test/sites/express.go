@@ -2,7 +2,9 @@ package sites
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"hale/test/servers"
 )
@@ -169,5 +171,11 @@ func unset(t testing.TB) Site {
 	edit(t, filepath.Join(dir, "shop.js"), "app.listen(process.env.PORT, process.env.HOST);", `app.listen(process.env.PORT, 'localhost', () =>
 	console.log('listening on ' + server.address().address + ' port ' + server.address().port));`)
 	edit(t, filepath.Join(dir, "shop.js"), "server.keepAliveTimeout = 65000;\n", "")
-	return s.site(runExpress(t, dir, nil))
+	log := runExpress(t, dir, nil)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(readFile(t, log), "listening on "); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("Node does not listen: %s", readFile(t, log))
+		}
+	}
+	return s.site(log)
 }

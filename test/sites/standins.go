@@ -150,7 +150,11 @@ func nextLanguages(r *http.Request) string {
 		}
 		return message("307 Temporary Redirect\nlocation: /"+language[:2], "/"+language[:2])
 	}
-	return message("200 OK\nX-Powered-By: Next.js\nContent-Type: text/html; charset=utf-8", `<script src="/_next/static/chunks/main.js"></script><h1>Shop</h1>`)
+	const head = "\nX-Powered-By: Next.js\nContent-Type: text/html; charset=utf-8"
+	if r.URL.Path != "/" && len(r.URL.Path) != len("/en") {
+		return message("404 Not Found"+head, `<script src="/_next/static/chunks/main.js"></script><h2>This page could not be found.</h2>`)
+	}
+	return message("200 OK"+head, `<script src="/_next/static/chunks/main.js"></script><h1>Shop</h1>`)
 }
 
 // wordpressMoved sends who calls the site otherwise than it calls itself to
