@@ -14,7 +14,7 @@ var errorHypotheses = []hypothesis{
 	{id: "uwsgi-no-app", on: []class{classServerError}, fits: is("uwsgi"), look: likeAnyPath},
 	{id: "disk-full", on: []class{classServerError, classBadGateway}, inside: true, look: diskFull},
 	{id: "unapplied-migrations", on: []class{classServerError}, fits: has(pendingMigrations), look: theAnswer},
-	{id: "unapplied-migrations", on: []class{classServerError}, inside: true, look: logged(pendingMigrations)},
+	{id: "unapplied-migrations", on: []class{classServerError, classUnavailable}, inside: true, look: logged(pendingMigrations)},
 	{id: "db-pool-exhausted", on: []class{classServerError, classUnavailable, classSilent}, inside: true, look: logged(poolExhausted)},
 	{id: "dependency-down-500", on: []class{classServerError}, fits: has(dependencyDown), look: theAnswer},
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, inside: true, look: logged(dependencyDown)},
@@ -23,7 +23,7 @@ var errorHypotheses = []hypothesis{
 	{id: "handler-exception", on: []class{classEmpty}, look: othersWork},
 	{id: "handler-exception", on: []class{classServerError}, inside: true, look: logged(traceback)},
 
-	{id: "wordpress-not-installed", on: []class{classServerError}, fits: all(runs("wordpress"), has(`Error establishing a database connection`)), look: theAnswer},
+	{id: "wordpress-not-installed", on: []class{classServerError}, fits: has(`Error establishing a database connection`), look: theAnswer},
 	{id: "worker-killed", on: []class{classUnavailable}, fits: all(slow, has(`<title>Timeout</title>`)), look: closesAlike},
 	{id: "maintenance-mode", on: []class{classUnavailable}, fits: maintenance, look: maintained},
 	{id: "concurrency-limit-503", on: []class{classUnavailable}, fits: all(runs("uvicorn"), has(`^Service Unavailable$`)), look: theAnswer},

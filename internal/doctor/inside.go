@@ -46,7 +46,7 @@ func diskFull(ctx context.Context, x *examination) []Evidence {
 	for _, log := range x.surroundings.logs {
 		logs = append(logs, log.Log)
 	}
-	disks, err := machine.Disks(machine.DiskPaths(x.surroundings.process, logs...)...)
+	disks, err := machine.Disks(machine.DiskPaths(x.surroundings.app(), logs...)...)
 	if err != nil {
 		return nil
 	}
@@ -170,7 +170,7 @@ func (x *examination) nameHelps(ctx context.Context) bool {
 // askMetadata asks the metadata service that the app asks.
 func (x *examination) askMetadata(ctx context.Context) machine.Metadata {
 	return machine.AskMetadata(ctx, func(name string) string {
-		value, _, err := x.surroundings.process.Lookup(name)
+		value, _, err := x.surroundings.app().Lookup(name)
 		if err != nil || value == "" {
 			return os.Getenv(name)
 		}
@@ -184,7 +184,7 @@ func withoutToken(ctx context.Context, x *examination) []Evidence {
 	if !x.nameHelps(ctx) {
 		return nil
 	}
-	use, ok := findMetadataUse(x.surroundings.process.Dir)
+	use, ok := findMetadataUse(x.surroundings.app().Dir)
 	if !ok || use.token {
 		return nil
 	}
@@ -203,7 +203,7 @@ func tokenLost(ctx context.Context, x *examination) []Evidence {
 	if !x.nameHelps(ctx) {
 		return nil
 	}
-	use, ok := findMetadataUse(x.surroundings.process.Dir)
+	use, ok := findMetadataUse(x.surroundings.app().Dir)
 	if !ok {
 		return nil
 	}
@@ -223,7 +223,7 @@ func tooLittleTime(ctx context.Context, x *examination) []Evidence {
 	if !x.nameHelps(ctx) {
 		return nil
 	}
-	use, ok := findMetadataUse(x.surroundings.process.Dir)
+	use, ok := findMetadataUse(x.surroundings.app().Dir)
 	if !ok || use.timeout == 0 || use.timeout > 100*time.Millisecond {
 		return nil
 	}
@@ -245,7 +245,7 @@ func looksFixed(ctx context.Context, x *examination) []Evidence {
 	if err != nil || !x.nameHelps(ctx) {
 		return nil
 	}
-	entry, place, ok := findAllowedHost(x.surroundings.process, ip)
+	entry, place, ok := findAllowedHost(x.surroundings.app(), ip)
 	if !ok {
 		return nil
 	}

@@ -44,7 +44,7 @@ const unimplemented = 12
 
 // examineCall looks whether a call reached anything.
 func (x *examination) examineCall() {
-	if x.current.answer.GRPC == unimplemented {
+	if x.current.answer.GRPC == unimplemented && !x.found("grpc-health-code") {
 		x.conclude("grpc-health-code", x.current, x.answered("the call: the method is not implemented, and that counts as success here"))
 		return
 	}
@@ -129,7 +129,7 @@ func alike(a, b *probe.Answer) bool {
 }
 
 // fileTag is how nginx and Apache tag a file: by its time and size.
-var fileTag = regexp.MustCompile(`^(W/)?"[0-9a-f]+-[0-9a-f]+"$`)
+var fileTag = regexp.MustCompile(`^"[0-9a-f]+-[0-9a-f]+"$`)
 
 // isFile tells a file that a web server sends by itself.
 func isFile(a *probe.Answer) bool {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"hale/internal/probe"
 )
 
 // pathHypotheses are causes in what is asked for: the path, the method, the
@@ -23,7 +25,7 @@ var pathHypotheses = []hypothesis{
 		id: "wrong-path-404", on: []class{classNotFound}, only: true, proves: notEveryPath,
 		changes: func(x *examination) []change { return []change{slash(x.current.probe)} },
 	},
-	{id: "path-prefix", on: []class{classNotFound}, changes: prefixed, only: true, proves: notEveryPath},
+	{id: "path-prefix", on: []class{classNotFound}, changes: prefixed, accept: reached, proves: notEveryPath},
 	{id: "path-moved-to-management-port", on: []class{classNotFound}, inside: true, changes: otherPorts, only: true},
 	{id: "wrong-path-404", on: []class{classNotFound}, changes: otherPaths, only: true, proves: notEveryPath},
 	{id: "bad-request-by-app", on: []class{classBadRequest}, fits: not(byEdgeItself), look: otherPathsWork},
@@ -87,7 +89,10 @@ func prefixed(x *examination) []change {
 		}
 	}
 	for _, path := range x.Paths {
-		if own != "/" && strings.HasSuffix(path, own) {
+		if own != "/" && strings.HasSuffix(strings.TrimSuffix(path, "/"), strings.TrimSuffix(own, "/")) {
+			if strings.HasSuffix(own, "/") {
+				path = strings.TrimSuffix(path, "/") + "/"
+			}
 			add(path)
 		}
 	}
@@ -104,7 +109,16 @@ func prefixed(x *examination) []change {
 // notEveryPath is the control of a path that passes: a random one must not.
 func notEveryPath(ctx context.Context, x *examination, s step) bool {
 	control := x.with(ctx, randomPath())
-	return control.sign.class != classHealthy
+	return control.sign.class != s.after.sign.class
+}
+
+// reached tells whether a path passes; of one that the user named, whether it
+// is there.
+func reached(x *examination, s step) bool {
+	if slices.Contains(x.Paths, s.after.probe.Path) || slices.Contains(x.Paths, strings.TrimSuffix(s.after.probe.Path, "/")) {
+		return s.after.answer.Outcome == probe.Answered && s.after.sign.class != classNotFound && s.after.sign.class != classMethod
+	}
+	return s.after.sign.class == classHealthy
 }
 
 // otherPathsWork tells that the server answers other paths: this one wants

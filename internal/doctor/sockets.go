@@ -233,17 +233,18 @@ func overflowing(_ context.Context, x *examination) []Evidence {
 
 // halfOpen proves that connections come in, and our side of them does not get
 // out.
-func halfOpen(_ context.Context, x *examination) []Evidence {
-	from, err := machine.HalfOpen(x.current.probe.Address.Port())
-	if err != nil || len(from) == 0 {
+func halfOpen(ctx context.Context, x *examination) []Evidence {
+	from := x.watchWaiting(ctx).halfOpen
+	if len(from) == 0 {
 		return nil
 	}
-	return []Evidence{{Change: "half-open connections (SYN-RECV)", Before: fmt.Sprintf("%d, the first from %s", len(from), from[0])}}
+	return []Evidence{{Change: "half-open connections (SYN-RECV) while the probe waits", Before: fmt.Sprintf("%d, the first from %s", len(from), from[0])}}
 }
 
 // waiting is what the machine shows while a probe waits for its answer.
 type waiting struct {
 	samples, running int
+	halfOpen         []netip.Addr
 	socket           machine.Socket // as it was with the longest queue
 	process          machine.Process
 	outOfFiles       machine.Process
@@ -256,8 +257,8 @@ type waiting struct {
 // sampling is the time between two looks at the machine.
 const sampling = 100 * time.Millisecond
 
-// watchWaiting sends the probe with more patience, and looks at the machine
-// meanwhile. It does so once a round.
+// watchWaiting sends the probe with more patience, or where it does not connect
+// once more, and looks at the machine meanwhile. It does so once a round.
 func (x *examination) watchWaiting(ctx context.Context) waiting {
 	const key = "while waiting"
 	if _, ok := x.tries[key]; ok {
@@ -268,7 +269,11 @@ func (x *examination) watchWaiting(ctx context.Context) waiting {
 	seen := make(chan waiting, 1)
 	address := x.current.probe.Address
 	go func() { seen <- sample(address, done) }()
-	x.with(ctx, patience(x.current.probe))
+	again := patience(x.current.probe)
+	if x.current.sign.class == classConnectTimeout {
+		again = change{"again", "the same once more", func(p probe.Probe) probe.Probe { return p }}
+	}
+	x.with(ctx, again)
 	close(done)
 	x.waiting = <-seen
 	return x.waiting
@@ -286,6 +291,9 @@ func sample(address netip.AddrPort, done <-chan struct{}) waiting {
 			w.lasted = time.Since(start)
 			return w
 		case <-tick.C:
+		}
+		if from, err := machine.HalfOpen(address.Port()); err == nil && len(from) > len(w.halfOpen) {
+			w.halfOpen = from
 		}
 		at, err := machine.ListenerAt(address)
 		if err != nil || len(at) == 0 {

@@ -23,12 +23,16 @@ type surroundings struct {
 	// process is who listens there, family it and all that it started.
 	process machine.Process
 	family  []int
+	// apps are who listens where a web server sends its requests.
+	apps []machine.Process
 	// server is its configuration, where it is a web server that is known.
 	server webserver.Config
 	// front are the upstreams of the proxies that the examination went around.
 	front []webserver.Upstream
 	// logs are the error logs.
 	logs []logFile
+	// settled is how many probes had been sent when a log was last waited for.
+	settled int
 	// counters are the kernel's of that time.
 	counters machine.Counters
 	// changed are files of configuration that are newer than the process.
@@ -66,10 +70,10 @@ func (x *examination) lookAround(ctx context.Context) {
 	for _, path := range x.Logs {
 		s.addLog(machine.Log{Path: path})
 	}
-	if len(s.family) == 0 && x.Owned != nil {
+	if len(s.everybody()) == 0 && x.Owned != nil {
 		return
 	}
-	for _, log := range machine.Logs(s.family...) {
+	for _, log := range machine.Logs(s.everybody()...) {
 		if log.From != machine.FromUsualPlace || time.Since(log.Changed) < recent {
 			s.addLog(log)
 		}
@@ -127,6 +131,49 @@ func (s *surroundings) learn(address netip.AddrPort) {
 		s.server = server.Config
 	}
 	s.changed, _ = machine.ConfigChangedAfterStart(owner.PID)
+	for _, up := range s.server.Upstreams {
+		s.learnApp(up)
+	}
+}
+
+// learnApp takes in who listens at an upstream.
+func (s *surroundings) learnApp(up webserver.Upstream) {
+	network, address, ok := up.Dial()
+	if !ok {
+		return
+	}
+	i := -1
+	if network == "unix" {
+		i = slices.IndexFunc(s.sockets, func(socket machine.Socket) bool { return socket.Path == address })
+	} else if to, err := resolveLocal(address); err == nil {
+		i = slices.IndexFunc(s.sockets, func(socket machine.Socket) bool {
+			return socket.Path == "" && socket.Address.Port() == to.Port() && socket.Accepts(to.Addr())
+		})
+	}
+	if i < 0 {
+		return
+	}
+	if p, err := machine.Inspect(s.sockets[i].Owner().PID); err == nil {
+		s.apps = append(s.apps, p)
+	}
+}
+
+// app is the process of the app: behind the web server, or the one that was
+// probed.
+func (s *surroundings) app() machine.Process {
+	if len(s.apps) > 0 {
+		return s.apps[0]
+	}
+	return s.process
+}
+
+// everybody are the processes of the site.
+func (s *surroundings) everybody() []int {
+	pids := slices.Clone(s.family)
+	for _, p := range s.apps {
+		pids = append(pids, machine.Family(p.PID)...)
+	}
+	return pids
 }
 
 // program is who listens at the probed address, "" if that is not known.
@@ -258,10 +305,17 @@ func loggedLast(pattern string) func(context.Context, *examination) []Evidence {
 	return func(ctx context.Context, x *examination) []Evidence { return x.inLogs(ctx, text, false) }
 }
 
+// settle is how much later than an answer its line may come into a log.
+const settle = 100 * time.Millisecond
+
 // lastLines is how many lines of a log tell of a start that failed.
 const lastLines = 60
 
 func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew bool) []Evidence {
+	if x.surroundings.settled != len(x.sent) { // a log may be written late
+		x.surroundings.settled = len(x.sent)
+		time.Sleep(settle)
+	}
 	for i := range x.surroundings.logs {
 		log := &x.surroundings.logs[i]
 		for _, line := range slices.Backward(log.tail(ctx, isNew)) {

@@ -47,10 +47,6 @@ func closesAlike(ctx context.Context, x *examination) []Evidence {
 	if again.sign.class != x.current.sign.class {
 		return nil
 	}
-	first, second := x.current.answer.Times.Total, again.answer.Times.Total
-	if d := (first - second).Abs(); d > first/2 && d > time.Second {
-		return nil
-	}
 	return []Evidence{{Change: "the same probe again", Before: x.brief(x.current), After: x.brief(again)}}
 }
 
