@@ -20,9 +20,10 @@ const request = "GET /health HTTP/1.1\r\nHost: 10.0.1.23:8080\r\nConnection: clo
 func ask(t *testing.T, s *site, text string) string {
 	t.Helper()
 	c := s.dial(node)
-	defer c.Close()
 	c.send(text)
 	time.Sleep(time.Second)
+	c.Close()
+	synctest.Wait() // until that has been told
 	return c.got()
 }
 
