@@ -1,12 +1,6 @@
 package sites
 
-import (
-	"os/exec"
-	"strings"
-	"testing"
-
-	"hale/test/servers"
-)
+import "testing"
 
 // behindFirewall is a site with nginx on a machine whose firewall has a rule
 // in one of its chains, input or output. Its words are replaced.
@@ -14,18 +8,14 @@ func behindFirewall(chain, rule string) func(testing.TB) Site {
 	return func(t testing.TB) Site {
 		s := newSetting(t)
 		site := serveNginx(s, `server { listen @port@; `+nginxWell+`}`)
-		cmd := exec.Command(servers.Need(t, "nft"), "-f", "-")
-		cmd.Stdin = strings.NewReader(s.fill(`
+		s.firewall(`
 table inet filter {
 	chain ` + chain + ` {
 		type filter hook ` + chain + ` priority filter; policy accept;
 		` + rule + `
 	}
 }
-`))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("nft: %v\n%s", err, out)
-		}
+`)
 		return site
 	}
 }

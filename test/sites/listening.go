@@ -174,13 +174,6 @@ frontend web
 				return s.site(log)
 			},
 		},
-		{
-			// What docker-proxy does when the application in the container
-			// listens on the container's own loopback address.
-			Name: "docker-application-on-loopback", Row: "docker-published-app-on-loopback",
-			Findings: []string{"docker-published-app-on-loopback"}, Inside: true, Imitated: true,
-			Start: dockerProxy,
-		},
 	}
 }
 
@@ -191,44 +184,4 @@ func occupied(s *setting) {
 		Name: "python3", Args: []string{"-m", "http.server", "--bind", Private, portOf(s.address)},
 		Dir: s.dir(), Listens: []string{s.address}, StopSignal: syscall.SIGKILL,
 	})
-}
-
-// onIPv6 is for a site that needs IPv6.
-func onIPv6(start func(testing.TB) Site) func(testing.TB) Site {
-	return func(t testing.TB) Site {
-		l, err := net.Listen("tcp6", "[::1]:0")
-		if err != nil {
-			lacks(t, "this machine has no IPv6: "+err.Error())
-		}
-		l.Close()
-		return start(t)
-	}
-}
-
-// dockerProxy is a process of that name and with docker's arguments, which
-// takes connections and closes them, since nobody answers in the container.
-func dockerProxy(t testing.TB) Site {
-	s := newSetting(t)
-	program := s.file("docker-proxy", `#!/usr/bin/python3
-import socket, sys
-
-options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-listener = socket.create_server((options["-host-ip"], int(options["-host-port"])))
-while True:
-    client, _ = listener.accept()
-    try:
-        socket.create_connection((options["-container-ip"], int(options["-container-port"])))
-    except OSError:
-        client.close()
-`)
-	chmod(t, program, 0o755)
-	servers.Run(t, servers.Spec{
-		Name: program,
-		Args: []string{
-			"-proto", "tcp", "-host-ip", Private, "-host-port", portOf(s.address),
-			"-container-ip", "127.0.0.8", "-container-port", portOf(loopback(t)),
-		},
-		Listens: []string{s.address}, StopSignal: syscall.SIGKILL,
-	})
-	return s.site()
 }

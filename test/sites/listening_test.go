@@ -75,11 +75,5 @@ func notListeningProofs() map[string]proof {
 				t.Error("nobody listens at all")
 			}),
 		},
-		"docker-application-on-loopback": {
-			asked(fails(closed)),
-			asked(fails(closed), host(Domain)),
-			asked(fails(tlsFailed), overTLS(Domain)),
-			asked(fails(closed), proxyLine),
-		},
 	}
 }

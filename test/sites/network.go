@@ -32,6 +32,10 @@ func OwnNetwork(t *testing.T) (shared string, within bool) {
 		if err := loopbackUp(); err != nil {
 			t.Fatalf("loopback in a network of its own: %v", err)
 		}
+		// What is mounted here is mounted for nobody else.
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			t.Fatalf("mounts of its own: %v", err)
+		}
 		return shared, true
 	}
 	if os.Geteuid() != 0 {
@@ -48,7 +52,7 @@ func OwnNetwork(t *testing.T) (shared string, within bool) {
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.v", "-test.run", strings.Join(names, "/"))
 	cmd.Env = append(os.Environ(), sharedFile+"="+shared)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	switch {
 	case errors.Is(err, syscall.EPERM): // a container whose root may not
@@ -61,6 +65,13 @@ func OwnNetwork(t *testing.T) (shared string, within bool) {
 		t.Errorf("in a network of its own, the test did not run:\n%s", out)
 	}
 	return shared, false
+}
+
+// Networks tells whether this process may make networks of their own.
+func Networks() bool {
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	return os.Getenv(sharedFile) != "" || cmd.Run() == nil
 }
 
 // loopbackUp switches the loopback interface on, which is off in a new network.

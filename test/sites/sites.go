@@ -85,7 +85,7 @@ const Patience = 2 * time.Second
 func All() []Case {
 	return slices.Concat(
 		healthy(), healthyServers(),
-		notListening(), firewalls(), busy(),
+		notListening(), inContainer(), firewalls(), busy(),
 		plainToTLS(), tlsToPlain(), tlsNames(), tlsRules(), newerHTTP(), firstBytes(),
 		nginxHosts(), nginxRedirects(), nginxRefusals(), nginxPaths(), nginxProxies(), nginxBodies(), nginxStale(),
 		apacheHosts(), apacheRedirects(), apacheRefusals(), apacheProxies(), apachePassing(), apacheFirewalls(),

@@ -12,7 +12,7 @@ func proofs(t *testing.T) map[string]proof {
 	all := make(map[string]proof)
 	for _, some := range []map[string]proof{
 		healthyProofs(), healthyServersProofs(),
-		notListeningProofs(), firewallProofs(), busyProofs(),
+		notListeningProofs(), inContainerProofs(), firewallProofs(), busyProofs(),
 		tlsProofs(t), firstBytesProofs(),
 		nginxProofs(),
 		apacheProofs(),
