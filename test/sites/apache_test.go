@@ -62,6 +62,7 @@ func apacheProofs() map[string]proof {
 		},
 		"apache-static-file": {
 			asked(want{status: 200, body: "healthy", header: "Accept-Ranges: bytes"}),
+			asked(want{status: 200, header: `ETag: "8-`}),
 			asked(status(404), path(nowhere)),
 		},
 		"apache-keepalive": {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"hale/test/servers"
 )
@@ -55,7 +56,9 @@ func (s *setting) fill(configuration string) string {
 func (s *setting) dir() string { return s.fill("@dir@") }
 
 // file writes a file into the directory, with words replaced, and returns its
-// path. Every user may read it.
+// path. Every user may read it. It is as old as a file that was deployed an
+// hour ago: servers know files that were changed just now, and so does who
+// looks for programs that have not read their configuration.
 func (s *setting) file(name, content string) string {
 	s.t.Helper()
 	path := filepath.Join(s.dir(), name)
@@ -63,6 +66,10 @@ func (s *setting) file(name, content string) string {
 		s.t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(s.fill(content)), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	deployed := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, deployed, deployed); err != nil {
 		s.t.Fatal(err)
 	}
 	return path
