@@ -34,7 +34,7 @@ func (c *conversation) drain(body io.Reader) bool {
 	if own := c.prober().BodyLimit; own > 0 {
 		most = min(most, own)
 	}
-	buffer := make([]byte, 16<<10)
+	buffer := make([]byte, 4<<10)
 	for {
 		n, err := body.Read(buffer)
 		c.a.BodySize += int64(n)

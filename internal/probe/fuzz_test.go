@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -130,6 +132,33 @@ func FuzzRedirect(f *testing.F) {
 		}
 		if next.Address.Addr() != p.Address.Addr() || next.Path == "" || next.Path[0] != '/' || bytes.ContainsAny(next.Bytes()[:bytes.IndexByte(next.Bytes(), '\r')], "\n\x00") {
 			t.Errorf("%q leads to %v, %q", location, next.Address, next.Bytes())
+		}
+	})
+}
+
+// A URL makes one request, of one line and its header, or an error of one line.
+func FuzzNew(f *testing.F) {
+	for _, address := range []string{
+		"http://10.0.1.5:8080/health?a=b", "10.0.1.5", "https://[::1]:1/", "http://10.0.1.5/a b?c d", "tcp://127.0.0.1:5432",
+		"http://a:b@127.0.0.1/", "http://127.0.0.1:99999/", "://", "http://%00/", "http://[fe80::1%25eth0]/", "ftp://x",
+	} {
+		f.Add(address, "/health", "mysite.com")
+	}
+	f.Fuzz(func(t *testing.T, address, path, host string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // names are not looked up
+		for i := range table {
+			p, err := New(ctx, &table[i], address, Options{Path: path, Host: host, NodeAddress: netip.MustParseAddrPort("10.0.9.9:80")})
+			if err != nil {
+				if strings.ContainsAny(err.Error(), "\n\r\x1b\x00") {
+					t.Errorf("%q: the error is %q", address, err)
+				}
+				continue
+			}
+			request, lines := string(p.Bytes()), 1+len(p.header())
+			if got := strings.Count(request, "\n"); got != lines+1 || !p.Protocol.opens() && len(strings.Fields(strings.SplitN(request, "\r\n", 2)[0])) != 3 {
+				t.Errorf("%s %q: the request is %q", table[i].Name, address, request)
+			}
 		}
 	})
 }

@@ -3,7 +3,9 @@ package probe
 import (
 	"encoding/binary"
 	"fmt"
+	"net/url"
 	"strconv"
+	"strings"
 )
 
 // healthMethod is the call that gRPC's own health checking protocol has
@@ -17,12 +19,28 @@ var grpcCodes = [...]string{
 	"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 }
 
-// grpcText names an answer's gRPC status: "gRPC status 12 (UNIMPLEMENTED)".
+// grpcText names an answer's gRPC status, and the message with it: "gRPC status
+// 14 (UNAVAILABLE, "no upstream")".
 func grpcText(a *Answer) string {
+	var remarks []string
 	if a.GRPC < len(grpcCodes) {
-		return fmt.Sprintf("gRPC status %d (%s)", a.GRPC, grpcCodes[a.GRPC])
+		remarks = append(remarks, grpcCodes[a.GRPC])
 	}
-	return fmt.Sprintf("gRPC status %d", a.GRPC)
+	message, ok := first(a.Trailer, "grpc-message")
+	if !ok {
+		message = a.Get("grpc-message")
+	}
+	if decoded, err := url.PathUnescape(message); err == nil {
+		message = decoded
+	}
+	if message != "" {
+		remarks = append(remarks, quoted(message))
+	}
+	text := fmt.Sprintf("gRPC status %d", a.GRPC)
+	if len(remarks) > 0 {
+		text += " (" + strings.Join(remarks, ", ") + ")"
+	}
+	return text
 }
 
 // grpcStatus finds the status: in the trailer, or in the head of an answer that

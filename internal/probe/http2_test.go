@@ -208,7 +208,11 @@ func TestGRPC(t *testing.T) {
 		"no health service":               {as: "kubelet", handler: only("12"), grpc: 12, reason: elb.ResponseCodeMismatch, said: "Health checks failed with these codes: [12]", because: "gRPC status 12 (UNIMPLEMENTED), and success is 0"},
 		"no message":                      {as: "gcp", handler: only("0"), grpc: 0, reason: elb.FailedHealthChecks, said: "Health checks failed", because: "the service does not answer SERVING, but without a message"},
 		"a status of its own":             {as: "alb-grpc", handler: only("99"), grpc: 99, reason: elb.ResponseCodeMismatch, said: "Health checks failed with these codes: [99]", because: "gRPC status 99, and success is 12"},
-		"a status that is none":           {as: "alb-grpc", handler: only("ok"), grpc: -1, reason: elb.ResponseCodeMismatch, said: "Health checks failed with these codes: [200]"},
+		"a message": {as: "alb-grpc", handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Grpc-Status", "14")
+			w.Header().Set("Grpc-Message", "no%20upstream%1b")
+		}, grpc: 14, reason: elb.ResponseCodeMismatch, said: "Health checks failed with these codes: [14]", because: `gRPC status 14 (UNAVAILABLE, "no upstream\x1b"), and success is 12`},
+		"a status that is none": {as: "alb-grpc", handler: only("ok"), grpc: -1, reason: elb.ResponseCodeMismatch, said: "Health checks failed with these codes: [200]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

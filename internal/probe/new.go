@@ -75,7 +75,10 @@ func New(ctx context.Context, prober *Prober, address string, o Options) (Probe,
 		return Probe{}, err
 	}
 	if prober.ServerName && t.protocol.Secure() {
-		p.ServerName = serverName(cmp.Or(o.Host, t.host))
+		p.ServerName = serverName(t.host)
+		if prober.NamedByHost && o.Host != "" {
+			p.ServerName = serverName(o.Host)
+		}
 	}
 	p.resolve(ctx, t.port)
 	if err := p.checkSource(); err != nil {
@@ -166,17 +169,20 @@ func (p *Prober) spoken(asked Protocol) (Protocol, error) {
 
 // setPath puts the path asked for into the request.
 func (p *Probe) setPath(path string) error {
+	if p.Protocol.opens() {
+		if path != "" || p.Path != "" && p.Path != "/" {
+			return fmt.Errorf("a probe over %s has no path; leave it out", p.Protocol)
+		}
+		return nil
+	}
 	if path != "" {
-		if p.Protocol.opens() {
-			return fmt.Errorf("a probe over %s has no path; leave out --path", p.Protocol)
-		}
 		if path[0] != '/' {
-			return fmt.Errorf("the path %q does not begin with a slash; write /%s", path, path)
-		}
-		if strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			return fmt.Errorf("the path %q has a space or a control character; write it as %%20 and the like", path)
+			return fmt.Errorf("the path %q does not begin with a slash; write %q", path, "/"+path)
 		}
 		p.Path = path
+	}
+	if strings.ContainsFunc(p.Path, unprintable) {
+		return fmt.Errorf("the path %q has a space or a control character; write it as %%20 and the like", p.Path)
 	}
 	if p.Protocol.CallsGRPC() && p.Prober.GRPCHealth {
 		// Its method is fixed; what a URL can name is the service.
@@ -197,7 +203,7 @@ func (p *Probe) agree(o Options) error {
 			return fmt.Errorf("a probe over %s sees no status; leave out the success codes", p.Protocol)
 		}
 	}
-	if strings.ContainsFunc(o.Host, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(o.Host, unprintable) {
 		return fmt.Errorf("the host %q has a space or a control character", o.Host)
 	}
 	if o.ProxyProtocol < 0 || o.ProxyProtocol > 2 {
@@ -217,6 +223,9 @@ func (p *Probe) agree(o Options) error {
 	}
 	return nil
 }
+
+// unprintable tells of a character that would end a word or a line of a request.
+func unprintable(r rune) bool { return r <= ' ' || r == 0x7f }
 
 // resolve looks up the name, IPv4 first, as most load balancers have targets of
 // IPv4 alone.

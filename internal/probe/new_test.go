@@ -20,7 +20,10 @@ func TestNew(t *testing.T) {
 		path     string
 		timeout  time.Duration
 		sni      string
+		o        probe.Options
 	}{
+		{as: "route53", url: "https://10.0.1.5", o: probe.Options{Host: "mysite.com:443"}, protocol: probe.HTTPS, address: "10.0.1.5:443", path: "/", timeout: 8 * time.Second, sni: "mysite.com"},
+		{as: "consul", url: "https://10.0.1.5", o: probe.Options{Host: "mysite.com"}, protocol: probe.HTTPS, address: "10.0.1.5:443", path: "/", timeout: 10 * time.Second},
 		{as: "alb", url: "10.0.1.5", protocol: probe.HTTP, address: "10.0.1.5:80", path: "/", timeout: 5 * time.Second},
 		{as: "alb", url: "10.0.1.5:8080/health?x=y", protocol: probe.HTTP, address: "10.0.1.5:8080", path: "/health?x=y", timeout: 5 * time.Second},
 		{as: "alb", url: "HTTPS://10.0.1.5/#top", protocol: probe.HTTPS, address: "10.0.1.5:443", path: "/", timeout: 5 * time.Second},
@@ -28,15 +31,15 @@ func TestNew(t *testing.T) {
 		{as: "alb", url: "http://[::1]:8080", protocol: probe.HTTP, address: "[::1]:8080", path: "/", timeout: 5 * time.Second},
 		{as: "nlb", url: "https://10.0.1.5", protocol: probe.HTTPS, address: "10.0.1.5:443", path: "/", timeout: 10 * time.Second},
 		{as: "nlb", url: "http://10.0.1.5", protocol: probe.HTTP, address: "10.0.1.5:80", path: "/", timeout: 6 * time.Second},
-		{as: "nlb", url: "tcp://10.0.1.5:5432", protocol: probe.TCP, address: "10.0.1.5:5432", path: "/", timeout: 10 * time.Second},
-		{as: "classic", url: "ssl://10.0.1.5:443", protocol: probe.TLS, address: "10.0.1.5:443", path: "/", timeout: 5 * time.Second},
+		{as: "nlb", url: "tcp://10.0.1.5:5432", protocol: probe.TCP, address: "10.0.1.5:5432", timeout: 10 * time.Second},
+		{as: "classic", url: "ssl://10.0.1.5:443/", protocol: probe.TLS, address: "10.0.1.5:443", path: "/", timeout: 5 * time.Second},
 		{as: "alb-grpc", url: "http://10.0.1.5:50051", protocol: probe.GRPC, address: "10.0.1.5:50051", path: "/AWS.ALB/healthcheck", timeout: 5 * time.Second},
 		{as: "alb-grpc", url: "https://10.0.1.5/my.Service/Method", protocol: probe.GRPCS, address: "10.0.1.5:443", path: "/my.Service/Method", timeout: 5 * time.Second},
 		{as: "kubelet", url: "grpc://10.0.1.5:9", protocol: probe.GRPC, address: "10.0.1.5:9", path: "/grpc.health.v1.Health/Check", timeout: time.Second},
 		{as: "docker", url: "https://localhost:8443/", protocol: probe.HTTPS, address: "127.0.0.1:8443", path: "/", timeout: 30 * time.Second, sni: "localhost"},
 		{as: "alb", url: "https://localhost:8443/", protocol: probe.HTTPS, address: "127.0.0.1:8443", path: "/", timeout: 5 * time.Second},
 	} {
-		p, err := probe.New(t.Context(), find(t, test.as), test.url, probe.Options{})
+		p, err := probe.New(t.Context(), find(t, test.as), test.url, test.o)
 		if err != nil {
 			t.Errorf("%s %s: %v", test.as, test.url, err)
 			continue
@@ -66,10 +69,12 @@ func TestNewRefuses(t *testing.T) {
 		{as: "alb", url: "tcp://10.0.1.5:80", want: "alb does not probe over tcp, but over http, https, h2c, h2"},
 		{as: "nlb", url: "tcp://10.0.1.5", want: "the URL has no port; write it as tcp://10.0.1.5:5432"},
 		{as: "docker", url: "grpc://10.0.1.5", want: "docker does not probe over grpc, but over http, https"},
-		{as: "alb", url: "10.0.1.5", o: probe.Options{Path: "health"}, want: `the path "health" does not begin with a slash; write /health`},
+		{as: "alb", url: "10.0.1.5", o: probe.Options{Path: "health"}, want: `the path "health" does not begin with a slash; write "/health"`},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Path: "/a b"}, want: `the path "/a b" has a space or a control character`},
+		{as: "alb", url: "10.0.1.5/?a b", want: `the path "/?a b" has a space`},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Path: "/\r\nX: y"}, want: "the path "},
-		{as: "nlb", url: "tcp://10.0.1.5:80", o: probe.Options{Path: "/health"}, want: "a probe over tcp has no path; leave out --path"},
+		{as: "nlb", url: "tcp://10.0.1.5:80", o: probe.Options{Path: "/health"}, want: "a probe over tcp has no path; leave it out"},
+		{as: "nlb", url: "tcp://10.0.1.5:80/health", want: "a probe over tcp has no path; leave it out"},
 		{as: "nlb", url: "tcp://10.0.1.5:80", o: probe.Options{Matcher: "200"}, want: "a probe over tcp sees no status"},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Matcher: "2xx"}, want: `success codes: "2xx" is no code`},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Host: "a\r\nX: y"}, want: `the host "a\r\nX: y" has a space or a control character`},

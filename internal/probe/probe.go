@@ -147,6 +147,7 @@ func (p Probe) SentHost() string {
 		return p.Authority
 	}
 	usual := p.Address.Port() == p.Protocol.usualPort()
+	address := netip.AddrPortFrom(p.Address.Addr().WithZone(""), p.Address.Port()).String()
 	switch p.Prober.Host {
 	case HostNone:
 	case HostAddress:
@@ -155,9 +156,9 @@ func (p Probe) SentHost() string {
 		if usual {
 			return bracketed(p.Address.Addr())
 		}
-		return p.Address.String()
+		return address
 	case HostAddressPort:
-		return p.Address.String()
+		return address
 	case HostNode:
 		return p.Node.String()
 	case HostURLPort:

@@ -61,9 +61,10 @@ type Prober struct {
 	// VerifiesTLS tells whether it checks the target's certificate, AnyName
 	// that it does not look at the names in it.
 	VerifiesTLS, AnyName bool
-	// ServerName tells whether it sends SNI, ALPN what it offers over HTTPS.
-	ServerName bool
-	ALPN       []string
+	// ServerName tells whether it sends SNI, the URL's host, NamedByHost that
+	// SNI is what it sends as Host. ALPN is what it offers over HTTPS.
+	ServerName, NamedByHost bool
+	ALPN                    []string
 	// MinTLS and MaxTLS are the versions that it speaks; 0: those of crypto/tls.
 	MinTLS, MaxTLS uint16
 	// ProxyHeader is the form of its PROXY protocol header.

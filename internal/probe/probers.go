@@ -116,6 +116,7 @@ var table = []Prober{
 		Resolves:     true,
 		IPv4:         true,
 		ServerName:   true,
+		NamedByHost:  true,
 		Unconfirmed: []string{
 			"The order and case of the header's lines, and whether there are others.",
 			"The id in User-Agent is that of your health check; the one here stands in its place.",

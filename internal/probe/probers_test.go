@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hale/internal/elb"
 	"hale/internal/probe"
@@ -177,6 +178,19 @@ func TestVerdicts(t *testing.T) {
 		if a.Warned() != strings.Contains(test.answer, "429") {
 			t.Errorf("%s, answered %q: warned %v: %s", test.as, test.answer, a.Warned(), a.Because)
 		}
+	}
+}
+
+// A kubelet reads 10 KiB of a body, and is content with those; an Application
+// Load Balancer waits for the end.
+func TestBodyLimit(t *testing.T) {
+	t.Parallel()
+	address := target(t, holds("HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", 20<<10)))
+	if a := send(t, "kubelet", "http://"+address, probe.Options{}); !a.Healthy || !a.Unread {
+		t.Errorf("kubelet: %v, %s", a.Outcome, a.Because)
+	}
+	if a := send(t, "alb", "http://"+address, probe.Options{Timeout: 2 * time.Second}); a.Outcome != probe.BodyTimeout || a.BodySize != 20<<10 {
+		t.Errorf("alb: %v, %d bytes, %s", a.Outcome, a.BodySize, a.Because)
 	}
 }
 
