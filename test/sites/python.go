@@ -56,12 +56,12 @@ func (p python) gunicorn(t testing.TB, address string) (log string) {
 	return log
 }
 
-// uwsgi runs the application on address, or on the path of a unix socket, in
-// uWSGI's own protocol there, and returns uWSGI's log.
+// uwsgi runs the application on address, behind uWSGI's own HTTP router, or on
+// the path of a unix socket, in uWSGI's own protocol, and returns uWSGI's log.
 func (p python) uwsgi(t testing.TB, address string) (log string) {
 	t.Helper()
 	log = filepath.Join(t.TempDir(), "uwsgi.log")
-	socket := []string{"--http-socket", bind(address)}
+	socket := []string{"--plugin", "http", "--http", bind(address), "--http-keepalive=75", "--http-auto-chunked"}
 	if strings.HasPrefix(address, "/") {
 		socket = []string{"--socket", address, "--chmod-socket=666"}
 	}
@@ -74,8 +74,13 @@ func (p python) uwsgi(t testing.TB, address string) (log string) {
 		Dir: p.dir,
 		Env: p.environment(),
 		// uWSGI listens before it has imported the application, and starts its
-		// workers after.
-		Ready: func(context.Context) error { return contains(log, "spawned uWSGI worker 1") },
+		// workers after, and then its router.
+		Ready: func(ctx context.Context) error {
+			if err := contains(log, "spawned uWSGI worker 1"); err != nil || strings.HasPrefix(address, "/") {
+				return err
+			}
+			return answers(ctx, address)
+		},
 		// Its master looks for the end of its workers but once a second.
 		StopSignal: syscall.SIGKILL,
 	})
