@@ -177,23 +177,61 @@ func TestProbeDocs(t *testing.T) {
 	if len(sessions) < 5 {
 		t.Fatalf("%d examples were found", len(sessions))
 	}
-	hale, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The binary of this test is hale where it is called so.
-	path := filepath.Join(t.TempDir(), "hale")
-	if err := os.Symlink(hale, path); err != nil {
-		t.Fatal(err)
-	}
 	for _, session := range sessions {
 		line, want, _ := strings.Cut(strings.TrimPrefix(session[1], "$ "), "\n")
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", here.Replace(line))
-		cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
 		out, _ := cmd.CombinedOutput() // many of them show failures
 		got := took.ReplaceAllString(there.Replace(string(out)), "T")
 		if want = took.ReplaceAllString(want, "T"); got != want {
 			t.Errorf("%s\nprints\n%s\nand docs/probe.md shows\n%s", line, got, want)
 		}
+	}
+}
+
+// Who interrupts a probe that waits is told so; who ends a row of them, what
+// they came to.
+func TestProbeInterrupted(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	silent, stop, err := listen(func(conn net.Conn) {
+		http.ReadRequest(bufio.NewReader(conn))
+		asked <- struct{}{}
+		io.Copy(io.Discard, conn)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	interrupt(t, os.Interrupt, t.TempDir(), nil, func() bool { return len(asked) > 0 }, "probe", "--timeout", "60s", silent)
+
+	site, stop, err := startPages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	var errors bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "hale", "probe", site, "--count", "0", "--interval", "10ms")
+	cmd.Stderr = &errors
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	for range 3 {
+		if _, err := lines.ReadString('\n'); err != nil {
+			t.Fatal(err, &errors)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || errors.Len() > 0 || !strings.Contains(string(rest), " passed; they took ") || !strings.HasSuffix(string(rest), "a new target would now be healthy\n") {
+		t.Errorf("%v, %s, %s", err, &errors, rest)
 	}
 }

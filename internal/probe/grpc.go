@@ -83,24 +83,54 @@ func servingStatus(body []byte) string {
 	if body[0] != 0 || int64(binary.BigEndian.Uint32(body[1:5])) != int64(len(message)) {
 		return "with a message that cannot be read"
 	}
-	status := uint64(0)
-	for len(message) > 0 {
-		tag, n := binary.Uvarint(message)
-		if n <= 0 {
-			return "with a message that cannot be read"
-		}
-		value, m := binary.Uvarint(message[n:])
-		if m <= 0 || tag&7 != 0 {
-			return "with a message that cannot be read"
-		}
-		if tag == 1<<3 {
-			status = value
-		}
-		message = message[n+m:]
+	status, ok := firstEnum(message)
+	if !ok {
+		return "with a message that cannot be read"
 	}
 	names := [...]string{"UNKNOWN", serving, "NOT_SERVING", "SERVICE_UNKNOWN"}
 	if status >= uint64(len(names)) {
 		return "status " + strconv.FormatUint(status, 10)
 	}
 	return names[status]
+}
+
+// firstEnum reads field 1 of a message of protobuf, an enum, and passes over
+// others, which a later version of the protocol may have.
+func firstEnum(message []byte) (value uint64, ok bool) {
+	for len(message) > 0 {
+		tag, n := binary.Uvarint(message)
+		if n <= 0 {
+			return 0, false
+		}
+		message = message[n:]
+		length := uint64(0)
+		switch tag & 7 {
+		case 0: // a varint
+			number, n := binary.Uvarint(message)
+			if n <= 0 {
+				return 0, false
+			}
+			if tag>>3 == 1 {
+				value = number
+			}
+			length = uint64(n)
+		case 1: // 64 bits
+			length = 8
+		case 2: // a length, and as many bytes
+			size, n := binary.Uvarint(message)
+			if n <= 0 {
+				return 0, false
+			}
+			message, length = message[n:], size
+		case 5: // 32 bits
+			length = 4
+		default:
+			return 0, false
+		}
+		if length > uint64(len(message)) {
+			return 0, false
+		}
+		message = message[length:]
+	}
+	return value, true
 }

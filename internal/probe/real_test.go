@@ -159,3 +159,40 @@ server { listen %s proxy_protocol; location / { return 200 "$proxy_protocol_addr
 		t.Errorf("no PROXY header: %v, %d", a.Outcome, a.Status)
 	}
 }
+
+// The official gRPC answers each prober's call.
+func TestGRPCServer(t *testing.T) {
+	t.Parallel()
+	python := servers.NeedPython(t, "grpc", "python3-grpcio")
+	plain, secure := servers.FreeAddress(t), servers.FreeAddress(t)
+	cert := servers.NewCertificate(t, "127.0.0.1")
+	script := filepath.Join("..", "..", "checks", "grpc", "testdata", "server.py")
+	servers.Run(t, servers.Spec{Name: python, Args: []string{script, plain}, Listens: []string{plain}})
+	servers.Run(t, servers.Spec{Name: python, Args: []string{script, secure, cert.CertFile, cert.KeyFile}, Listens: []string{secure}})
+	for _, test := range []struct {
+		as, url string
+		healthy bool
+		grpc    int
+		because string
+	}{
+		{as: "alb-grpc", url: "grpc://" + plain, healthy: true, grpc: 12},
+		{as: "alb-grpc", url: "grpcs://" + secure, healthy: true, grpc: 12},
+		{as: "alb-grpc", url: "grpc://" + plain + "/grpc.health.v1.Health/Check", because: "gRPC status 0 (OK), and success is 12"},
+		{as: "kubelet", url: "grpc://" + plain, healthy: true},
+		{as: "kubelet", url: "grpc://" + plain + "/down", because: "the service does not answer SERVING, but NOT_SERVING"},
+		{as: "kubelet", url: "grpc://" + plain + "/odd", because: "the service does not answer SERVING, but status 9"},
+		{as: "kubelet", url: "grpc://" + plain + "/later", healthy: true},
+		{as: "kubelet", url: "grpc://" + plain + "/empty", because: "the service does not answer SERVING, but UNKNOWN"},
+		{as: "gcp", url: "grpcs://" + secure + "/up", healthy: true},
+		{as: "consul", url: "grpc://" + plain + "/overloaded", grpc: 14, because: `gRPC status 14 (UNAVAILABLE, "try again later, 100%\n\u00e9"), and success is 0`},
+	} {
+		a := send(t, test.as, test.url, probe.Options{})
+		if a.Healthy != test.healthy || a.GRPC != test.grpc || a.Because != test.because {
+			t.Errorf("%s %s: healthy %v, gRPC %d, %s; %v %v", test.as, test.url, a.Healthy, a.GRPC, a.Because, a.Outcome, a.Err)
+		}
+	}
+	// A probe of HTTP/1 meets frames, or the connection's end.
+	if a := send(t, "alb", "http://"+plain, probe.Options{}); a.Outcome != probe.NotHTTP && a.Outcome != probe.Empty {
+		t.Errorf("HTTP/1: %v, %s", a.Outcome, a.Because)
+	}
+}
