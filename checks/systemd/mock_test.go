@@ -1,7 +1,6 @@
 package systemd_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -64,7 +63,7 @@ func newMock(t *testing.T, auth, policy string) *mock {
 	}
 	servers.Run(t, servers.Spec{
 		Name: "dbus-daemon", Args: []string{"--config-file=" + config, "--nofork", "--nopidfile"},
-		Ready: func(context.Context) error { _, err := os.Stat(m.socket); return err },
+		Listens: []string{m.socket, m.tcp},
 	})
 	return m
 }
