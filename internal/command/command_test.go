@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hale/internal/command"
+	"hale/test/servers"
 )
 
 func TestMain(m *testing.M) {
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) {
 // PROGRAM ARGUMENTS" runs a program that does not end by itself, until its standard
 // output matches the pattern.
 func TestScripts(t *testing.T) {
+	closed := servers.FreeAddress(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -33,15 +35,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { _ = open.Close() })
-			closed, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
-			}
-			env.Setenv("CLOSED", closed.Addr().String())
+			env.Setenv("CLOSED", closed)
 			env.Setenv("OPEN", open.Addr().String())
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Values[environment{}] = env
-			return closed.Close()
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until},
 	})

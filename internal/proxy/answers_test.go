@@ -15,6 +15,7 @@ import (
 
 	"hale/internal/proxy"
 	"hale/internal/upstream"
+	"hale/test/servers"
 )
 
 // rawApp is an app that handles each connection, numbered from 0, as it likes.
@@ -327,21 +328,17 @@ func TestTimeouts(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
+	address := servers.FreeAddress(t)
 	for _, tt := range []struct{ name, url, message string }{
-		{"tcp", "http://" + l.Addr().String(), "connection refused: is the app running, and listening there?"},
+		{"tcp", "http://" + address, "connection refused: is the app running, and listening there?"},
 		{"unix", "unix://" + t.TempDir() + "/app.sock", "no such file or directory: the app has not made its socket"},
-		{"uwsgi", "uwsgi://" + l.Addr().String(), "connection refused"},
+		{"uwsgi", "uwsgi://" + address, "connection refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := forwardTo(upstream.MustParse(tt.url))
 			s := serve(t, p, proxy.Settings{})
 			got := s.say(t, closing)
-			if !strings.HasPrefix(got, "HTTP/1.1 502 Bad Gateway\r\n") || strings.Contains(got, l.Addr().String()) {
+			if !strings.HasPrefix(got, "HTTP/1.1 502 Bad Gateway\r\n") || strings.Contains(got, address) {
 				t.Errorf("got %s", got)
 			}
 			o := p.outcome(t, 0)
