@@ -390,49 +390,67 @@ var (
 	nginxCert   = regexp.MustCompile(`(ssl_certificate(?:_key)?|ssl_client_certificate) [^;]+;`)
 )
 
-// checkNginx puts a block's directives where they belong: outside, within
-// http, or within a server. Ports become sockets of the file system.
+// checkNginx puts a block's directives where they belong. Ports become sockets
+// of the file system.
 func checkNginx(t *testing.T, program string, b block) error {
 	dir := t.TempDir()
-	text := nginxListen.ReplaceAllStringFunc(b.text, func(listen string) string {
+	parts, listens := nginxParts(b.text, func(listen string) string {
 		return "listen unix:" + dir + "/" + strings.Map(fileName, listen) + ".sock"
-	})
-	text = strings.ReplaceAll(text, " ipv6only=on", "")
-	if nginxCert.MatchString(text) {
-		text = nginxCert.ReplaceAllString(text, "$1 "+certificate(t)+";")
+	}, func() string { return certificate(t) })
+	if listens == 0 && parts.server != "" {
+		parts.server = "listen unix:" + dir + "/any.sock;\n" + parts.server
 	}
-	var outside, inHTTP, inServer string
-	for _, d := range directives(text) {
-		switch word := strings.TrimSpace(d); {
-		case nginxMain.MatchString(word):
-			outside += d
-		case nginxHTTP.MatchString(word):
-			inHTTP += d
-		default:
-			inServer += d
-		}
+	if !strings.Contains(parts.outside, "events") {
+		parts.outside += "events {}\n"
 	}
-	if !strings.Contains(outside, "events") {
-		outside += "events {}\n"
-	}
-	if inServer != "" {
-		if !strings.Contains(inServer, "listen ") {
-			inServer = "listen unix:" + dir + "/any.sock;\n" + inServer
-		}
-		inServer = "server {\n" + inServer + "}\n"
-	}
-	inHTTP = strings.ReplaceAll(inHTTP, "/var/cache/", dir+"/")
+	parts.http = strings.ReplaceAll(parts.http, "/var/cache/", dir+"/")
 	for _, params := range []string{"fastcgi_params", "fastcgi.conf", "uwsgi_params", "proxy_params", "mime.types"} {
 		if err := os.WriteFile(filepath.Join(dir, params), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	file := filepath.Join(dir, "nginx.conf")
-	whole := fmt.Sprintf("pid %s/pid;\nerror_log stderr;\n%shttp {\naccess_log off;\n%s%s}\n", dir, outside, inHTTP, inServer)
+	whole := fmt.Sprintf("pid %s/pid;\nerror_log stderr;\n%shttp {\naccess_log off;\n%s%s}\n", dir, parts.outside, parts.http, parts.block())
 	if err := os.WriteFile(file, []byte(whole), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return complaint(program, "-t", "-q", "-p", dir, "-c", file)
+}
+
+// nginxPart is a text by where its directives belong: outside, within http, or
+// within a server.
+type nginxPart struct{ outside, http, server string }
+
+// block is the server.
+func (p nginxPart) block() string {
+	if p.server == "" {
+		return ""
+	}
+	return "server {\n" + p.server + "}\n"
+}
+
+// nginxParts takes a text apart, with other listens and certificates, and tells
+// how many listens there are.
+func nginxParts(text string, listen func(string) string, certificate func() string) (parts nginxPart, listens int) {
+	text = nginxListen.ReplaceAllStringFunc(text, func(old string) string {
+		listens++
+		return listen(old)
+	})
+	text = strings.ReplaceAll(text, " ipv6only=on", "")
+	if nginxCert.MatchString(text) {
+		text = nginxCert.ReplaceAllString(text, "$1 "+certificate()+";")
+	}
+	for _, d := range directives(text) {
+		switch word := strings.TrimSpace(d); {
+		case nginxMain.MatchString(word):
+			parts.outside += d
+		case nginxHTTP.MatchString(word):
+			parts.http += d
+		default:
+			parts.server += d
+		}
+	}
+	return parts, listens
 }
 
 func fileName(r rune) rune {
@@ -480,26 +498,30 @@ var apacheModules = strings.Fields(`mpm_event authz_core authz_host authz_user a
 	env reqtimeout autoindex`)
 
 func checkApache(t *testing.T, program string, b block) error {
+	dir := t.TempDir()
+	whole := apacheBegin(t, b.text)
+	if b.language == "modsecurity" {
+		whole += further(t, "unique_id", "apache2-bin") + further(t, "security2", "libapache2-mod-security2")
+	}
+	text := regexp.MustCompile(`(?m)^(\s*)DocumentRoot .*`).ReplaceAllString(b.text, "${1}DocumentRoot "+dir)
+	return complaint(program, "-t", "-f", write(t, "apache.conf", whole+text))
+}
+
+// apacheBegin is the begin of a configuration in which a text may stand.
+func apacheBegin(t *testing.T, text string) string {
 	modules, err := filepath.Glob("/usr/lib/apache2/modules/mod_*.so")
 	if err != nil || len(modules) == 0 {
 		t.Fatal("no modules of Apache in /usr/lib/apache2/modules")
 	}
 	dir := t.TempDir()
-	whole := "ServerRoot " + dir + "\nServerName localhost\nErrorLog /dev/stderr\nPidFile " + dir + "/pid\n"
+	begin := "ServerRoot " + dir + "\nServerName localhost\nErrorLog /dev/stderr\nPidFile " + dir + "/pid\nMutex posixsem\nTypesConfig /dev/null\n"
 	for _, m := range apacheModules {
-		whole += "LoadModule " + m + "_module /usr/lib/apache2/modules/mod_" + m + ".so\n"
+		begin += "LoadModule " + m + "_module /usr/lib/apache2/modules/mod_" + m + ".so\n"
 	}
-	if strings.Contains(b.text, "WSGI") {
-		whole += further(t, "wsgi", "libapache2-mod-wsgi-py3")
+	if strings.Contains(text, "WSGI") {
+		begin += further(t, "wsgi", "libapache2-mod-wsgi-py3")
 	}
-	if b.language == "modsecurity" {
-		whole += further(t, "unique_id", "apache2-bin") + further(t, "security2", "libapache2-mod-security2")
-	}
-	if err := os.Mkdir(dir+"/www", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	text := regexp.MustCompile(`(?m)^(\s*)DocumentRoot .*`).ReplaceAllString(b.text, "${1}DocumentRoot "+dir+"/www")
-	return complaint(program, "-t", "-f", write(t, "apache.conf", whole+text))
+	return begin
 }
 
 // further loads a module of Apache's that comes with a package of its own.

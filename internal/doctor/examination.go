@@ -169,10 +169,29 @@ func (x *examination) test(ctx context.Context, h *hypothesis) bool {
 		return false
 	}
 	x.conclude(h.id, x.current, seen)
-	if !h.aside {
+	if h.aside {
+		x.order()
+	} else {
 		x.explained = h.id
 	}
 	return true
+}
+
+// order puts the last finding before those of deeper layers: it is a cause of
+// theirs.
+func (x *examination) order() {
+	i := len(x.findings) - 1
+	last := x.findings[i]
+	for i > 0 && layerOf(x.findings[i-1].ID) > layerOf(last.ID) {
+		x.findings[i] = x.findings[i-1]
+		i--
+	}
+	x.findings[i] = last
+}
+
+func layerOf(id string) Layer {
+	mode, _ := findMode(id)
+	return mode.Layer
 }
 
 // accept takes a change that turned the answer as proven.

@@ -33,6 +33,7 @@ var errorHypotheses = []hypothesis{
 	{id: "proxy-timeout-504", on: []class{classGatewayTimeout}, look: theAnswer},
 	{id: "proxy-timeout-504", on: []class{classBadGateway}, fits: all(is("apache"), slow), look: theAnswer},
 	{id: "proxy-upstream-protocol", on: []class{classTLSPort}, look: saidBehind},
+	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: otherUpstream},
 	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: logged(`invalid request block size: 21573|Invalid message received with signature \[18245\]|SSL_do_handshake\(\) failed.*upstream|wrong version number.*upstream|upstream sent (no valid|invalid) (HTTP|header)`)},
 	{id: "proxy-upstream-down-502", on: []class{classBadGateway}, look: upstreamDown},
 	{id: "proxy-upstream-down-503", on: []class{classUnavailable}, fits: byEdgeItself, look: upstreamDown},

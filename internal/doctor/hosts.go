@@ -21,7 +21,7 @@ var hostHypotheses = []hypothesis{
 	{id: "django-allowed-hosts", on: []class{classBadRequest}, fits: is("django"), changes: toDomain, proves: namesAlone},
 	{
 		id: "django-host-from-local-proxy", on: []class{classBadRequest}, inside: true,
-		fits: runs("django"), changes: behindWithDomain, proves: nameIsLost,
+		fits: runs("django"), changes: (*examination).toHops, accept: speaksHTTP, proves: nameIsLost,
 	},
 	{id: "django-allowed-hosts", on: []class{classBadRequest}, fits: has(`<title>DisallowedHost at `), look: theAnswer},
 	{id: "django-allowed-hosts", on: []class{classBadRequest}, inside: true, look: logged(`Invalid HTTP_HOST header`)},

@@ -132,28 +132,42 @@ func saysOwnScheme(_ context.Context, x *examination) []Evidence {
 	return nil
 }
 
-// behindWithDomain asks straight at the app for the site's name.
-func behindWithDomain(x *examination) []change {
-	var all []change
-	for _, hop := range x.toHops() {
-		for _, domain := range toDomain(x) {
-			all = append(all, change{"hop+host", domain.text + ", " + hop.text, func(p probeValue) probeValue {
-				return hop.apply(domain.apply(p))
-			}})
-		}
-	}
-	return all
-}
-
 // nameIsLost is the control of a proxy that sends its own Host: at the front
-// the site's name is refused like any other.
+// the site's name is refused like any other, straight at the app it is not.
 func nameIsLost(ctx context.Context, x *examination, s step) bool {
+	taken := s.after.sign.class != s.before.sign.class
 	for _, c := range toDomain(x) {
 		if x.with(ctx, c).sign.class != s.before.sign.class {
 			return false
 		}
+		if !taken {
+			taken = x.send(ctx, c.apply(s.after.probe)).sign.class != s.before.sign.class
+		}
 	}
-	return x.going()
+	return x.going() && taken
+}
+
+// otherUpstream proves an upstream that does not speak the proxy's protocol: it
+// hangs up without a byte, whatever the path.
+func otherUpstream(ctx context.Context, x *examination) []Evidence {
+	for _, hop := range x.toHops() {
+		e := x.with(ctx, hop)
+		other := x.send(ctx, randomPath().apply(e.probe))
+		if !x.going() || !noHTTP(e) || !noHTTP(other) {
+			continue
+		}
+		return []Evidence{x.unturned(hop, e), x.unturned(change{text: hop.text + ", another path"}, other)}
+	}
+	return nil
+}
+
+// noHTTP tells an end that no HTTP server makes.
+func noHTTP(e exchange) bool {
+	switch e.sign.class {
+	case classEmpty, classKilled, classNotHTTP, classTLS, classTLSPort:
+		return true
+	}
+	return false
 }
 
 // nameHelps tells whether the site's name turns the answer, and no other.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"hale/internal/machine"
 	"hale/internal/probe"
 )
 
@@ -36,6 +38,7 @@ func (x *examination) examinePass(ctx context.Context) {
 	}
 	x.examineAnswer(ctx)
 	x.examineBody()
+	x.examineLoad()
 	x.examineIdle(ctx)
 }
 
@@ -146,6 +149,54 @@ func (x *examination) examineBody() {
 		x.conclude("compressed-body", x.current, []Evidence{{
 			Change: "the answer's header", Before: fmt.Sprintf("Content-Encoding: %s, for %d bytes", printable(coding, 20), a.BodySize),
 		}})
+	}
+}
+
+// manyProbes is how many a minute are more than the nodes of one load balancer
+// send: each node sends two at the usual interval of 30 s.
+const manyProbes = 100
+
+var accessTime = regexp.MustCompile(`\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]`)
+
+// examineLoad counts in the web server's access log how many probes came in the
+// minute before its last line.
+func (x *examination) examineLoad() {
+	agent := x.Probe.Get("User-Agent")
+	if agent == "" {
+		return
+	}
+	for _, path := range x.surroundings.accessLogs {
+		lines, err := machine.Tail(path, 0)
+		if err != nil {
+			continue
+		}
+		var last time.Time
+		count := 0
+		for _, line := range slices.Backward(lines) {
+			m := accessTime.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			at, err := time.Parse("02/Jan/2006:15:04:05 -0700", m[1])
+			if err != nil {
+				continue
+			}
+			if last.IsZero() {
+				last = at
+			}
+			if last.Sub(at) > time.Minute {
+				break
+			}
+			if strings.Contains(line, agent) {
+				count++
+			}
+		}
+		if count -= len(x.sent) + x.watched; count >= manyProbes {
+			x.conclude("probe-load", x.current, []Evidence{{
+				Change: "log " + path, Before: fmt.Sprintf("%d requests by %s within a minute", count, printable(agent, 40)),
+			}})
+			return
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type surroundings struct {
 	front []webserver.Upstream
 	// logs are the error logs.
 	logs []logFile
+	// accessLogs are those of the web servers.
+	accessLogs []string
 	// settled is how many probes had been sent when a log was last waited for.
 	settled int
 	// counters are the kernel's of that time.
@@ -129,6 +131,7 @@ func (s *surroundings) learn(address netip.AddrPort) {
 	s.server = webserver.Config{}
 	if server, err := machine.WebServerOf(owner.PID); err == nil {
 		s.server = server.Config
+		s.accessLogs = append(s.accessLogs, server.AccessLogs...)
 	}
 	s.changed, _ = machine.ConfigChangedAfterStart(owner.PID)
 	for _, up := range s.server.Upstreams {
