@@ -150,7 +150,7 @@ func djangoHosts() []Case {
 			// The body that its log calls "400 26".
 			Name: "django-allowed-hosts-old", Row: "django-allowed-hosts", Findings: []string{"django-allowed-hosts"}, Imitated: true,
 			Start: func(t testing.TB) Site {
-				return imitate(t, forDomain(always(message("200 OK\nServer: gunicorn/19.9.0\nContent-Type: text/plain", "ok")),
+				return imitate(t, forDomain(standIn{head: "Server: gunicorn/19.9.0\nContent-Type: text/plain", pages: map[string]string{"/health": "ok"}}.answer,
 					message("400 Bad Request\nServer: gunicorn/19.9.0\nContent-Type: text/html", "<h1>Bad Request (400)</h1>")))
 			},
 		},
