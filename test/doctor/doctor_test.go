@@ -1,0 +1,265 @@
+// Package doctor_test runs the doctor over the corpus of faulty and healthy
+// sites: each fault must be found, by its name and in its order, and nothing
+// else. What it found is the table in docs/doctor.md.
+package doctor_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hale/internal/doctor"
+	"hale/internal/machine"
+	"hale/internal/probe"
+	"hale/internal/targetgroup"
+	"hale/test/sites"
+)
+
+var update = flag.Bool("update", false, "write the table into docs/doctor.md")
+
+// found collects the reports by the cases' names.
+type found struct {
+	mu      sync.Mutex
+	reports map[string]doctor.Report
+}
+
+func (f *found) add(name string, r doctor.Report) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reports[name] = r
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most of a case is waiting: for programs to start, for time-outs.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+func TestCorpus(t *testing.T) {
+	results := &found{reports: make(map[string]doctor.Report)}
+	t.Run("outside", func(t *testing.T) {
+		for _, c := range sites.All() {
+			if c.Inside || c.Alone {
+				continue
+			}
+			t.Run(c.Name, func(t *testing.T) {
+				t.Parallel()
+				examine(t, c, results)
+			})
+		}
+	})
+	// What the machine shows is shared: each case has a network of its own, or
+	// where that is not allowed its turn.
+	networks := sites.Networks()
+	t.Run("inside", func(t *testing.T) {
+		for _, c := range sites.All() {
+			if !c.Inside && !c.Alone {
+				continue
+			}
+			t.Run(c.Name, func(t *testing.T) {
+				if networks {
+					t.Parallel()
+				}
+				if networks || c.Alone {
+					examineAlone(t, c, results)
+				} else {
+					examine(t, c, results)
+				}
+			})
+		}
+	})
+	if flag.Lookup("test.run").Value.String() == "" {
+		checkTable(t, results.reports)
+	}
+}
+
+// examineAlone examines a site in a network of its own.
+func examineAlone(t *testing.T, c sites.Case, results *found) {
+	shared, within := sites.OwnNetwork(t)
+	if within {
+		examine(t, c, results)
+		content, err := json.Marshal(results.reports[c.Name])
+		if err == nil {
+			err = os.WriteFile(shared, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var r doctor.Report
+	content, err := os.ReadFile(shared)
+	if err == nil {
+		err = json.Unmarshal(content, &r)
+	}
+	if err != nil {
+		t.Errorf("no report from within: %v", err)
+		return
+	}
+	results.add(c.Name, r)
+}
+
+func examine(t *testing.T, c sites.Case, results *found) {
+	s := c.Start(t)
+	var steps []string
+	o := options(t, c, s)
+	o.Progress = func(step string) { steps = append(steps, step) }
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	r, err := doctor.Examine(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.add(c.Name, r)
+	if ids := findings(r); !slices.Equal(ids, c.Findings) {
+		report, _ := json.MarshalIndent(shortened(r), "", "  ")
+		t.Errorf("found %v, want %v\nsteps:\n  %s\nreport: %s", ids, c.Findings, strings.Join(steps, "\n  "), report)
+	}
+	if healthy := c.Row == "healthy" || passes(c); r.Healthy != healthy {
+		t.Errorf("healthy: %v, want %v: %s", r.Healthy, healthy, r.Answer)
+	}
+	if r.Requests > doctor.MostRequests {
+		t.Errorf("%d requests, more than %d", r.Requests, doctor.MostRequests)
+	}
+	if len(c.Findings) == 0 && len(r.Proven) == 0 {
+		t.Errorf("says nothing of what was proven")
+	}
+}
+
+// passing are the failure modes of checks that pass.
+var passing = []string{"false-positive-200", "caddy-empty-200", "big-health-body", "compressed-body", "probe-load", "keepalive-shorter-than-lb-idle"}
+
+func passes(c sites.Case) bool {
+	return !slices.ContainsFunc(c.Findings, func(id string) bool { return !slices.Contains(passing, id) })
+}
+
+// options are what a user would say of a site.
+func options(t *testing.T, c sites.Case, s sites.Site) doctor.Options {
+	t.Helper()
+	as := s.As
+	if as == "" {
+		as = "alb"
+	}
+	prober, ok := probe.Find(as)
+	if !ok {
+		t.Fatalf("no prober %q", as)
+	}
+	scheme := s.Scheme
+	if scheme == "" {
+		scheme = "http"
+	}
+	url := scheme + "://" + s.Address + s.Path
+	p, err := probe.New(t.Context(), prober, url, probe.Options{Source: netip.MustParseAddr(sites.Prober)})
+	if s.Settings != "" {
+		group, settingsErr := targetgroup.Settings(strings.NewReader(s.Settings), "settings", "")
+		if settingsErr != nil {
+			t.Fatal(settingsErr)
+		}
+		p, err = group.ProbeURL(t.Context(), s.Address)
+		p.Source = netip.MustParseAddr(sites.Prober)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case c.Timeout != 0:
+		p.Timeout = c.Timeout
+	case c.Slow:
+		p.Timeout = sites.Patience
+	default:
+		p.Timeout = 20 * time.Second // for machines that are slow themselves
+	}
+	o := doctor.Options{Probe: p, Target: url, Domain: s.Domain, Paths: c.Path, Inside: c.Inside, Logs: s.Log}
+	if c.Inside {
+		family := machine.Family(os.Getpid())
+		o.Owned = func(socket machine.Socket) bool {
+			return slices.ContainsFunc(socket.Owners, func(owner machine.Owner) bool { return slices.Contains(family, owner.PID) })
+		}
+	}
+	return o
+}
+
+func findings(r doctor.Report) []string {
+	var ids []string
+	for _, f := range r.Findings {
+		ids = append(ids, f.ID)
+	}
+	return ids
+}
+
+// shortened is a report without the texts of fixes.
+func shortened(r doctor.Report) doctor.Report {
+	r.Findings = slices.Clone(r.Findings)
+	for i := range r.Findings {
+		r.Findings[i].Fixes = nil
+	}
+	return r
+}
+
+const (
+	tablePage  = "../../docs/doctor.md"
+	tableStart = "<!-- table: made by test/doctor -->\n"
+	tableEnd   = "<!-- end of the table -->\n"
+)
+
+// checkTable compares the table in the documentation with what was found, or
+// writes it. A case that was skipped keeps its line.
+func checkTable(t *testing.T, reports map[string]doctor.Report) {
+	t.Helper()
+	content, err := os.ReadFile(tablePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(content), tableStart)
+	old, after, foundEnd := strings.Cut(rest, tableEnd)
+	if !found || !foundEnd {
+		t.Fatalf("%s has no table", tablePage)
+	}
+	lines := map[string]string{}
+	for line := range strings.Lines(old) {
+		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " |"); ok {
+			lines[name] = line
+		}
+	}
+	var b strings.Builder
+	b.WriteString("| site | as an example of | found, in this order | all, and nothing else |\n|---|---|---|---|\n")
+	for _, c := range sites.All() {
+		r, ok := reports[c.Name]
+		if !ok {
+			b.WriteString(lines[c.Name])
+			continue
+		}
+		verdict := "yes"
+		if !slices.Equal(findings(r), c.Findings) {
+			verdict = "no"
+		}
+		what := strings.Join(findings(r), ", ")
+		if what == "" {
+			what = "nothing"
+		}
+		row := c.Row
+		if c.Imitated {
+			row += " (imitated)"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", c.Name, row, what, verdict)
+	}
+	switch table := b.String(); {
+	case *update:
+		if err := os.WriteFile(tablePage, []byte(before+tableStart+table+tableEnd+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	case table != old:
+		t.Errorf("the table in %s is not what was found; write it with: go test ./test/doctor -update", tablePage)
+	}
+}
