@@ -87,11 +87,11 @@ func servingStatus(body []byte) string {
 	if !ok {
 		return "with a message that cannot be read"
 	}
-	names := [...]string{"UNKNOWN", serving, "NOT_SERVING", "SERVICE_UNKNOWN"}
-	if status >= uint64(len(names)) {
-		return "status " + strconv.FormatUint(status, 10)
+	names := map[uint64]string{0: "UNKNOWN", 1: serving, 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+	if name, ok := names[status]; ok {
+		return name
 	}
-	return names[status]
+	return "status " + strconv.FormatUint(status, 10)
 }
 
 // firstEnum reads field 1 of a message of protobuf, an enum, and passes over
