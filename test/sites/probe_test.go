@@ -52,13 +52,12 @@ func health(s Site, timeout time.Duration) *request {
 // A change makes an experiment of the request.
 type change func(*request)
 
-func host(h string) change     { return func(r *request) { r.host = h } }
-func noHost(r *request)        { r.noHost, r.version = true, "HTTP/1.0" }
-func noPort(r *request)        { r.host, _, _ = net.SplitHostPort(r.host) }
-func path(p string) change     { return func(r *request) { r.path = p } }
-func method(m string) change   { return func(r *request) { r.method = m } }
-func from(ip string) change    { return func(r *request) { r.source = ip } }
-func at(address string) change { return func(r *request) { r.address = address } }
+func host(h string) change   { return func(r *request) { r.host = h } }
+func noHost(r *request)      { r.noHost, r.version = true, "HTTP/1.0" }
+func noPort(r *request)      { r.host, _, _ = net.SplitHostPort(r.host) }
+func path(p string) change   { return func(r *request) { r.path = p } }
+func method(m string) change { return func(r *request) { r.method = m } }
+func from(ip string) change  { return func(r *request) { r.source = ip } }
 func port(number string) change {
 	return func(r *request) { r.address = net.JoinHostPort(Private, number) }
 }
@@ -181,15 +180,15 @@ func (r *request) send() (a answer) {
 		}
 		return a
 	}
-	a.response, err = http.ReadResponse(in, &http.Request{Method: r.method})
+	response, err := http.ReadResponse(in, &http.Request{Method: r.method})
 	if err != nil {
 		a.received = received.Bytes()
 		a.outcome, a.err = late(err, silent, notHTTP), err
 		return a
 	}
-	defer a.response.Body.Close()
-	body, err := io.ReadAll(a.response.Body)
-	a.received, a.body, a.outcome = received.Bytes(), string(body), answered
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	a.response, a.received, a.body, a.outcome = response, received.Bytes(), string(body), answered
 	if err != nil {
 		a.outcome, a.err = late(err, bodySilent, bodyCut), err
 	}
