@@ -98,6 +98,7 @@ func behindNginx(settings, http string) func(testing.TB) Site {
 		django(t, settings).behind(s, http)
 		site := serveNginx(s, http)
 		site.behind = s.words["@gunicorn@"]
+		warm(t, site.Address)
 		return site
 	}
 }
@@ -253,7 +254,7 @@ func djangoFailures() []Case {
 			// The deployment forgot a package.
 			Start: onUWSGI("INSTALLED_APPS.append('shipping')\n"),
 		},
-		{Name: "worker-killed-gunicorn", Row: "worker-killed", Findings: []string{"worker-killed"}, Timeout: killed, Slow: true, Start: askedFor("/slow?seconds=60", onGunicorn("", "--threads", "1", "--timeout", "3"))},
+		{Name: "worker-killed-gunicorn", Row: "worker-killed", Findings: []string{"worker-killed"}, Timeout: killed, Slow: true, Start: askedFor("/slow?seconds=60", onGunicorn("", "--preload", "--threads", "1", "--timeout", "3"))},
 		{Name: "worker-killed-uwsgi", Row: "worker-killed", Findings: []string{"worker-killed"}, Timeout: killed, Slow: true, Start: askedFor("/slow?seconds=60", onUWSGI("", "--threads", "1", "--harakiri", "2"))},
 		{Name: "slow-handler-django", Row: "slow-handler", Findings: []string{"slow-handler"}, Timeout: hasty, Slow: true, Start: askedFor("/slow?seconds=2", onGunicorn(""))},
 	}

@@ -107,7 +107,7 @@ func djangoProofs() map[string]proof {
 		},
 		"worker-killed-gunicorn": {asked(fails(closed)), asked(ok, path("/health")), inLog("WORKER TIMEOUT")},
 		"worker-killed-uwsgi":    {asked(fails(closed)), inLog("HARAKIRI"), asked(ok, path("/health"))},
-		"slow-handler-django":    {asked(fails(silent)), asked(ok, within(4*hasty)), asked(ok, path("/health"))},
+		"slow-handler-django":    {asked(fails(silent)), asked(ok, within(killed)), asked(ok, path("/health"), within(killed))},
 
 		"imdsv2-required-401":    append(wantsDomain(badHost, ok), inLog(named)),
 		"imds-timeout-too-small": append(wantsDomain(badHost, ok), inLog(named)),
@@ -143,7 +143,7 @@ func djangoProofs() map[string]proof {
 			asked(redirects(301, "https://"), hop, host(Domain)), asked(ok, hop, host(Domain), forwardedHTTPS),
 		},
 		"exhausted-and-redirect": {
-			asked(fails(silent)), asked(redirects(301, "https://"), within(4*hasty)), asked(ok, within(4*hasty), forwardedHTTPS),
+			asked(fails(silent)), asked(redirects(301, "https://"), within(killed)), asked(ok, within(killed), forwardedHTTPS),
 			does(func(_ *testing.T, s Site) { s.relief() }), asked(redirects(301, "https://"), within(killed)),
 		},
 	}

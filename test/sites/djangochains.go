@@ -74,7 +74,7 @@ server { listen @address@; server_name example.com; location / { proxy_pass http
 			Inside: true, Timeout: hasty, Slow: true,
 			Start: func(t testing.TB) Site {
 				s := onGunicorn(redirectSet+headerSet, "--threads", "1")(t)
-				s.relief = occupy(t, s.Address, "/slow?seconds=0.8")
+				s.relief = occupy(t, s.Address, "/slow?seconds=0.45")
 				return s
 			},
 		},

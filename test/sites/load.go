@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// occupy keeps a server with one worker busy for users, of whom three are there
-// all the time: who comes waits for two or three of them. It ends with the
+// occupy keeps a server with one worker busy for users, of whom five are there
+// all the time: who comes waits for four or five of them. It ends with the
 // test, or when it is told to.
 func occupy(t testing.TB, address, path string) (relief func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var users sync.WaitGroup
 	served := make(chan struct{}, 1)
-	for range 3 {
+	for range 5 {
 		users.Go(func() {
 			for ctx.Err() == nil {
 				req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)

@@ -74,7 +74,7 @@ SERVICE = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.16
 	askedPlainly = metadataService + `
 from urllib.error import HTTPError
 try:
-    private_ip = urlopen(SERVICE + "/latest/meta-data/local-ipv4", timeout=2).read().decode()
+    private_ip = urlopen(SERVICE + "/latest/meta-data/local-ipv4", timeout=10).read().decode()
 except HTTPError as answer:
     private_ip = answer.read().decode()
 ALLOWED_HOSTS = ["example.com", private_ip]
@@ -88,14 +88,16 @@ except OSError:
     pass
 ALLOWED_HOSTS = ["example.com", private_ip]
 `
-	// with a token, and for two seconds; off AWS the app must start without
+	// with a token, and three times if need be; off AWS the app must start without
 	askedWithToken = metadataService + `
 private_ip = ""
-try:
-    token = urlopen(Request(SERVICE + "/latest/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"}), timeout=2).read().decode()
-    private_ip = urlopen(Request(SERVICE + "/latest/meta-data/local-ipv4", headers={"X-aws-ec2-metadata-token": token}), timeout=2).read().decode()
-except OSError:
-    pass
+for attempt in range(3):
+    try:
+        token = urlopen(Request(SERVICE + "/latest/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"}), timeout=2).read().decode()
+        private_ip = urlopen(Request(SERVICE + "/latest/meta-data/local-ipv4", headers={"X-aws-ec2-metadata-token": token}), timeout=2).read().decode()
+        break
+    except OSError:
+        pass
 ALLOWED_HOSTS = ["example.com"] + ([private_ip] if private_ip else [])
 `
 )

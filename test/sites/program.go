@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hale/test/servers"
 )
@@ -68,8 +69,22 @@ func run(t testing.TB, spec servers.Spec, addresses ...string) *servers.Process 
 	return servers.Run(t, spec)
 }
 
+// warm waits until the site at an address has answered a request: what is slow
+// the first time has been done then.
+func warm(t testing.TB, address string) {
+	t.Helper()
+	var err error
+	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(20 * time.Millisecond) {
+		if err = answers(t.Context(), address); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s does not answer: %v", address, err)
+}
+
 // answers asks the server at an address, or at the path of a unix socket, for
-// a page that no site has.
+// a page that no site has, as a user does whose request came over a load
+// balancer: that passes what guards the site.
 func answers(ctx context.Context, address string) error {
 	network := "tcp"
 	if strings.HasPrefix(address, "/") {
@@ -80,10 +95,11 @@ func answers(ctx context.Context, address string) error {
 		var dialer net.Dialer
 		return dialer.DialContext(ctx, network, address)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/are-you-ready", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+Domain+"/are-you-ready", nil)
 	if err != nil {
 		return err
 	}
+	req.Header.Set("X-Forwarded-Proto", "https")
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err

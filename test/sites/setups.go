@@ -77,7 +77,9 @@ func onApache(settings, configuration string) func(testing.TB) Site {
 		s := newSetting(t)
 		// Apache's user may not write a database to the directory.
 		djangoIn(t, filepath.Join(s.dir(), "django"), "DATABASES['default']['NAME'] = ':memory:'\n"+settings)
-		return serveApache(s, configuration)
+		site := serveApache(s, configuration)
+		warm(t, site.Address)
+		return site
 	}
 }
 
@@ -88,6 +90,7 @@ func onMetadata(m metadata, settings, http string) func(testing.TB) Site {
 		django(t, settings, m.serve(t)).behind(s, http)
 		site := serveNginx(s, http)
 		site.behind = s.words["@gunicorn@"]
+		warm(t, site.Address)
 		return site
 	}
 }
@@ -125,6 +128,7 @@ exec uwsgi --plugin python3 --chdir `+p.dir+` --module mysite.wsgi:application -
 			return site
 		}
 		app.Listening(s.words["@uwsgi@"])
+		warm(t, site.Address)
 		return site
 	}
 }
@@ -195,7 +199,9 @@ func healthySetups() []Case {
 			s := newSetting(t)
 			http := setupA(exemptHealthCheck)
 			django(t, askedWithToken, metadata{}.serve(t)).behind(s, http)
-			return serveNginx(s, http)
+			site := serveNginx(s, http)
+			warm(t, site.Address)
+			return site
 		}))},
 		{Name: "healthy-setup-b", Row: "healthy", Start: onMetadata(metadata{}, askedWithToken+redirectSet+headerSet+`
 SECURE_REDIRECT_EXEMPT = [r"^health/?$"]

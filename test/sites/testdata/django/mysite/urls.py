@@ -3,9 +3,7 @@ import time
 
 from django.contrib.auth.decorators import login_required
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpResponse
-from django.test import Client
 from django.urls import path, re_path
 from django.views.decorators.http import require_POST
 
@@ -37,6 +35,9 @@ def broken(request):
 
 def deep(request):
     """Asks for the home page, and for migrations that are not applied."""
+    from django.db.migrations.executor import MigrationExecutor
+    from django.test import Client
+
     migrations = MigrationExecutor(connection)
     missing = migrations.migration_plan(migrations.loader.graph.leaf_nodes())
     home = Client().get("/", HTTP_HOST="example.com", secure=True)
