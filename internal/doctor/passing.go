@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -36,6 +37,7 @@ func (x *examination) examinePass(ctx context.Context) {
 		return
 	case probe.HTTP, probe.HTTPS, probe.H2C, probe.H2:
 	}
+	x.examineName(ctx)
 	x.examineAnswer(ctx)
 	x.examineBody()
 	x.examineLoad()
@@ -149,6 +151,19 @@ func (x *examination) examineBody() {
 		x.conclude("compressed-body", x.current, []Evidence{{
 			Change: "the answer's header", Before: fmt.Sprintf("Content-Encoding: %s, for %d bytes", printable(coding, 20), a.BodySize),
 		}})
+	}
+}
+
+// examineName looks whether a name that has addresses of both kinds works by
+// both: some tools, busybox's wget among them, take the first and no other.
+func (x *examination) examineName(ctx context.Context) {
+	p := x.Probe
+	if p.Name != "localhost" || !p.Address.Addr().Is4() || !slices.ContainsFunc(p.Addresses, netip.Addr.Is6) {
+		return
+	}
+	c := addressIs("addr=v6", "connect to "+netip.AddrPortFrom(netip.IPv6Loopback(), p.Address.Port()).String(), netip.AddrPortFrom(netip.IPv6Loopback(), p.Address.Port()))
+	if e := x.with(ctx, c); e.sign.class == classRefused {
+		x.conclude("container-healthcheck-localhost-v6", x.current, []Evidence{x.unturned(c, e)})
 	}
 }
 

@@ -391,8 +391,10 @@ func byDockerProxy(x *examination) bool {
 	return x.surroundings.process.Program == "docker-proxy"
 }
 
+// byEnvoy fits a machine on which Envoy stands beside the app: it takes what
+// comes to the app's port, though the app has the socket.
 func byEnvoy(x *examination) bool {
-	return x.surroundings.process.Program == "envoy"
+	return slices.ContainsFunc(x.surroundings.sockets, func(s machine.Socket) bool { return s.Owner().Program == "envoy" })
 }
 
 func sameWhatever(ctx context.Context, x *examination) []Evidence {
