@@ -147,7 +147,7 @@ func setups() []Case {
 			Name: "setup-a-tcp-ping", Row: "setup-a", Findings: []string{"false-positive-200"},
 			Start: func(t testing.TB) Site {
 				s := by("classic", behindNginx("INSTALLED_APPS.append('shipping')\n", setupA("")))(t)
-				s.Scheme = "tcp"
+				s.Scheme, s.Path = "tcp", ""
 				return s
 			},
 		},

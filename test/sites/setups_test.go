@@ -14,7 +14,8 @@ func setupProofs() map[string]proof {
 	return map[string]proof{
 		"setup-a": chain(toHTTPS, forwardedHTTPS, badHost, host(Domain), ok),
 		"setup-a-tcp-ping": {
-			asked(says(500, "Internal Server Error"), forwardedHTTPS), asked(says(500, "Internal Server Error"), forwardedHTTPS, host(Domain)),
+			asked(says(500, "Internal Server Error"), path("/health_check"), forwardedHTTPS),
+			asked(says(500, "Internal Server Error"), path("/"), forwardedHTTPS, host(Domain)),
 			asked(fails(silent), func(r *request) { r.body = []byte("G") }), // the connection stands
 		},
 		"setup-b":             append(chain(badHost, host(Domain), toHTTPS, forwardedHTTPS, ok), inAccessLog(refusal)),
