@@ -255,12 +255,22 @@ func (x *examination) with(ctx context.Context, c change) exchange {
 		return e
 	}
 	x.say("trying %s", c.text)
-	e := x.send(ctx, c.apply(x.current.probe))
+	p := c.apply(x.current.probe)
+	own := p.Timeout
+	if p.Protocol.Secure() && !x.current.probe.Protocol.Secure() {
+		p.Timeout = min(own, handshakePatience)
+	}
+	e := x.send(ctx, p)
+	e.probe.Timeout = own
 	if x.err == nil {
 		x.tries[key] = e
 	}
 	return e
 }
+
+// handshakePatience is how long a port that speaks plain HTTP is asked whether
+// it speaks TLS: a server may wait for the end of a line that does not come.
+const handshakePatience = 3 * time.Second
 
 // errBudget ends an examination that has asked often enough.
 var errBudget = fmt.Errorf("%d requests were not enough", MostRequests)

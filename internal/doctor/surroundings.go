@@ -308,8 +308,20 @@ func loggedLast(pattern string) func(context.Context, *examination) []Evidence {
 	return func(ctx context.Context, x *examination) []Evidence { return x.inLogs(ctx, text, false) }
 }
 
-// settle is how much later than an answer its line may come into a log.
-const settle = 100 * time.Millisecond
+// lateness is how much later than an answer its line may come into a log.
+const lateness = 500 * time.Millisecond
+
+// settle waits until a log has grown.
+func (s *surroundings) settle() {
+	for deadline := time.Now().Add(lateness); time.Now().Before(deadline); time.Sleep(lateness / 20) {
+		for _, log := range s.logs {
+			if info, err := os.Stat(log.Path); err == nil && info.Size() > log.size {
+				time.Sleep(lateness / 20) // for the rest of it
+				return
+			}
+		}
+	}
+}
 
 // lastLines is how many lines of a log tell of a start that failed.
 const lastLines = 60
@@ -317,7 +329,7 @@ const lastLines = 60
 func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew bool) []Evidence {
 	if x.surroundings.settled != len(x.sent) { // a log may be written late
 		x.surroundings.settled = len(x.sent)
-		time.Sleep(settle)
+		x.surroundings.settle()
 	}
 	for i := range x.surroundings.logs {
 		log := &x.surroundings.logs[i]
