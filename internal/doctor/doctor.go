@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"time"
 
+	"hale/internal/elb"
 	"hale/internal/machine"
 	"hale/internal/probe"
+	"hale/internal/targetgroup"
 )
 
 // Limits of an examination.
@@ -45,6 +47,13 @@ type Options struct {
 	// (zero: its default), IdleWait how long one is watched to see whether the
 	// target closes it first (zero: the default, negative: not at all).
 	IdleTimeout, IdleWait time.Duration
+	// Group is the target group that the probe is for; nil: none is known. What
+	// its settings tell by themselves goes into the report, and how long things
+	// take with them. Without one, Timing adds that for the prober's defaults.
+	Group  *targetgroup.Group
+	Timing bool
+	// Known are times that no probe can measure. P99 and Passed are measured.
+	Known targetgroup.Measured
 	// Progress is told each step; nil: nobody.
 	Progress func(step string)
 }
@@ -64,8 +73,14 @@ type Report struct {
 	// Proven is what a passing check showed, Undecided what no experiment could.
 	Proven    []string    `json:"proven,omitempty"`
 	Undecided []Undecided `json:"not_decided,omitempty"`
-	Requests  int         `json:"requests"`
-	Seconds   float64     `json:"seconds"`
+	// Notes are facts of the target group, or of times, that no finding is named
+	// after; Timing is how long things take.
+	Notes  []targetgroup.Note `json:"notes,omitempty"`
+	Timing []elb.Row          `json:"timing,omitempty"`
+	// Times are of the answers that passed; nil: none did.
+	Times    *Times  `json:"times,omitempty"`
+	Requests int     `json:"requests"`
+	Seconds  float64 `json:"seconds"`
 }
 
 // Finding is one cause, with its evidence and its fixes.
@@ -75,6 +90,10 @@ type Finding struct {
 	Because  string     `json:"because"`
 	Evidence []Evidence `json:"evidence"`
 	Fixes    []Fix      `json:"fixes"`
+	// Way is what to do about this one, Targets those that it is about, where
+	// settings or the load balancer told it, and not an experiment.
+	Way     string   `json:"way,omitempty"`
+	Targets []string `json:"targets,omitempty"`
 }
 
 // Evidence is one experiment: what was changed, and the answer before and
@@ -94,12 +113,23 @@ type Undecided struct {
 // Examine finds out why the probe fails, or what its passing proves. The error
 // is for an examination that could not be made; an unhealthy target is none.
 func Examine(ctx context.Context, o Options) (Report, error) {
+	x, r, err := examine(ctx, o)
+	if err != nil {
+		return Report{}, err
+	}
+	x.addTold(&r)
+	return r, nil
+}
+
+// examine is all of Examine that is asked of the target.
+func examine(ctx context.Context, o Options) (*examination, Report, error) {
 	x := newExamination(o)
 	start := time.Now()
 	if err := x.run(ctx); err != nil {
-		return Report{}, fmt.Errorf("examine %s: %w", o.Target, err)
+		return nil, Report{}, fmt.Errorf("examine %s: %w", o.Target, err)
 	}
 	r := x.report()
+	r.Times = x.times()
 	r.Seconds = time.Since(start).Seconds()
-	return r, nil
+	return x, r, nil
 }

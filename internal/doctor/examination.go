@@ -425,6 +425,9 @@ func (x *examination) fixData(met exchange) fixData {
 	if d.Host == "" {
 		d.Host = x.Probe.SentHost()
 	}
+	if x.Group != nil {
+		d.TargetGroup = x.Group.ARN
+	}
 	if host, _, err := net.SplitHostPort(d.Domain); err == nil {
 		d.Domain = host
 	}

@@ -79,6 +79,10 @@ func Known(d time.Duration) Span { return Span{d, true} }
 // Get returns the duration, and whether it is known.
 func (s Span) Get() (time.Duration, bool) { return s.of, s.known }
 
+// NewInstance is the event of the row that counts until a new instance takes
+// traffic.
+const NewInstance = "a new instance takes traffic"
+
 // Row is how long something takes.
 type Row struct {
 	// Event is what is waited for: "a dead instance is taken out".
@@ -147,7 +151,7 @@ func (t Timing) takenOut() Row {
 func (t Timing) newcomer() Row {
 	first := max(t.First, 1)
 	row := Row{
-		Event: "a new instance takes traffic",
+		Event: NewInstance,
 		Best:  times(first-1, t.Interval) + t.StartUp,
 		Worst: times(first, t.Interval) + t.answer() + t.StartUp,
 		How:   fmt.Sprintf("%s x interval %s + %s", passes(first), short(t.Interval), t.answerWords()),

@@ -121,6 +121,15 @@ func (p Probe) Without(name string) Probe {
 	return p
 }
 
+// From returns the probe with another local address to come from; the zero
+// value leaves it as it is.
+func (p Probe) From(source netip.Addr) (Probe, error) {
+	if source.IsValid() {
+		p.Source = source
+	}
+	return p, p.checkSource()
+}
+
 // Get returns the value of a field of the request, "" if it has none.
 func (p Probe) Get(name string) string {
 	if strings.EqualFold(name, "Host") {

@@ -270,13 +270,21 @@ func settings(g *Group, _ Measured, d *Diagnosis) {
 
 // times: what does not fit together.
 func times(g *Group, m Measured, d *Diagnosis) {
-	for _, c := range g.Timing(m).Contradictions() {
+	findings, notes := Contradictions(g.Timing(m))
+	d.Findings, d.Notes = append(d.Findings, findings...), append(d.Notes, notes...)
+}
+
+// Contradictions returns what of the times does not fit together: as findings
+// what the doctor has a name for, as notes the rest.
+func Contradictions(t elb.Timing) (findings []Finding, notes []Note) {
+	for _, c := range t.Contradictions() {
 		if c.ID == "" {
-			d.note(Note{What: c.What, Seen: c.Have + ", against " + c.Need, Way: c.Way})
+			notes = append(notes, Note{What: c.What, Seen: c.Have + ", against " + c.Need, Way: c.Way})
 			continue
 		}
-		d.find(Finding{ID: c.ID, What: c.What, Way: c.Way, Evidence: []Evidence{{Change: "times", Before: c.Have, After: c.Need}}})
+		findings = append(findings, Finding{ID: c.ID, What: c.What, Way: c.Way, Evidence: []Evidence{{Change: "times", Before: c.Have, After: c.Need}}})
 	}
+	return findings, notes
 }
 
 // grace: neither Auto Scaling nor ECS is part of this API.
