@@ -100,7 +100,7 @@ func newRoot(s Streams) *cobra.Command {
 	root.SetErr(s.Err)
 	root.AddCommand(
 		newInit(s), newServe(s), newCheck(s), newInstance(s), newDrain(s), newProbe(s),
-		newListen(s), newConfig(s), newDemo(s), newVersion(s),
+		newDoctor(s), newListen(s), newConfig(s), newDemo(s), newVersion(s),
 	)
 	strictHelp(root)
 	return root
