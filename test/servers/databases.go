@@ -71,11 +71,18 @@ func MariaDB(t testing.TB) *Process {
 	install := Need(t, "mariadb-install-db")
 
 	dir := directoryOf(t, owner)
+	// A directory of its own for temporary tables: each server that starts removes
+	// those that it finds there, whosever they are.
+	temporary := filepath.Join(dir, "tmp")
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	own(t, owner, temporary)
 	// MariaDB 10.11's bootstrap now and then dies of a signal of its own making.
 	var data string
 	for try := 1; ; try++ {
 		data = filepath.Join(dir, "data"+strconv.Itoa(try))
-		out, err := output(t, owner, dir, exec.Command(install, "--no-defaults", "--datadir="+data,
+		out, err := output(t, owner, dir, exec.Command(install, "--no-defaults", "--datadir="+data, "--tmpdir="+temporary,
 			"--auth-root-authentication-method=normal", "--skip-test-db"))
 		if err == nil {
 			break
@@ -98,7 +105,7 @@ func MariaDB(t testing.TB) *Process {
 		User: owner,
 		Dir:  dir,
 		Args: []string{
-			"--no-defaults", "--datadir=" + data, "--socket=" + filepath.Join(dir, "socket"), "--pid-file=" + filepath.Join(dir, "pid"),
+			"--no-defaults", "--datadir=" + data, "--tmpdir=" + temporary, "--socket=" + filepath.Join(dir, "socket"), "--pid-file=" + filepath.Join(dir, "pid"),
 			"--bind-address=127.0.0.1", "--port=" + port, "--skip-name-resolve", "--init-file=" + setup,
 			"--ssl-cert=" + filepath.Join(dir, "server.crt"), "--ssl-key=" + filepath.Join(dir, "server.key"),
 			"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--max-connections=20",
