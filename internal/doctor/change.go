@@ -100,45 +100,33 @@ func slash(p probe.Probe) change {
 	return pathIs("slash", path)
 }
 
+// overTLS is what a protocol is called over TLS.
+var overTLS = map[probe.Protocol]probe.Protocol{
+	probe.HTTP: probe.HTTPS, probe.H2C: probe.H2, probe.GRPC: probe.GRPCS, probe.TCP: probe.TLS,
+}
+
+// inPlain is overTLS, turned round.
+var inPlain = map[probe.Protocol]probe.Protocol{
+	probe.HTTPS: probe.HTTP, probe.H2: probe.H2C, probe.GRPCS: probe.GRPC, probe.TLS: probe.TCP,
+}
+
+// spoken speaks another protocol, where there is one for the probe's own.
+func spoken(code, text string, other map[probe.Protocol]probe.Protocol) change {
+	return change{code, text, func(p probe.Probe) probe.Probe {
+		if protocol, ok := other[p.Protocol]; ok {
+			p.Protocol = protocol
+		}
+		return p
+	}}
+}
+
 // secure speaks TLS instead of plain TCP, and plain turns that round.
 var (
-	secure = change{"tls", "https", func(p probe.Probe) probe.Probe {
-		switch p.Protocol {
-		case probe.HTTP:
-			p.Protocol = probe.HTTPS
-		case probe.H2C:
-			p.Protocol = probe.H2
-		case probe.GRPC:
-			p.Protocol = probe.GRPCS
-		case probe.TCP:
-			p.Protocol = probe.TLS
-		}
-		return p
-	}}
-	plain = change{"plain", "http", func(p probe.Probe) probe.Probe {
-		switch p.Protocol {
-		case probe.HTTPS:
-			p.Protocol = probe.HTTP
-		case probe.H2:
-			p.Protocol = probe.H2C
-		case probe.GRPCS:
-			p.Protocol = probe.GRPC
-		case probe.TLS:
-			p.Protocol = probe.TCP
-		}
-		return p
-	}}
+	secure = spoken("tls", "https", overTLS)
+	plain  = spoken("plain", "http", inPlain)
+	http2  = spoken("h2", "HTTP/2", map[probe.Protocol]probe.Protocol{probe.HTTP: probe.H2C, probe.HTTPS: probe.H2})
 	anyTLS = change{"tls13", "TLS up to 1.3", func(p probe.Probe) probe.Probe {
 		p.MaxTLS = tls.VersionTLS13
-		return p
-	}}
-	http2 = change{"h2", "HTTP/2", func(p probe.Probe) probe.Probe {
-		switch p.Protocol {
-		case probe.HTTP:
-			p.Protocol = probe.H2C
-		case probe.HTTPS:
-			p.Protocol = probe.H2
-		}
 		return p
 	}}
 	proxyLine = change{"pp", "a PROXY protocol header first", func(p probe.Probe) probe.Probe {

@@ -76,7 +76,7 @@ func newExamination(o Options) *examination {
 func (x *examination) run(ctx context.Context) error {
 	if x.Inside {
 		x.say("looking at this machine")
-		x.lookAround(ctx)
+		x.lookAround()
 	}
 	x.probeFirst(ctx)
 	for x.going() && x.current.sign.class != classHealthy {
@@ -114,10 +114,10 @@ func (x *examination) probeFirst(ctx context.Context) {
 	x.first = x.send(ctx, x.Probe)
 	x.current = x.first
 	own := []exchange{x.first}
-	switch x.first.sign.class {
-	case classHealthy:
+	switch c := x.first.sign.class; {
+	case c == classHealthy:
 		own = append(own, x.send(ctx, x.Probe), x.send(ctx, x.Probe))
-	case classSilent, classSlowBody:
+	case c.in(classSilent, classSlowBody):
 		own = append(own, x.send(ctx, x.Probe))
 	}
 	if x.err == nil {

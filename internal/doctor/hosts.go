@@ -117,7 +117,7 @@ func bareRails(x *examination) bool {
 // serves is for a web server's virtual hosts: it wrote the answer, or stands
 // in front of what did.
 func serves(names ...string) func(context.Context, *examination, step) bool {
-	return func(ctx context.Context, x *examination, s step) bool {
+	return func(_ context.Context, x *examination, s step) bool {
 		return is(names...)(x) || author(&s.before.answer) == "" && runs(names...)(x)
 	}
 }

@@ -24,7 +24,7 @@ func denial(_ context.Context, x *examination) []Evidence {
 	}
 	var seen []Evidence
 	for _, rule := range append(allows[:1:1], x.rules(webserver.Refuse)[0]) {
-		seen = append(seen, Evidence{Change: "configuration " + rule.Place.String(), Before: printable(rule.Text, 120)})
+		seen = append(seen, Evidence{Change: "configuration " + rule.String(), Before: printable(rule.Text, 120)})
 	}
 	return seen
 }
@@ -81,9 +81,17 @@ func otherProtocol(ctx context.Context, x *examination) []Evidence {
 
 // services are programs that listen, and speak no HTTP.
 var services = []struct{ program, speaks string }{
-	{"php-fpm", "FastCGI"}, {"redis-server", "Redis's protocol"}, {"valkey-server", "Redis's protocol"},
-	{"mysqld", "MySQL's protocol"}, {"mariadbd", "MySQL's protocol"}, {"postgres", "PostgreSQL's protocol"},
-	{"memcached", "memcached's protocol"}, {"sshd", "SSH"}, {"exim4", "SMTP"}, {"master", "SMTP"}, {"mongod", "MongoDB's protocol"},
+	{"php-fpm", "FastCGI"},
+	{"redis-server", "Redis's protocol"},
+	{"valkey-server", "Redis's protocol"},
+	{"mysqld", "MySQL's protocol"},
+	{"mariadbd", "MySQL's protocol"},
+	{"postgres", "PostgreSQL's protocol"},
+	{"memcached", "memcached's protocol"},
+	{"sshd", "SSH"},
+	{"exim4", "SMTP"},
+	{"master", "SMTP"},
+	{"mongod", "MongoDB's protocol"},
 }
 
 // otherPorts asks for the same path on this machine's other ports.
@@ -101,7 +109,7 @@ func upstreamDown(ctx context.Context, x *examination) []Evidence {
 	}
 	seen := theAnswer(ctx, x)
 	for _, up := range x.surroundings.server.Upstreams {
-		seen = append(seen, Evidence{Change: "configuration " + up.Place.String(), Before: string(up.Protocol) + " " + up.Address})
+		seen = append(seen, Evidence{Change: "configuration " + up.String(), Before: string(up.Protocol) + " " + up.Address})
 	}
 	if x.Inside {
 		seen = append(seen, logged(`connect\(\).* failed|\(2: No such file|AH01114|AH00957|AH01079|AH02454`)(ctx, x)...)
@@ -163,11 +171,7 @@ func otherUpstream(ctx context.Context, x *examination) []Evidence {
 
 // noHTTP tells an end that no HTTP server makes.
 func noHTTP(e exchange) bool {
-	switch e.sign.class {
-	case classEmpty, classKilled, classNotHTTP, classTLS, classTLSPort:
-		return true
-	}
-	return false
+	return e.sign.class.in(classEmpty, classKilled, classNotHTTP, classTLS, classTLSPort)
 }
 
 // nameHelps tells whether the site's name turns the answer, and no other.

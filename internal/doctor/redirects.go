@@ -34,7 +34,7 @@ var redirectHypotheses = []hypothesis{
 	{id: "web-server-xfp-rewrite", on: toHTTPS, changes: one(forwardedProto)},
 
 	// To https whatever the header says.
-	{id: "caddy-auto-https", on: toHTTPS, fits: runs("caddy"), changes: overTLS},
+	{id: "caddy-auto-https", on: toHTTPS, fits: runs("caddy"), changes: toTLS},
 	{id: "caddy-auto-https", on: toHTTPS, fits: all(runs("caddy"), emptyBody), look: whateverIsSaid},
 	{id: "nginx-return-301", on: toHTTPS, fits: is("nginx", "openresty"), look: whateverIsSaid},
 	{id: "proxy-overwrites-proto", on: toHTTPS, inside: true, fits: not(byEdgeItself), changes: (*examination).toHops, accept: stillToHTTPS, proves: claimingBehind},
@@ -114,8 +114,8 @@ func whateverIsSaid(ctx context.Context, x *examination) []Evidence {
 	return []Evidence{x.unturned(forwardedProto, e)}
 }
 
-// overTLS speaks TLS with the site's name.
-func overTLS(x *examination) []change {
+// toTLS speaks TLS with the site's name.
+func toTLS(x *examination) []change {
 	var all []change
 	for _, name := range x.site.names() {
 		all = append(all, change{"tls+sni", "https with the server name " + name, func(p probe.Probe) probe.Probe {

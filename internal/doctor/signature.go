@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,13 +59,12 @@ func (c class) redirects() bool { return strings.HasPrefix(string(c), "redirect"
 
 // transport tells whether a class is one without a whole HTTP answer.
 func (c class) transport() bool {
-	switch c {
-	case classUnreachable, classConnectTimeout, classRefused, classEmpty, classKilled, classNotHTTP,
-		classTLS, classSilent, classCut, classSlowBody:
-		return true
-	}
-	return false
+	return c.in(classUnreachable, classConnectTimeout, classRefused, classEmpty, classKilled, classNotHTTP,
+		classTLS, classSilent, classCut, classSlowBody)
 }
+
+// in tells whether a class is one of several.
+func (c class) in(several ...class) bool { return slices.Contains(several, c) }
 
 // moment is where "at once" ends: a server that closes later than this waited
 // for something.
@@ -196,8 +196,7 @@ func redirectClass(p probe.Probe, a *probe.Answer) class {
 // urlOf returns the URL that a probe asks for, as the server understands it.
 func urlOf(p probe.Probe) *url.URL {
 	scheme := "http"
-	switch p.Protocol {
-	case probe.HTTPS, probe.H2, probe.GRPCS:
+	if p.Protocol.Secure() {
 		scheme = "https"
 	}
 	host := p.SentHost()

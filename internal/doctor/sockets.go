@@ -119,7 +119,7 @@ func onOther(x *examination, s machine.Socket) bool {
 
 // random fits a socket on a port that the kernel chose, of a program that was
 // not told which to take.
-func random(x *examination, s machine.Socket) bool {
+func random(_ *examination, s machine.Socket) bool {
 	first, last, err := machine.LocalPorts()
 	port := s.Address.Port()
 	if err != nil || port < first || port > last || s.Owner().PID == 0 {
@@ -143,11 +143,7 @@ func otherPort(x *examination, s machine.Socket) bool {
 }
 
 func connects(_ *examination, s step) bool {
-	switch s.after.sign.class {
-	case classRefused, classUnreachable, classConnectTimeout:
-		return false
-	}
-	return true
+	return !s.after.sign.class.in(classRefused, classUnreachable, classConnectTimeout)
 }
 
 func speaksHTTP(_ *examination, s step) bool { return s.after.answer.Outcome == probe.Answered }

@@ -122,38 +122,46 @@ const (
 )
 
 // eachSource calls f for each file of code below a directory until it returns
-// false.
+// false. What cannot be read is passed over.
 func eachSource(dir string, f func(path string, lines []string) bool) {
 	if dir == "" || dir == "/" {
 		return
 	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return
+	}
+	defer root.Close()
 	seen := 0
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // what cannot be read is passed over
-		name := entry.Name()
+	_ = fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil
-		case entry.IsDir() && path != dir && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "site-packages" || strings.Count(path[len(dir):], "/") > sourceDepth):
+			return nil //nolint:nilerr // passed over
+		case entry.IsDir() && path != "." && !holdsSource(path, entry.Name()):
 			return fs.SkipDir
-		case entry.IsDir() || !entry.Type().IsRegular() || !isSource(name):
+		case !entry.Type().IsRegular() || !isSource(path):
 			return nil
 		}
 		if seen++; seen > mostSources {
 			return fs.SkipAll
 		}
-		info, err := entry.Info()
-		if err != nil || info.Size() > sourceBytes {
+		if info, err := entry.Info(); err != nil || info.Size() > sourceBytes {
 			return nil //nolint:nilerr // passed over
 		}
-		content, err := os.ReadFile(path)
+		content, err := root.ReadFile(path)
 		if err != nil {
 			return nil //nolint:nilerr // passed over
 		}
-		if !f(path, strings.Split(string(content), "\n")) {
+		if !f(filepath.Join(dir, path), strings.Split(string(content), "\n")) {
 			return fs.SkipAll
 		}
 		return nil
 	})
+}
+
+// holdsSource tells whether a directory may hold the app's own code.
+func holdsSource(path, name string) bool {
+	return !strings.HasPrefix(name, ".") && name != "node_modules" && name != "site-packages" && strings.Count(path, "/") < sourceDepth
 }
 
 func isSource(name string) bool {

@@ -53,7 +53,7 @@ const recent = 15 * time.Minute
 
 // lookAround looks at the machine before the first probe. What it may not see
 // stays empty.
-func (x *examination) lookAround(ctx context.Context) {
+func (x *examination) lookAround() {
 	s := &x.surroundings
 	all, err := machine.Listeners()
 	if err != nil {

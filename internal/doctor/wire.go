@@ -38,12 +38,9 @@ var wireHypotheses = []hypothesis{
 }
 
 func speaksPlainly(x *examination) bool {
-	switch x.current.probe.Protocol {
-	case probe.HTTP, probe.H2C, probe.GRPC, probe.TCP:
-		a := &x.current.answer
-		return a.Outcome == probe.Empty || len(a.Received) > 0 && (a.Received[0] == 0x15 || a.Received[0] == 0x16)
-	}
-	return false
+	a := &x.current.answer
+	return !x.current.probe.Protocol.Secure() &&
+		(a.Outcome == probe.Empty || len(a.Received) > 0 && (a.Received[0] == 0x15 || a.Received[0] == 0x16))
 }
 
 // answersHTTP tells whether a change brought a whole HTTP answer.
@@ -156,11 +153,7 @@ func firstBytes(_ context.Context, x *examination) []Evidence {
 }
 
 func answersGRPC(x *examination) bool {
-	switch x.current.probe.Protocol {
-	case probe.GRPC, probe.GRPCS:
-		return x.current.answer.GRPC >= 0
-	}
-	return false
+	return x.current.probe.Protocol.CallsGRPC() && x.current.answer.GRPC >= 0
 }
 
 func grpcCode(_ context.Context, x *examination) []Evidence {
@@ -172,21 +165,18 @@ func acceptingGRPC(x *examination) []change {
 }
 
 func speaksHTTP2(x *examination) bool {
-	switch x.current.probe.Protocol {
-	case probe.H2C, probe.H2, probe.GRPC, probe.GRPCS:
-		return x.current.answer.GRPC < 0
-	}
-	return false
+	_, ok := inHTTP1[x.current.probe.Protocol]
+	return ok && x.current.answer.GRPC < 0
+}
+
+// inHTTP1 is what an older client would speak.
+var inHTTP1 = map[probe.Protocol]probe.Protocol{
+	probe.H2C: probe.HTTP, probe.GRPC: probe.HTTP, probe.H2: probe.HTTPS, probe.GRPCS: probe.HTTPS,
 }
 
 // oldHTTP asks in HTTP/1.1.
 var oldHTTP = change{"http1", "HTTP/1.1", func(p probe.Probe) probe.Probe {
-	switch p.Protocol {
-	case probe.H2C, probe.GRPC:
-		p.Protocol = probe.HTTP
-	case probe.H2, probe.GRPCS:
-		p.Protocol = probe.HTTPS
-	}
+	p = spoken("", "", inHTTP1).apply(p)
 	p.Method, p.Version = "GET", "HTTP/1.1"
 	return p
 }}
