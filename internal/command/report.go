@@ -3,11 +3,15 @@ package command
 import (
 	"fmt"
 	"strings"
+	"time"
 
+	gotable "github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"hale/internal/doctor"
+	"hale/internal/elb"
 	"hale/internal/probe"
+	"hale/internal/targetgroup"
 )
 
 // reportText writes the doctor's report for people.
@@ -38,23 +42,84 @@ func (t *reportText) write(r *doctor.Report) string {
 	for i := range r.Findings {
 		t.finding(i+1, &r.Findings[i])
 	}
-	if len(r.Findings) > 0 && !r.Healthy {
+	tried, told := 0, ""
+	for i := range r.Findings {
+		if r.Findings[i].Way == "" {
+			tried++
+		} else {
+			told = " What the settings and the load balancer tell is apart from that."
+		}
+	}
+	if tried > 0 && !r.Healthy {
 		t.line("")
 		if r.HealthyWhenFixed {
-			t.line("With %s mended, the check passes: that was tried.", thisOrAll(len(r.Findings)))
+			t.line("With %s mended, the check passes: that was tried.%s", thisOrAll(tried), told)
 		} else {
 			t.line("Whether the check passes then could not be tried.")
 		}
 	}
 	t.list("Proven", r.Proven)
-	var undecided []string
-	for _, u := range r.Undecided {
-		undecided = append(undecided, u.What+"\n  to find out: "+u.How)
-	}
-	t.list("Not decided", undecided)
+	t.notes(r.Notes)
+	t.timing(r.Timing)
+	t.undecided(r.Undecided)
 	t.line("")
 	t.line("%d requests in %.1f s.", r.Requests, r.Seconds)
 	return t.b.String()
+}
+
+func (t *reportText) undecided(all []doctor.Undecided) {
+	var items []string
+	for _, u := range all {
+		items = append(items, u.What+"\n  to find out: "+u.How)
+	}
+	t.list("Not decided", items)
+}
+
+func (t *reportText) notes(all []targetgroup.Note) {
+	if len(all) == 0 {
+		return
+	}
+	t.line("")
+	t.line("To know:")
+	for _, n := range all {
+		t.wrapped("- ", n.What)
+		t.wrapped("  ", "seen: "+n.Seen)
+		if n.Way != "" {
+			t.wrapped("  ", "to do: "+n.Way)
+		}
+	}
+}
+
+// timing is the table of how long things take.
+func (t *reportText) timing(rows []elb.Row) {
+	if len(rows) == 0 {
+		return
+	}
+	t.line("")
+	t.line("How long it takes until")
+	table := newTable(nil, "", "at best", "at worst", "which is")
+	table.SetColumnConfigs([]gotable.ColumnConfig{
+		{Number: 1, WidthMax: 34, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 4, WidthMax: 60, WidthMaxEnforcer: text.WrapSoft},
+	})
+	for _, r := range rows {
+		how := r.How
+		if r.Note != "" {
+			how += " (" + r.Note + ")"
+		}
+		table.AppendRow(gotable.Row{r.Event, short(r.Best), short(r.Worst), how})
+	}
+	for line := range strings.Lines(table.Render()) {
+		t.line("%s", strings.TrimRight(line, "\n"))
+	}
+}
+
+// short is a time as people write it.
+func short(d time.Duration) string {
+	if d >= time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 func thisOrAll(n int) string {
@@ -77,6 +142,12 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 			line += " -> " + e.After
 		}
 		t.wrapped("   - ", line)
+	}
+	if len(f.Targets) > 0 {
+		t.wrapped("   ", "Concerned: "+strings.Join(f.Targets, ", "))
+	}
+	if f.Way != "" {
+		t.wrapped("   ", "To do: "+f.Way)
 	}
 	var others []string
 	for i, fix := range f.Fixes {
