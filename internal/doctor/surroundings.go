@@ -101,7 +101,6 @@ func (l *logFile) tail(ctx context.Context, isNew bool) []string {
 		if most = int(min(info.Size()-l.size, machine.DefaultTail)); most == 0 {
 			return nil
 		}
-		most++ // the end of the line before, which tells that the next is whole
 	}
 	lines, err := l.Tail(ctx, most)
 	if err != nil {

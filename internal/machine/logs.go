@@ -296,9 +296,9 @@ func tail(path string, maxBytes int) (content []byte, cut bool, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, false, errors.New("not a regular file")
 	}
-	begin := max(0, info.Size()-int64(maxBytes))
-	content, err = io.ReadAll(io.NewSectionReader(file, begin, int64(maxBytes)))
-	return content, begin > 0, err
+	begin := max(0, info.Size()-int64(maxBytes)-1) // the byte before tells whether a line begins there
+	content, err = io.ReadAll(io.NewSectionReader(file, begin, int64(maxBytes)+1))
+	return content, begin > 0 || info.Size() > int64(maxBytes), err
 }
 
 // lines splits a text into lines that can be printed; cut tells that the first is
