@@ -140,6 +140,9 @@ func (o *doctorOptions) examine(ctx context.Context, s Streams, steps *steps, ta
 
 // agree refuses flags that make no sense, alone or together.
 func (o *doctorOptions) agree(given func(flag string) bool, args []string) error {
+	if err := o.group.agree(given, args); err != nil {
+		return err
+	}
 	switch {
 	case len(args) > 1, len(args) == 0 && !o.group.given():
 		return fmt.Errorf("give one URL, as the load balancer asks it: hale doctor http://10.0.1.5/health (got %d); or --target-group ARN", len(args))
@@ -159,9 +162,6 @@ func (o *doctorOptions) agree(given func(flag string) bool, args []string) error
 		if !strings.HasPrefix(path, "/") {
 			return fmt.Errorf("--path %s: a path begins with /", path)
 		}
-	}
-	if err := o.group.agree(given, args); err != nil {
-		return err
 	}
 	if o.group.given() && !given("as") {
 		o.as = "" // the group's

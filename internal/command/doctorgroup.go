@@ -127,7 +127,7 @@ func (g *groupFlags) open(ctx context.Context, s Streams, steps *steps) (targetg
 // put puts into the group what flags say instead.
 func (o *doctorOptions) put(group *targetgroup.Group) error {
 	if o.as != "" && o.as != group.Prober() {
-		return fmt.Errorf("--as %s: the target group is of a %s, whose prober is %s: leave --as out", o.as, group.Balancer().Title(), group.Prober())
+		return fmt.Errorf("--as %s: the target group is of %s, whose prober is %s: leave --as out", o.as, oneBalancer(group), group.Prober())
 	}
 	if o.timeout > 0 {
 		group.HealthCheck.Timeout = o.timeout

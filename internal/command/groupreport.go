@@ -23,7 +23,14 @@ func (t *reportText) writeGroup(g *targetgroup.Group, r *doctor.GroupReport) str
 			verdict += ", but"
 		}
 	}
-	t.line("%s, target group of a %s: %s", cmp.Or(g.Name, g.ARN, "settings"), g.Balancer().Title(), verdict)
+	healthy := 0
+	for i := range r.Targets {
+		if r.Targets[i].State == elb.Healthy {
+			healthy++
+		}
+	}
+	t.line("%s, target group of %s: %s", cmp.Or(g.Name, g.ARN, "settings"), oneBalancer(g), verdict)
+	t.line("%d of %d targets healthy", healthy, len(r.Targets))
 	t.wrapped("", "Health check: "+checkInWords(g))
 	for _, route := range g.Routes {
 		t.wrapped("", fmt.Sprintf("Traffic: %s, weight %d of %d", route, route.Weight, route.Of))
@@ -51,6 +58,14 @@ func (t *reportText) writeGroup(g *targetgroup.Group, r *doctor.GroupReport) str
 		t.undecided(r.Undecided)
 	}
 	return t.b.String()
+}
+
+// oneBalancer names the load balancer that the group is for, with its article.
+func oneBalancer(g *targetgroup.Group) string {
+	if g.Balancer() == elb.Application {
+		return "an " + g.Balancer().Title()
+	}
+	return "a " + g.Balancer().Title()
 }
 
 func targetName(t *doctor.TargetReport) string {

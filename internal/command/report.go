@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func (t *reportText) notes(all []targetgroup.Note) {
 		t.wrapped("- ", n.What)
 		t.wrapped("  ", "seen: "+n.Seen)
 		if n.Way != "" {
-			t.wrapped("  ", "to do: "+n.Way)
+			t.way("  ", "to do: "+n.Way)
 		}
 	}
 }
@@ -96,8 +97,8 @@ func (t *reportText) timing(rows []elb.Row) {
 		return
 	}
 	t.line("")
-	t.line("How long it takes until")
-	table := newTable(nil, "", "at best", "at worst", "which is")
+	t.line("Timing:")
+	table := newTable(nil, "how long", "at best", "at worst", "which is")
 	table.SetColumnConfigs([]gotable.ColumnConfig{
 		{Number: 1, WidthMax: 34, WidthMaxEnforcer: text.WrapSoft},
 		{Number: 4, WidthMax: 60, WidthMaxEnforcer: text.WrapSoft},
@@ -147,7 +148,7 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 		t.wrapped("   ", "Concerned: "+strings.Join(f.Targets, ", "))
 	}
 	if f.Way != "" {
-		t.wrapped("   ", "To do: "+f.Way)
+		t.way("   ", "To do: "+f.Way)
 	}
 	var others []string
 	for i, fix := range f.Fixes {
@@ -177,7 +178,7 @@ func (t *reportText) list(title string, items []string) {
 		first, rest, _ := strings.Cut(item, "\n")
 		t.wrapped("- ", first)
 		if rest != "" {
-			t.wrapped("  ", strings.TrimSpace(rest))
+			t.way("  ", strings.TrimSpace(rest))
 		}
 	}
 }
@@ -189,17 +190,39 @@ func (t *reportText) line(format string, args ...any) {
 }
 
 // wrapped writes a paragraph as wide as the terminal, with its lines below one
-// another after the mark.
+// another after the mark. Words stay whole, so that they can be copied.
 func (t *reportText) wrapped(mark, paragraph string) {
 	width := t.look.width
 	if width == 0 {
 		width = 100
 	}
+	width = max(width-len(mark), 40)
 	indent := strings.Repeat(" ", len(mark))
-	for line := range strings.Lines(text.WrapSoft(paragraph, max(width-len(mark), 40))) {
-		t.line("%s%s", mark, strings.TrimSpace(line))
-		mark = indent
+	line := ""
+	for word := range strings.FieldsSeq(paragraph) {
+		if line != "" && text.StringWidth(line)+1+text.StringWidth(word) > width {
+			t.line("%s%s", mark, line)
+			line, mark = "", indent
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
 	}
+	t.line("%s%s", mark, line)
+}
+
+// shellCommand is one at the end of a text, with flags, to be copied as it is.
+var shellCommand = regexp.MustCompile(`^(.*?:) (aws [^:]* --.*)$`)
+
+// way writes what to do: a command in a line of its own.
+func (t *reportText) way(mark, way string) {
+	if m := shellCommand.FindStringSubmatch(way); m != nil {
+		t.wrapped(mark, m[1])
+		t.line("%s  %s", strings.Repeat(" ", len(mark)), m[2])
+		return
+	}
+	t.wrapped(mark, way)
 }
 
 func (t *reportText) paint(c text.Color, s string) string {

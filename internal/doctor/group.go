@@ -78,7 +78,7 @@ func ExamineGroup(ctx context.Context, o GroupOptions) (GroupReport, error) {
 				return GroupReport{}, context.Cause(ctx)
 			}
 			if err != nil {
-				r.Undecided = append(r.Undecided, Undecided{"why " + t.Name() + " is " + t.Verdict() + ": it was not probed", err.Error()})
+				r.Undecided = append(r.Undecided, x.unasked(t, err))
 			}
 			tr.Report = report
 		}
@@ -166,6 +166,15 @@ func (x *groupExamination) examine(ctx context.Context, t targetgroup.Target, ti
 		}
 	}
 	return &r, nil
+}
+
+// unasked tells of a target that was not probed.
+func (x *groupExamination) unasked(t targetgroup.Target, err error) Undecided {
+	what := "why " + t.Name() + " is " + t.Verdict() + ": it was not probed"
+	if strings.HasPrefix(t.ID, "i-") && !t.Address.IsValid() {
+		what += "; give its private address with --address " + t.ID + "=IP, or run this on it with --from-inside"
+	}
+	return Undecided{what, err.Error()}
 }
 
 func (x *groupExamination) ownAddress() netip.Addr {

@@ -1,0 +1,188 @@
+package command_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hale/test/elbfake"
+	"hale/test/sites"
+)
+
+const (
+	prefixARN   = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:"
+	webARN      = prefixARN + "targetgroup/web/73e2d6bc24d8a067"
+	calmARN     = prefixARN + "targetgroup/calm/83e2d6bc24d8a067"
+	siteARN     = prefixARN + "loadbalancer/app/site/50dc6c495c0c9188"
+	listenerARN = prefixARN + "listener/app/site/50dc6c495c0c9188/f2f7dc8efc522ab2"
+)
+
+// startTarget serves a site that believes nobody's X-Forwarded-Proto but for
+// /well, at the address that stands for an instance's private one.
+func startTarget(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(sites.Private, "0"))
+	if err != nil {
+		t.Skipf("no address for a target: %v", err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/accepted":
+			w.WriteHeader(http.StatusAccepted)
+		case r.URL.Path != "/well" && r.URL.Path != "/health":
+			http.NotFound(w, r)
+		case r.URL.Path == "/health" && r.Header.Get("X-Forwarded-Proto") != "https":
+			http.Redirect(w, r, "https://mysite.com/health", http.StatusMovedPermanently)
+		default:
+			_, _ = w.Write([]byte("ok\n"))
+		}
+	}))
+	server.Listener.Close()
+	server.Listener = l
+	server.Start()
+	t.Cleanup(server.Close)
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func group(name, arn, path string) types.TargetGroup {
+	return types.TargetGroup{
+		TargetGroupArn: aws.String(arn), TargetGroupName: aws.String(name),
+		Protocol: types.ProtocolEnumHttp, ProtocolVersion: aws.String("HTTP1"), Port: aws.Int32(8080), TargetType: types.TargetTypeEnumInstance,
+		HealthCheckEnabled: aws.Bool(true), HealthCheckProtocol: types.ProtocolEnumHttp, HealthCheckPort: aws.String("traffic-port"), HealthCheckPath: aws.String(path),
+		HealthCheckIntervalSeconds: aws.Int32(30), HealthCheckTimeoutSeconds: aws.Int32(5), HealthyThresholdCount: aws.Int32(5), UnhealthyThresholdCount: aws.Int32(2),
+		Matcher: &types.Matcher{HttpCode: aws.String("200")}, LoadBalancerArns: []string{siteARN},
+	}
+}
+
+func target(id string, port uint16, state types.TargetHealthStateEnum, reason types.TargetHealthReasonEnum, description string) types.TargetHealthDescription {
+	h := types.TargetHealthDescription{
+		Target:       &types.TargetDescription{Id: aws.String(id), Port: aws.Int32(int32(port))},
+		TargetHealth: &types.TargetHealth{State: state, Reason: reason},
+	}
+	if description != "" {
+		h.TargetHealth.Description = aws.String(description)
+	}
+	return h
+}
+
+// doctorAccount has the group "web" with a healthy target, one that redirects
+// to https, and an instance that times out; and the group "calm", all of whose
+// targets are healthy.
+func doctorAccount(site netip.AddrPort) elbfake.Account {
+	forward := func(arn string) types.Action {
+		return types.Action{Type: types.ActionTypeEnumForward, TargetGroupArn: aws.String(arn)}
+	}
+	healthy := target("i-0f76fade", 8080, types.TargetHealthStateEnumHealthy, "", "")
+	return elbfake.Account{
+		TargetGroups: []types.TargetGroup{group("web", webARN, "/health"), group("calm", calmARN, "/well")},
+		LoadBalancers: []types.LoadBalancer{{
+			LoadBalancerArn: aws.String(siteARN), LoadBalancerName: aws.String("site"), Type: types.LoadBalancerTypeEnumApplication,
+			State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnumActive}, SecurityGroups: []string{"sg-5943793c"},
+			AvailabilityZones: []types.AvailabilityZone{{ZoneName: aws.String("eu-west-1a"), SubnetId: aws.String("subnet-a")}},
+		}},
+		Listeners: []types.Listener{{ListenerArn: aws.String(listenerARN), LoadBalancerArn: aws.String(siteARN), Protocol: types.ProtocolEnumHttps, Port: aws.Int32(443)}},
+		Rules: map[string][]types.Rule{listenerARN: {
+			{RuleArn: aws.String(listenerARN + "/1"), Priority: aws.String("10"), Actions: []types.Action{forward(webARN)}, Conditions: []types.RuleCondition{{Field: aws.String("path-pattern"), Values: []string{"/shop/*"}}}},
+			{RuleArn: aws.String(listenerARN + "/2"), Priority: aws.String("default"), Actions: []types.Action{forward(calmARN)}},
+		}},
+		Health: map[string][]types.TargetHealthDescription{
+			webARN: {
+				healthy,
+				target(site.Addr().String(), site.Port(), types.TargetHealthStateEnumUnhealthy, types.TargetHealthReasonEnumResponseCodeMismatch, "Health checks failed with these codes: [301]"),
+				target("i-1f76fade", site.Port(), types.TargetHealthStateEnumUnhealthy, types.TargetHealthReasonEnumTimeout, "Request timed out"),
+			},
+			calmARN: {healthy, target("i-2f76fade", 8080, types.TargetHealthStateEnumDraining, types.TargetHealthReasonEnumDeregistrationInProgress, "Target deregistration is in progress")},
+		},
+		Attributes: map[string]map[string]string{webARN: {"deregistration_delay.timeout_seconds": "20"}, calmARN: {"deregistration_delay.timeout_seconds": "20"}},
+	}
+}
+
+// TestDoctorScripts runs testdata/doctor: $SITE is the address of a target,
+// $API that of the account's API, $DENIED and $EXPIRED are APIs that refuse.
+func TestDoctorScripts(t *testing.T) {
+	site := startTarget(t)
+	api := elbfake.Start(t, doctorAccount(site))
+	refusing := func(code, message string) string {
+		server := elbfake.Start(t, doctorAccount(site))
+		server.Fail("", slices.Repeat([]elbfake.Failure{{Status: http.StatusForbidden, Code: code, Message: message}}, 20)...)
+		return server.URL
+	}
+	denied := refusing("AccessDenied", "User: arn:aws:iam::123456789012:user/ci is not authorized")
+	expired := refusing("ExpiredToken", "The security token included in the request is expired")
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/doctor",
+		Setup: func(env *testscript.Env) error {
+			for name, value := range map[string]string{
+				"SITE": site.String(), "PORT": site.String()[len(sites.Private)+1:], "API": api.URL, "DENIED": denied, "EXPIRED": expired,
+				"WEB": webARN, "CALM": calmARN, "AWS_EC2_METADATA_DISABLED": "true",
+			} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
+	})
+}
+
+// TestDoctorGroupJSON holds the form of hale doctor --target-group --output
+// json, which is a contract.
+func TestDoctorGroupJSON(t *testing.T) {
+	site := startTarget(t)
+	api := elbfake.Start(t, doctorAccount(site))
+	run := func(want int, args ...string) (document map[string]any) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "hale", append([]string{"doctor", "--endpoint-url", api.URL, "--output", "json", "--idle-wait", "0"}, args...)...)
+		cmd.Env = append(cmd.Environ(), "AWS_EC2_METADATA_DISABLED=true", "HOME="+t.TempDir())
+		out, _ := cmd.Output() // the exit code tells
+		if got := cmd.ProcessState.ExitCode(); got != want {
+			t.Fatalf("%v: exit code %d, want %d: %s", args, got, want, out)
+		}
+		if err := json.Unmarshal(out, &document); err != nil {
+			t.Fatalf("%v: %v in %s", args, err, out)
+		}
+		for _, key := range []string{"findings", "targets", "timing", "notes", "not_decided"} {
+			if _, ok := document[key].([]any); !ok {
+				t.Errorf("%v: %q is %v, not a list", args, key, document[key])
+			}
+		}
+		return document
+	}
+	web := run(1, "--target-group", webARN)
+	if web["target_group"] != webARN || web["healthy"] != false {
+		t.Errorf("%v, healthy %v", web["target_group"], web["healthy"])
+	}
+	targets := web["targets"].([]any)
+	if len(targets) != 3 {
+		t.Fatalf("%d targets", len(targets))
+	}
+	redirecting := targets[1].(map[string]any)
+	if redirecting["id"] != sites.Private || redirecting["port"] != float64(site.Port()) || redirecting["state"] != "unhealthy" ||
+		redirecting["reason"] != "Target.ResponseCodeMismatch" || redirecting["description"] != "Health checks failed with these codes: [301]" {
+		t.Errorf("%v", redirecting)
+	}
+	report, ok := redirecting["report"].(map[string]any)
+	if !ok || report["as"] != "alb" || report["healthy"] != false || len(report["findings"].([]any)) == 0 || report["healthy_when_fixed"] != true ||
+		report["target"] != "http://"+site.String()+"/health" {
+		t.Errorf("%v", report)
+	}
+	for _, i := range []int{0, 2} {
+		if report, ok := targets[i].(map[string]any)["report"]; ok {
+			t.Errorf("target %d was not to be probed: %v", i, report)
+		}
+	}
+	row := web["timing"].([]any)[0].(map[string]any)
+	if row["event"] != "a dead instance is taken out" || row["best_seconds"] != 30.0 || row["worst_seconds"] != 65.0 {
+		t.Errorf("%v", row)
+	}
+	if calm := run(0, "--target-group", calmARN); calm["healthy"] != true || len(calm["findings"].([]any)) != 0 {
+		t.Errorf("%v", calm)
+	}
+}
