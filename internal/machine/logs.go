@@ -296,9 +296,17 @@ func tail(path string, maxBytes int) (content []byte, cut bool, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, false, errors.New("not a regular file")
 	}
-	begin := max(0, info.Size()-int64(maxBytes)-1) // the byte before tells whether a line begins there
-	content, err = io.ReadAll(io.NewSectionReader(file, begin, int64(maxBytes)+1))
-	return content, begin > 0 || info.Size() > int64(maxBytes), err
+	begin := info.Size() - int64(maxBytes)
+	if begin <= 0 {
+		content, err = io.ReadAll(io.NewSectionReader(file, 0, int64(maxBytes)))
+		return content, false, err
+	}
+	// The byte before tells whether a line begins there.
+	content, err = io.ReadAll(io.NewSectionReader(file, begin-1, int64(maxBytes)+1))
+	if err != nil || len(content) == 0 {
+		return nil, false, err
+	}
+	return content[1:], content[0] != '\n', nil
 }
 
 // lines splits a text into lines that can be printed; cut tells that the first is

@@ -101,7 +101,7 @@ func TestTail(t *testing.T) {
 		{"a traceback", "Traceback:\n  File \"a.py\"\n\tx = 1\r\n\nKeyError: 'A'", 0, []string{"Traceback:", `  File "a.py"`, " x = 1", "KeyError: 'A'"}},
 		{"the last lines", "first\nsecond\nthird\n", 8, []string{"third"}},
 		{"a line that just fits", "first\nsecond\nthird\n", 6, []string{"third"}},
-		{"a line that does not quite", "first\nsecond\nthird\n", 5, nil},
+		{"a line that does not quite", "first\nsecond\nthird\nx\n", 7, []string{"x"}},
 		{"one line that is longer", "aaaaaaaaaa", 4, []string{"aaaa"}},
 		{"what is not text", "\x1b[31mred\x1b[0m \x1b]0;title\x07 bell\xff\x00\n", 0, []string{"red ]0;title bell\uFFFD"}},
 		{"a long line", strings.Repeat("x", 2*maxLine) + "\n", 0, []string{strings.Repeat("x", maxLine) + "..."}},
