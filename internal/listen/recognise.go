@@ -359,10 +359,6 @@ func hostDiffers(form probe.HostForm, host string, v *Visit) (weight int, text s
 		if port == "" {
 			return weightHost, "has no port"
 		}
-	case probe.HostLocalhostV4:
-		if name != "127.0.0.1" {
-			return weightHost, "is not 127.0.0.1"
-		}
 	case probe.HostNone:
 	}
 	return 0, ""

@@ -51,9 +51,11 @@ type Answer struct {
 	Outcome Outcome
 	// Err is the cause, where there was no whole answer.
 	Err error
-	// Sent and Received are the bytes on the connection (inside TLS), with a
-	// PROXY header first, Received up to 64 KiB. For HTTP/2 they are frames.
+	// Sent and Received are the bytes on the connection (inside TLS), up to
+	// 64 KiB each. For HTTP/2 they are frames. The first ProxyHeader bytes of
+	// Sent are the PROXY protocol's.
 	Sent, Received []byte
+	ProxyHeader    int
 	// Proto ("HTTP/1.1", "HTTP/2"), Status, Header (in order and case), Body
 	// (the first 64 KiB, decoded from chunks) and BodySize are of the last
 	// answer; Trailer is the fields after the body. GRPC is the gRPC status,

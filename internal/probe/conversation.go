@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -111,6 +110,7 @@ func (c *conversation) announce() bool {
 		return true
 	}
 	header := c.proxyHeader(c.raw.LocalAddr(), c.raw.RemoteAddr())
+	c.a.ProxyHeader = len(header)
 	if _, err := c.conn.Write(header); err != nil {
 		return c.fail(Empty, err)
 	}
@@ -242,8 +242,9 @@ func isConnection(err error) bool {
 // newReader returns what an answer is read from.
 func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReader(conn) }
 
-// mostReceived is how many received bytes are kept as they came.
-const mostReceived = 64 << 10
+// mostRecorded is how many bytes of each side are kept as they went. It bounds
+// our own too: who asks for answers without end, as with PING, makes many.
+const mostRecorded = 64 << 10
 
 // recorder keeps what goes over a connection.
 type recorder struct {
@@ -257,13 +258,15 @@ func (r *recorder) Read(b []byte) (int, error) {
 	if n > 0 && r.first.IsZero() {
 		r.first = time.Now()
 	}
-	if room := mostReceived - len(r.received); room > 0 {
-		r.received = append(r.received, b[:min(n, room)]...)
-	}
+	r.received = record(r.received, b[:n])
 	return n, err
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
-	r.sent = slices.Concat(r.sent, b)
+	r.sent = record(r.sent, b)
 	return r.Conn.Write(b)
+}
+
+func record(kept, b []byte) []byte {
+	return append(kept, b[:min(len(b), mostRecorded-len(kept))]...)
 }

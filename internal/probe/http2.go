@@ -222,6 +222,9 @@ func (s *stream) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		if trailer != nil && !s.ended { // RFC 9113, 8.1; else they could go on for ever
+			return 0, errors.New("fields in the midst of the body")
+		}
 		s.c.a.Trailer = append(s.c.a.Trailer, trailer...)
 	}
 	n := copy(b, s.data)

@@ -138,6 +138,7 @@ func TestHTTP2Outcomes(t *testing.T) {
 		"reset in the body":  {handle: opened(settings+ok+"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x02", true), outcome: probe.BodyCut, status: 200},
 		"closed in the body": {handle: opened(settings+ok+"\x00\x00\x02\x00\x00\x00\x00\x00\x01ok", false), outcome: probe.BodyCut, status: 200, body: "ok"},
 		"late in the body":   {handle: opened(settings+ok, true), short: true, outcome: probe.BodyTimeout, status: 200, because: "no end of the body within 2s"},
+		"fields in the body": {handle: opened(settings+ok+ok, true), outcome: probe.BodyCut, status: 200, because: "fields in the midst of the body"},
 		"a body first":       {handle: opened(settings+"\x00\x00\x02\x00\x00\x00\x00\x00\x01ok", true), outcome: probe.NotHTTP},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,6 +155,20 @@ func TestHTTP2Outcomes(t *testing.T) {
 				t.Errorf("healthy: %v", a.Healthy)
 			}
 		})
+	}
+}
+
+// Who demands answers without end is answered, but what is kept of that is bounded.
+func TestSentIsBounded(t *testing.T) {
+	t.Parallel()
+	const (
+		settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+		ping     = "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
+		okEnds   = "\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88"
+	)
+	a := send(t, "alb", "h2c://"+target(t, holds(settings+strings.Repeat(ping, 5000)+okEnds)), probe.Options{})
+	if !a.Healthy || len(a.Sent) != 64<<10 || !strings.HasPrefix(string(a.Sent), http2.ClientPreface) {
+		t.Errorf("%v, %s; %d bytes sent are kept", a.Outcome, a.Because, len(a.Sent))
 	}
 }
 

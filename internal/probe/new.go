@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"hale/internal/elb"
@@ -82,6 +83,9 @@ func New(ctx context.Context, prober *Prober, address string, o Options) (Probe,
 	}
 	p.resolve(ctx, t.port)
 	if err := p.checkSource(); err != nil {
+		return Probe{}, err
+	}
+	if err := ownsAddress(ctx, p.Source); err != nil {
 		return Probe{}, err
 	}
 	p.Node = o.NodeAddress
@@ -260,6 +264,23 @@ func (p *Probe) resolve(ctx context.Context, port uint16) {
 func (p *Probe) checkSource() error {
 	if p.Source.IsValid() && p.Address.IsValid() && p.Source.Is4() != p.Address.Addr().Unmap().Is4() {
 		return fmt.Errorf("the source %v cannot reach %v: one is IPv4, the other IPv6", p.Source, p.Address.Addr())
+	}
+	return nil
+}
+
+// ownsAddress refuses a source that is not of this machine. Else the target
+// would be blamed for it.
+func ownsAddress(ctx context.Context, source netip.Addr) error {
+	if !source.IsValid() {
+		return nil
+	}
+	var config net.ListenConfig
+	conn, err := config.ListenPacket(ctx, "udp", netip.AddrPortFrom(source, 0).String())
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return fmt.Errorf("the source %v is no address of this machine; ip address tells which are", source)
+	}
+	if err == nil {
+		_ = conn.Close()
 	}
 	return nil
 }

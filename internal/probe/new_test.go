@@ -122,9 +122,10 @@ func TestSource(t *testing.T) {
 	if p.SentHost() != "127.0.0.1:443" {
 		t.Errorf("Host %s", p.SentHost())
 	}
-	p = filled(t, "alb", "http://"+address, probe.Options{Source: netip.MustParseAddr("192.0.2.1")})
-	if a := p.Send(t.Context()); a.Outcome != probe.Unreachable || a.Because != "no local address or port left: "+address {
-		t.Errorf("a source of another machine: %v, %s", a.Outcome, a.Because)
+	alb, _ := probe.Find("alb")
+	_, err := probe.New(t.Context(), alb, "http://"+address, probe.Options{Source: netip.MustParseAddr("198.51.100.1")})
+	if want := "the source 198.51.100.1 is no address of this machine; ip address tells which are"; err == nil || err.Error() != want {
+		t.Errorf("a source of another machine: %v", err)
 	}
 }
 

@@ -181,8 +181,6 @@ func (p Probe) SentHost() string {
 			return name
 		}
 		return name + ":" + strconv.Itoa(int(p.Address.Port()))
-	case HostLocalhostV4:
-		return "127.0.0.1"
 	}
 	return ""
 }
@@ -197,6 +195,7 @@ func (p Probe) Unconfirmed() []string {
 		"Over TLS: ":            p.Protocol.Secure(),
 		"Over gRPC: ":           p.Protocol.CallsGRPC(),
 		"Over HTTP/2: ":         p.Protocol == H2C || p.Protocol == H2,
+		"Over IPv6: ":           p.Address.Addr().Unmap().Is6(),
 		"With a PROXY header: ": p.ProxyProtocol != 0,
 	}
 	var all []string

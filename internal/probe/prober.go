@@ -144,7 +144,6 @@ const (
 	HostNode                        // the load balancer's own node: IP:listener port
 	HostURL                         // host of the URL as given, 80 and 443 left out
 	HostURLPort                     // host:port of the URL as given
-	HostLocalhostV4                 // 127.0.0.1
 )
 
 // Redirects is what a prober makes of an answer 3xx.

@@ -36,6 +36,7 @@ var table = []Prober{
 			"Whether it sends Accept-Encoding: gzip, compressed; it is left out here.",
 			"That it follows no redirect and sends no X-Forwarded-Proto: every report says so, no document does.",
 			"Over HTTP/2: the probe's form for target groups of HTTP2.",
+			"Over IPv6: whether Host has the address in brackets.",
 		},
 	},
 	{
@@ -56,6 +57,7 @@ var table = []Prober{
 		Unconfirmed: []string{
 			"Host, Accept and Connection are from one capture, not from a document; older reports have no Host at all.",
 			"That each probe has a connection of its own.",
+			"Over TLS: the versions that it offers; TLS 1.0 to 1.2 here.",
 		},
 	},
 	{
@@ -95,6 +97,8 @@ var table = []Prober{
 		Unconfirmed: []string{
 			"User-Agent and :authority, which are those of its HTTP probes here, and whether there are other fields.",
 			"The message of the call; it is empty here.",
+			"Over TLS: whether it offers TLS 1.3 by now; the policy that its guide of 2023 names ends at 1.2.",
+			"Over IPv6: whether :authority has the address in brackets.",
 		},
 	},
 	{

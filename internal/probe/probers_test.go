@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -194,6 +195,22 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
+// A body without end passes with a word: what was not read is not vouched for.
+func TestBodyWithoutEnd(t *testing.T) {
+	t.Parallel()
+	part := strings.Repeat("x", 1<<20)
+	address := target(t, func(conn net.Conn) {
+		readRequest(conn)
+		for _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"); err == nil; {
+			_, err = io.WriteString(conn, part)
+		}
+	})
+	a := send(t, "alb", "http://"+address, probe.Options{Timeout: time.Minute})
+	if !a.Warned() || a.BodySize < 64<<20 || a.Because != "status 200, but the body has more than 64 MiB, and the rest was not read" {
+		t.Errorf("%v, %d bytes, %s", a.Outcome, a.BodySize, a.Because)
+	}
+}
+
 // A matcher of one's own takes the prober's place, its warnings too.
 func TestMatcherOption(t *testing.T) {
 	t.Parallel()
@@ -251,6 +268,10 @@ func TestUnconfirmed(t *testing.T) {
 		{as: "gcp", url: "http://10.0.1.5", o: probe.Options{ProxyProtocol: 1}, about: "With a PROXY header: ", said: true},
 		{as: "nlb", url: "tcp://10.0.1.5:80", about: ""},
 		{as: "haproxy", url: "http://10.0.1.5", about: ""},
+		{as: "alb", url: "http://[fd00::5]:8080", about: "Over IPv6: ", said: true},
+		{as: "alb", url: "http://10.0.1.5:8080", about: "IPv6"},
+		{as: "alb-grpc", url: "grpcs://10.0.1.5", about: "Over TLS: ", said: true},
+		{as: "classic", url: "https://10.0.1.5", about: "Over TLS: ", said: true},
 	} {
 		all := strings.Join(filled(t, test.as, test.url, test.o).Unconfirmed(), "\n")
 		if all == "" && test.about == "" {

@@ -70,7 +70,7 @@ func TestTLS(t *testing.T) {
 			change: func(p *probe.Probe) { p.Roots, p.Name = pool, "other.example" },
 		},
 		"a target of TLS 1.3 alone": {
-			as: "nlb", server: serving(func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }), outcome: probe.TLSFailed, because: "protocol version not supported",
+			as: "nlb", server: serving(func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }), outcome: probe.TLSFailed, because: "the prober speaks TLS 1.2 at most",
 		},
 		"which is well with the cap lifted": {
 			as: "nlb", server: serving(func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }),

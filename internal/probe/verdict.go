@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strconv"
 	"strings"
@@ -38,7 +39,10 @@ func (p Probe) because(a *Answer) string {
 	}
 	text := explain.Network(a.Err, p.target()).Error()
 	if a.Outcome == TLSFailed && !strings.HasPrefix(text, "TLS: ") {
-		return "TLS handshake: " + text
+		text = "TLS handshake: " + text
+	}
+	if a.Outcome == TLSFailed && p.MaxTLS != 0 && strings.Contains(text, "protocol version not supported") {
+		text += fmt.Sprintf("; the prober speaks %s at most", tls.VersionName(p.MaxTLS))
 	}
 	return text
 }
@@ -78,6 +82,8 @@ func (p Probe) judgeAnswer(a *Answer) {
 		p.reject(a, elb.FailedHealthChecks, "", fmt.Sprintf("%q is not in the first %d bytes of the body", p.Search, own.SearchLimit))
 	case redirect:
 		a.Healthy, a.Because = true, what+" is not followed, and counts as success"
+	case a.Unread && a.BodySize >= mostBody:
+		a.Healthy, a.Because = true, fmt.Sprintf("%s, but the body has more than %d MiB, and the rest was not read", what, mostBody>>20)
 	default:
 		a.Healthy = true
 	}
