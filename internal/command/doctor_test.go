@@ -1,12 +1,16 @@
 package command_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -185,4 +189,39 @@ func TestDoctorGroupJSON(t *testing.T) {
 	if calm := run(0, "--target-group", calmARN); calm["healthy"] != true || len(calm["findings"].([]any)) != 0 {
 		t.Errorf("%v", calm)
 	}
+}
+
+// TestDoctorGroupOnATerminal: a line tells which target is asked, and what.
+func TestDoctorGroupOnATerminal(t *testing.T) {
+	site := startTarget(t)
+	api := elbfake.Start(t, doctorAccount(site))
+	tty := startTerminal(t, "hale doctor --idle-wait 0 --endpoint-url "+api.URL+" --target-group "+webARN)
+	tty.says(`reading the target group`)
+	tty.says(regexp.QuoteMeta(site.String()) + ` \(1 of 2\): sending the probe`)
+	tty.says(`not healthy`)
+	tty.says(`a dead instance is taken out`)
+}
+
+// TestDoctorInterrupted while it reads a group, and while a target is silent.
+func TestDoctorInterrupted(t *testing.T) {
+	api := elbfake.Start(t, doctorAccount(netip.AddrPort{}))
+	api.Fail("", elbfake.Failure{Hang: true})
+	interrupt(t, os.Interrupt, t.TempDir(), nil, func() bool { return len(api.Calls()) > 0 },
+		"doctor", "--endpoint-url", api.URL, "--target-group", webARN)
+
+	asked := make(chan struct{}, 16)
+	silent, stop, err := listen(func(conn net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(conn))
+		asked <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	account := doctorAccount(netip.MustParseAddrPort(silent))
+	account.TargetGroups[0].HealthCheckTimeoutSeconds = aws.Int32(120)
+	api = elbfake.Start(t, account)
+	interrupt(t, os.Interrupt, t.TempDir(), nil, func() bool { return len(asked) > 0 },
+		"doctor", "--endpoint-url", api.URL, "--target-group", webARN)
 }
