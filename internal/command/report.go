@@ -48,7 +48,7 @@ func (t *reportText) write(r *doctor.Report) string {
 		if r.Findings[i].Way == "" {
 			tried++
 		} else {
-			told = " What the settings and the load balancer tell is apart from that."
+			told = " What settings tell is beside that."
 		}
 	}
 	if tried > 0 && !r.Healthy {
@@ -139,7 +139,10 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 	t.wrapped("   ", f.Because)
 	for _, e := range f.Evidence {
 		line := e.Change + ": " + e.Before
-		if e.After != "" {
+		switch {
+		case e.After != "" && f.Way != "": // nothing was changed
+			line += ", against " + e.After
+		case e.After != "":
 			line += " -> " + e.After
 		}
 		t.wrapped("   - ", line)
@@ -151,8 +154,12 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 		t.way("   ", "To do: "+f.Way)
 	}
 	var others []string
+	most, title := nearest, "Other fixes"
+	if f.Way != "" { // that is nearer than any of them
+		most, title = 0, "Fixes"
+	}
 	for i, fix := range f.Fixes {
-		if i >= nearest && !t.allFixes {
+		if i >= most && !t.allFixes {
 			others = append(others, fix.Where)
 			continue
 		}
@@ -164,7 +171,7 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 	}
 	if len(others) > 0 {
 		t.line("")
-		t.line("   Other fixes: %s (--all-fixes prints them)", strings.Join(others, ", "))
+		t.line("   %s: %s (--all-fixes prints them)", title, strings.Join(others, ", "))
 	}
 }
 
