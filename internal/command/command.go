@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -45,7 +46,7 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	}
 	exit, ok := errors.AsType[*exitError](err)
 	if !ok {
-		exit = &exitError{exitNotAsked, errors.New(oneLine(err))}
+		exit = &exitError{exitNotAsked, errors.New(oneLine(plainFlag(err)))}
 		if _, writing := errors.AsType[*fs.PathError](err); !writing {
 			// Cobra's own complaints are about usage: unknown commands and flags.
 			exit.err = fmt.Errorf("%w; try: %s --help", exit.err, cmd.CommandPath())
@@ -104,6 +105,25 @@ func newRoot(s Streams) *cobra.Command {
 	)
 	strictHelp(root)
 	return root
+}
+
+// plainFlag says of a flag's value that cannot be read what to write instead;
+// any other error it returns as it is.
+func plainFlag(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	advice := errors.Unwrap(invalid)
+	switch invalid.GetFlag().Value.Type() {
+	case "int":
+		advice = errors.New("write a whole number")
+	case "bool":
+		advice = errors.New("write true or false")
+	case "duration":
+		advice = errors.New("write a time with its unit, such as 500ms, 10s or 2m")
+	}
+	return fmt.Errorf("--%s %q: %w", invalid.GetFlag().Name, invalid.GetValue(), advice)
 }
 
 // strictHelp makes cobra's own commands refuse what they do not know.

@@ -173,4 +173,3 @@ func (o *listenOptions) verdict(summary listen.Summary, err error) error {
 	}
 	return nil
 }
-

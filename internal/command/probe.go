@@ -157,8 +157,11 @@ func (o *probeOptions) run(ctx context.Context, s Streams, target string) error 
 	if err := report.end(&tally); err != nil {
 		return err
 	}
-	if tally.Failed > 0 {
+	switch {
+	case tally.Failed > 0:
 		return exitCode(exitNo)
+	case tally.Passed < o.count:
+		return errInterrupted // what has not been sent has not passed
 	}
 	return nil
 }

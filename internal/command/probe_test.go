@@ -30,6 +30,7 @@ var pages = map[string]string{
 	"/cut":          "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nok\n",
 	"/escape":       "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n\x1b[31mred\xff\n",
 	"/long":         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + strings.Repeat("a line\n", 20000),
+	"/wide":         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + strings.Repeat("x", 2000),
 	"/silent":       "",
 	"/grpc-no":      "",
 	"/ssh":          "SSH-2.0-OpenSSH_9.6\r\n",
@@ -208,8 +209,21 @@ func TestProbeInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
+	for count, test := range map[string]struct {
+		code   int
+		stderr string
+	}{
+		"0":       {0, ""}, // Ctrl-C is its end
+		"1000000": {2, "hale: interrupted\n"},
+	} {
+		t.Run("count "+count, func(t *testing.T) { interruptRow(t, site, count, test.code, test.stderr) })
+	}
+}
+
+func interruptRow(t *testing.T, site, count string, code int, stderr string) {
+	t.Helper()
 	var errors bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "hale", "probe", site, "--count", "0", "--interval", "10ms")
+	cmd := exec.CommandContext(t.Context(), "hale", "probe", site, "--count", count, "--interval", "10ms")
 	cmd.Stderr = &errors
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -231,7 +245,28 @@ func TestProbeInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil || errors.Len() > 0 || !strings.Contains(string(rest), " passed; they took ") || !strings.HasSuffix(string(rest), "a new target would now be healthy\n") {
-		t.Errorf("%v, %s, %s", err, &errors, rest)
+	err = cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != code || errors.String() != stderr {
+		t.Errorf("%v, %q", err, &errors)
+	}
+	if !strings.Contains(string(rest), " passed; they took ") || !strings.HasSuffix(string(rest), "a new target would now be healthy\n") {
+		t.Errorf("%s", rest)
+	}
+}
+
+// On a terminal of 80 columns no sentence is broken within a word.
+func TestProbeOnATerminal(t *testing.T) {
+	site, stop, err := startPages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	written, err := onTerminal(t, "hale probe "+site+"/health")
+	if err != nil {
+		t.Fatal(err, written)
+	}
+	const want = "- Whether Host has the port where it is 80 or 443: AWS documents IP:port,\r\n  reports show the bare IP.\r\n"
+	if !strings.Contains(written, want) {
+		t.Errorf("%q", written)
 	}
 }

@@ -83,7 +83,7 @@ func (j *probeJSON) answer(a *probe.Answer) error {
 			milliseconds(a.Times.Resolve), milliseconds(a.Times.Connect), milliseconds(a.Times.TLS),
 			milliseconds(a.Times.FirstByte), milliseconds(a.Times.Body), milliseconds(a.Times.Total),
 		},
-		Sent: sentText(a.Sent),
+		Sent: string(a.Sent[:a.ProxyHeader]) + sentText(a.Sent[a.ProxyHeader:]),
 	}
 	if a.Warned() {
 		document.Warning, document.Because = a.Because, ""

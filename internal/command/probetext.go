@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"hale/health"
 	"hale/internal/probe"
@@ -15,8 +18,9 @@ import (
 
 // Bounds of an answer that is shown to people.
 const (
-	mostShown      = 4 << 10 // bytes
-	mostShownLines = 40
+	mostShown        = 4 << 10 // bytes
+	mostShownLines   = 40
+	mostShownColumns = 400 // bytes of a line
 )
 
 // probeText tells people of probes.
@@ -58,21 +62,35 @@ func (t *probeText) whole(b *strings.Builder, a *probe.Answer) {
 		exchange(b, a)
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(b, "%s\n", phases(a))
-	fmt.Fprintf(b, "%s\n", t.verdict(a))
+	fmt.Fprintf(b, "%s\n", t.wrapped(phases(a)))
+	fmt.Fprintf(b, "%s\n", t.wrapped(t.verdict(a)))
 	if a.Reason != "" {
 		term := "reason"
 		if !p.Prober.Reasons {
 			term = "reason, in ELB's terms"
 		}
-		fmt.Fprintf(b, "%s: %s (%s)\n", term, a.Reason, a.Description)
+		fmt.Fprintln(b, t.wrapped(fmt.Sprintf("%s: %s (%s)", term, a.Reason, a.Description)))
 	}
 	if unconfirmed := p.Unconfirmed(); len(unconfirmed) > 0 {
 		fmt.Fprintf(b, "\nNot confirmed by a document or a capture:\n")
 		for _, sentence := range unconfirmed {
-			fmt.Fprintf(b, "- %s\n", sentence)
+			fmt.Fprintln(b, t.wrapped("- "+sentence))
 		}
 	}
+}
+
+// wrapped fits a sentence to a terminal, with what follows indented. Where
+// there is none it stays a line, for those that search in it.
+func (t *probeText) wrapped(sentence string) string {
+	const indent, least = 2, 20
+	if t.look.width < least {
+		return sentence
+	}
+	var lines []string
+	for line := range strings.SplitSeq(text.WrapSoft(sentence, t.look.width-indent), "\n") {
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 }
 
 // dialled names what is connected to: address, and the name that it is of.
@@ -95,16 +113,16 @@ func (t *probeText) verdict(a *probe.Answer) string {
 	case !a.Healthy:
 		status, word = health.Fail, "unhealthy"
 	}
-	text := t.look.paint(status, word)
+	word = t.look.paint(status, word)
 	switch {
 	case a.Because != "":
-		return text + ": " + escaped([]byte(a.Because))
+		return word + ": " + escaped([]byte(a.Because))
 	case a.GRPC >= 0:
-		return fmt.Sprintf("%s: gRPC status %d", text, a.GRPC)
+		return fmt.Sprintf("%s: gRPC status %d", word, a.GRPC)
 	case a.Status != 0:
-		return fmt.Sprintf("%s: status %d", text, a.Status)
+		return fmt.Sprintf("%s: status %d", word, a.Status)
 	}
-	return text + ": " + a.Outcome.String()
+	return word + ": " + a.Outcome.String()
 }
 
 func (t *probeText) end(tally *probe.Tally) error {
@@ -165,12 +183,14 @@ func exchange(b *strings.Builder, a *probe.Answer) {
 	if tls := a.TLS; tls != nil {
 		fmt.Fprintf(b, "  * %s\n", tlsLine(tls))
 	}
+	proxy, sent := a.Sent[:a.ProxyHeader], a.Sent[a.ProxyHeader:]
+	proxyHeader(b, proxy)
 	for _, side := range []struct {
 		mark string
 		wire []byte
-	}{{"> ", a.Sent}, {"< ", a.Received}} {
+	}{{"> ", sent}, {"< ", a.Received}} {
 		wire, more := side.wire, 0
-		if a.Proto == "HTTP/2" || bytes.HasPrefix(a.Sent, []byte("PRI * HTTP/2")) && side.mark == "> " {
+		if a.Proto == "HTTP/2" || bytes.HasPrefix(sent, []byte("PRI * HTTP/2")) && side.mark == "> " {
 			if frames := probe.Frames(wire); len(frames) > 0 {
 				wire = []byte(strings.Join(frames, "\n"))
 			}
@@ -188,10 +208,34 @@ func exchange(b *strings.Builder, a *probe.Answer) {
 				more += len(bytes.Join(lines[i:], []byte("\n")))
 				break
 			}
-			fmt.Fprintf(b, "  %s\n", strings.TrimRight(side.mark+escaped(bytes.TrimSuffix(line, []byte("\r"))), " "))
+			fmt.Fprintf(b, "  %s\n", strings.TrimRight(side.mark+shownLine(bytes.TrimSuffix(line, []byte("\r"))), " "))
 		}
 		if more += int(hidden(a, side.mark)); more > 0 {
 			fmt.Fprintf(b, "  %s... and %d bytes more\n", side.mark, more)
+		}
+	}
+}
+
+// shownLine makes a line printable, and cuts what is no line for people.
+func shownLine(line []byte) string {
+	if len(line) <= mostShownColumns {
+		return escaped(line)
+	}
+	return fmt.Sprintf("%s... (%d bytes more: --raw)", escaped(line[:mostShownColumns]), len(line)-mostShownColumns)
+}
+
+// proxyHeader shows a PROXY protocol header: version 1 is a line, version 2 no
+// text at all.
+func proxyHeader(b *strings.Builder, header []byte) {
+	const row = 16
+	switch {
+	case len(header) == 0:
+	case bytes.HasPrefix(header, []byte("PROXY ")):
+		fmt.Fprintf(b, "  > %s\n", bytes.TrimSuffix(header, []byte("\r\n")))
+	default:
+		fmt.Fprintf(b, "  > PROXY header of version 2, %d bytes:\n", len(header))
+		for part := range slices.Chunk(header, row) {
+			fmt.Fprintf(b, "  >   % x\n", part)
 		}
 	}
 }
@@ -229,9 +273,9 @@ func escaped(line []byte) string {
 func escapedLines(wire []byte) string {
 	var b strings.Builder
 	for line := range bytes.Lines(wire) {
-		text, ended := bytes.CutSuffix(line, []byte("\n"))
-		text, returned := bytes.CutSuffix(text, []byte("\r"))
-		b.WriteString(escaped(text))
+		content, ended := bytes.CutSuffix(line, []byte("\n"))
+		content, returned := bytes.CutSuffix(content, []byte("\r"))
+		b.WriteString(escaped(content))
 		if returned {
 			b.WriteString(`\r`)
 		}
