@@ -79,7 +79,7 @@ func TestCorpus(t *testing.T) {
 			})
 		}
 	})
-	if flag.Lookup("test.run").Value.String() == "" {
+	if *update || !t.Failed() && len(results.reports) > len(sites.All())/2 { // not for a few of them
 		checkTable(t, results.reports)
 	}
 }
