@@ -194,6 +194,7 @@ func (h *http2Conn) take() error {
 			h.cancelled(s)
 		}
 		h.forget(f.StreamID)
+		return h.flush() // it may have been the last that was owed
 	}
 	return nil // PRIORITY, GOAWAY, and what is not known: nothing to do
 }
@@ -309,9 +310,6 @@ func (h *http2Conn) answerDue() error {
 	for len(h.due) > 0 && !time.Now().Before(h.due[0].at) {
 		s := h.due[0]
 		h.due = h.due[1:]
-		if h.streams[s.id] != s {
-			continue // cancelled
-		}
 		h.prepare(s)
 	}
 	return h.flush()
@@ -425,9 +423,11 @@ func (h *http2Conn) cancelled(s *stream) {
 	}
 }
 
-// forget drops a stream.
+// forget drops a stream, and with it the answer that is due: else who begins
+// and cancels without end would fill the memory.
 func (h *http2Conn) forget(id uint32) {
 	if s := h.streams[id]; s != nil {
+		h.due = slices.DeleteFunc(h.due, func(d *stream) bool { return d == s })
 		h.finished(s)
 	}
 }

@@ -196,6 +196,38 @@ func TestHTTP2Conversation(t *testing.T) {
 	})
 }
 
+// A call that is cancelled leaves nothing behind: neither its answer, which would
+// hold the connection for the delay, nor a debt, which would hold the server.
+func TestHTTP2CancelledIsForgotten(t *testing.T) {
+	for name, test := range map[string]struct {
+		count int
+		takes time.Duration
+	}{
+		"an idle connection":         {0, time.Minute},
+		"the last visit that counts": {1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, listen.Server{Answer: listen.Answer{Delay: time.Hour}, Patience: time.Minute, Count: test.count}, target, &notes{})
+				f := speak(t, s)
+				f.call(1, "/a.B/C")
+				synctest.Wait()
+				begun := time.Now()
+				if err := f.WriteRSTStream(1, http2.ErrCodeCancel); err != nil {
+					t.Fatal(err)
+				}
+				<-f.c.heard
+				if took := time.Since(begun); took < test.takes || took > test.takes+10*time.Second {
+					t.Errorf("the connection ended after %v, want %v", took, test.takes)
+				}
+				if got := f.answers(); !slices.Contains(got, "goaway NO_ERROR") {
+					t.Errorf("answered %q, want goaway", got)
+				}
+			})
+		})
+	}
+}
+
 // What breaks the rules of HTTP/2 is answered as they say.
 func TestHTTP2Rules(t *testing.T) {
 	for name, test := range map[string]struct {
