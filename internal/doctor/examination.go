@@ -44,6 +44,7 @@ type examination struct {
 	undecided    []Undecided
 	limited      bool // the target limits how often it is asked: no more probes
 	flapping     bool // the probe passes at times
+	wavering     bool // ... and no change of the request can tell why
 }
 
 // exchange is a probe and the answer to it.
@@ -87,7 +88,7 @@ func (x *examination) run(ctx context.Context) error {
 	x.minimise(ctx)
 	x.stale()
 	switch {
-	case x.err != nil || x.limited:
+	case x.err != nil || x.limited || x.wavering:
 	case x.current.sign.class == classHealthy:
 		x.examinePass(ctx)
 	default:
@@ -104,7 +105,7 @@ func (x *examination) run(ctx context.Context) error {
 }
 
 // going tells whether more experiments can be made.
-func (x *examination) going() bool { return x.err == nil && !x.limited }
+func (x *examination) going() bool { return x.err == nil && !x.limited && !x.wavering }
 
 // probeFirst sends the load balancer's own probe. One that passes, or that
 // takes its time, is sent again: answers that differ tell of time and limits,
@@ -117,7 +118,7 @@ func (x *examination) probeFirst(ctx context.Context) {
 	switch c := x.first.sign.class; {
 	case c == classHealthy:
 		own = append(own, x.send(ctx, x.Probe), x.send(ctx, x.Probe))
-	case c.in(classSilent, classSlowBody):
+	case c.in(classSilent, classSlowBody), x.first.sign.status >= 500 && x.first.answer.Times.Total < moment:
 		own = append(own, x.send(ctx, x.Probe))
 	}
 	if x.err == nil {
@@ -233,11 +234,11 @@ func (x *examination) steady(ctx context.Context, s step) bool {
 		return false
 	case again.sign.class == s.before.sign.class:
 		return true
-	case limitedOne(again):
+	case x.limits(ctx, s.before, again):
 		x.limit(s.before, again)
 		return true
 	}
-	x.judgeRepeats(ctx, []exchange{s.before, again})
+	x.judgeFlapping(ctx, []exchange{s.before, again})
 	return false
 }
 
@@ -402,7 +403,7 @@ func (x *examination) say(format string, args ...any) {
 func (x *examination) report() Report {
 	r := Report{
 		Target: x.Target, As: x.Probe.Prober.Name, Healthy: x.first.answer.Healthy && !x.flapping,
-		Findings: x.findings, HealthyWhenFixed: x.current.sign.class == classHealthy && x.err == nil,
+		Findings: x.findings, HealthyWhenFixed: x.current.sign.class == classHealthy && x.err == nil && !x.wavering,
 		Answer: x.brief(x.first), Reason: string(x.first.answer.Reason),
 		Proven: x.proven, Undecided: x.undecided, Requests: len(x.sent) + x.watched,
 	}

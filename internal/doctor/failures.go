@@ -26,6 +26,7 @@ var errorHypotheses = []hypothesis{
 	{id: "wordpress-not-installed", on: []class{classServerError}, fits: has(`Error establishing a database connection`), look: theAnswer},
 	{id: "worker-killed", on: []class{classUnavailable}, fits: all(slow, has(`<title>Timeout</title>`)), look: closesAlike},
 	{id: "maintenance-mode", on: []class{classUnavailable}, fits: maintenance, look: maintained},
+	{id: "maintenance-mode", on: []class{classUnavailable}, fits: is("nginx", "openresty"), look: likeAnyPath},
 	{id: "concurrency-limit-503", on: []class{classUnavailable}, fits: all(runs("uvicorn"), has(`^Service Unavailable$`)), look: theAnswer},
 	{id: "iis-app-pool-or-binding", on: []class{classUnavailable}, fits: runs("httpsys"), look: theAnswer},
 	{id: "envoy-no-upstream", on: []class{classUnavailable}, fits: runs("envoy"), look: theAnswer},
@@ -36,7 +37,7 @@ var errorHypotheses = []hypothesis{
 	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: otherUpstream},
 	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: logged(`invalid request block size: 21573|Invalid message received with signature \[18245\]|SSL_do_handshake\(\) failed.*upstream|wrong version number.*upstream|upstream sent (no valid|invalid) (HTTP|header)`)},
 	{id: "proxy-upstream-down-502", on: []class{classBadGateway}, look: upstreamDown},
-	{id: "proxy-upstream-down-503", on: []class{classUnavailable}, fits: byEdgeItself, look: upstreamDown},
+	{id: "proxy-upstream-down-503", on: []class{classUnavailable}, fits: all(byEdgeItself, not(is("nginx", "openresty")), either(not(is("haproxy")), slow, domainKnown)), look: upstreamDown},
 }
 
 // What logs and error pages say of a cause. They are hints of one kind:
@@ -48,17 +49,24 @@ const (
 	traceback         = `Traceback \(most recent call last\)|panic serving|Unhandled(Promise)?(Rejection|Exception)|^\s+at .*\(.*\.(js|java|rb):\d+|Internal Server Error: /|Error during (the )?processing|Servlet\.service\(\) .* threw exception`
 )
 
+const maintenanceWords = `(?i)maintenance|<title>Be right back`
+
 // maintenance fits a site that says so.
 func maintenance(x *examination) bool {
 	a := &x.current.answer
 	if by := author(a); slices.Contains(edges, by) && by != "nginx" { // whose own page of 503 speaks of maintenance, too
 		return false
 	}
-	return a.Get("Retry-After") != "" || has(`(?i)maintenance|<title>Be right back`)(x)
+	return a.Get("Retry-After") != "" || has(maintenanceWords)(x)
 }
 
 func maintained(ctx context.Context, x *examination) []Evidence {
 	seen := theAnswer(ctx, x)
+	if !has(maintenanceWords)(x) { // an app that is not ready says when to come again, too
+		if seen = append(seen, likeAnyPath(ctx, x)...); len(seen) < 2 {
+			return nil
+		}
+	}
 	if after := x.current.answer.Get("Retry-After"); after != "" {
 		seen = append(seen, Evidence{Change: "Retry-After", Before: printable(after, 60)})
 	}

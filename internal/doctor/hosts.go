@@ -1,6 +1,9 @@
 package doctor
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // hostHypotheses are the causes that another Host turns: allow-lists of
 // frameworks and the web server's choice of a virtual host. Whether the list
@@ -23,7 +26,11 @@ var hostHypotheses = []hypothesis{
 		id: "django-host-from-local-proxy", on: []class{classBadRequest}, inside: true,
 		fits: runs("django"), changes: (*examination).toHops, accept: speaksHTTP, proves: nameIsLost,
 	},
-	{id: "django-allowed-hosts", on: []class{classBadRequest}, fits: has(`<title>DisallowedHost at `), look: theAnswer},
+	{id: "django-allowed-hosts", on: []class{classBadRequest}, fits: has(`<title>DisallowedHost\s+at `), look: theAnswer},
+	{
+		id: "django-allowed-hosts", on: []class{classBadRequest},
+		fits: all(nameless, not(behindEdge), has(`(?s)^\s*(<!doctype html>.*)?<h1>Bad Request \(400\)</h1>`)), look: likeAnyPath,
+	},
 	{id: "django-allowed-hosts", on: []class{classBadRequest}, inside: true, look: logged(`Invalid HTTP_HOST header`)},
 	{id: "starlette-trusted-host", on: []class{classBadRequest}, fits: has(`^Invalid host header`), changes: toDomain, proves: namesAlone},
 	{id: "flask-trusted-hosts", on: []class{classBadRequest}, fits: has(`Host .{0,200} is not trusted`), changes: toDomain, proves: namesAlone},
@@ -64,6 +71,8 @@ var hostHypotheses = []hypothesis{
 		id: "apache-default-vhost", on: []class{classNotFound, classForbidden},
 		fits: is("apache", ""), changes: toDomain, proves: serves("apache"),
 	},
+	{id: "nginx-wrong-vhost", on: []class{classNotFound, classForbidden, classUnexpected}, fits: runs("nginx", "openresty"), changes: toDomain, proves: both("nginx", "openresty")},
+	{id: "apache-default-vhost", on: []class{classNotFound, classForbidden}, fits: runs("apache"), changes: toDomain, proves: both("apache")},
 	{id: "app-level-host-guard", on: []class{classBadRequest, classForbidden}, changes: toDomain, proves: namesAlone},
 }
 
@@ -121,6 +130,21 @@ func serves(names ...string) func(context.Context, *examination, step) bool {
 		return is(names...)(x) || author(&s.before.answer) == "" && runs(names...)(x)
 	}
 }
+
+// both is for a web server's virtual hosts before which apps stand of their
+// own: it passed both answers on, and has the other one for no other name.
+func both(names ...string) func(context.Context, *examination, step) bool {
+	passed := func(e exchange) bool {
+		return slices.ContainsFunc(software(&e.answer), func(name string) bool { return slices.Contains(names, name) })
+	}
+	return func(ctx context.Context, x *examination, s step) bool {
+		return passed(s.before) && passed(s.after) && namesAlone(ctx, x, s)
+	}
+}
+
+// nameless tells that no name of the site is known, so that its Host cannot be
+// tried.
+func nameless(x *examination) bool { return x.site.best() == "" }
 
 // withPort adds the target's port to the name that passes.
 func withPort(ctx context.Context, x *examination, s step) exchange {

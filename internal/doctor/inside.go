@@ -132,7 +132,25 @@ func stillToHTTPS(_ *examination, s step) bool { return s.after.sign.class == cl
 
 // saysOwnScheme proves by the configuration of the proxy that was gone round.
 func saysOwnScheme(_ context.Context, x *examination) []Evidence {
-	for _, up := range x.surroundings.front {
+	return ownScheme(x.surroundings.front)
+}
+
+// saysOwnSchemeHere proves it of a proxy that cannot be gone round, such as one
+// before a unix socket: X-Forwarded-Proto does not matter either.
+func saysOwnSchemeHere(ctx context.Context, x *examination) []Evidence {
+	seen := whateverIsSaid(ctx, x)
+	if len(seen) == 0 {
+		return nil
+	}
+	said := ownScheme(x.surroundings.server.Upstreams)
+	if len(said) == 0 {
+		return nil
+	}
+	return append(seen, said...)
+}
+
+func ownScheme(upstreams []webserver.Upstream) []Evidence {
+	for _, up := range upstreams {
 		if up.ForwardedProto.As == webserver.Own || up.ForwardedProto.As == webserver.Removed {
 			return []Evidence{{Change: "configuration " + up.ForwardedProto.Place.String(), Before: "X-Forwarded-Proto is " + printable(up.ForwardedProto.Text, 80)}}
 		}

@@ -95,7 +95,7 @@ func (x *examination) examineAnswer(ctx context.Context) {
 		return
 	}
 	switch {
-	case e.answer.Status == a.Status && alike(a, &e.answer):
+	case e.answer.Status == a.Status && x.alike(x.current, e):
 		id := "false-positive-200"
 		if len(a.Body) == 0 && strings.EqualFold(a.Get("Server"), "Caddy") {
 			id = "caddy-empty-200"
@@ -125,12 +125,35 @@ func (x *examination) examineAnswer(ctx context.Context) {
 
 // alike tells whether two answers are one page: the same but for what changes
 // with each answer, such as a path or a time.
-func alike(a, b *probe.Answer) bool {
-	if bytes.Equal(a.Body, b.Body) {
+func (x *examination) alike(one, other exchange) bool {
+	a, b := &one.answer, &other.answer
+	if bytes.Equal(withoutPath(one), withoutPath(other)) {
+		return true
+	}
+	if x.changes(one) && bytes.Equal(digits.ReplaceAll(withoutPath(one), nil), digits.ReplaceAll(withoutPath(other), nil)) {
 		return true
 	}
 	difference := a.BodySize - b.BodySize
 	return a.BodySize > 200 && title(a.Body) == title(b.Body) && max(difference, -difference) <= a.BodySize/20
+}
+
+// withoutPath takes the path that was asked for out of a body.
+func withoutPath(e exchange) []byte {
+	path, _, _ := strings.Cut(e.probe.Path, "?")
+	if len(path) < 2 {
+		return e.answer.Body
+	}
+	return bytes.ReplaceAll(e.answer.Body, []byte(path), nil)
+}
+
+// digits are what times, counts and identifiers are written in.
+var digits = regexp.MustCompile(`[0-9a-fA-F-]*[0-9][0-9a-fA-F.:+-]*`)
+
+// changes tells whether a body is another each time that it is asked for.
+func (x *examination) changes(e exchange) bool {
+	return slices.ContainsFunc(x.sent, func(s exchange) bool {
+		return s.probe.Path == e.probe.Path && s.sign.class == e.sign.class && !bytes.Equal(s.answer.Body, e.answer.Body)
+	})
 }
 
 // fileTag is how nginx and Apache tag a file: by its time and size.

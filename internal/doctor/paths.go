@@ -26,10 +26,10 @@ var pathHypotheses = []hypothesis{
 		changes: func(x *examination) []change { return []change{slash(x.current.probe)} },
 	},
 	{id: "path-prefix", on: []class{classNotFound}, changes: prefixed, accept: reached, proves: notEveryPath},
-	{id: "path-moved-to-management-port", on: []class{classNotFound}, inside: true, changes: otherPorts, only: true},
+	{id: "path-moved-to-management-port", on: []class{classNotFound}, inside: true, changes: otherPorts, only: true, proves: itsOwn},
 	{id: "wrong-path-404", on: []class{classNotFound}, changes: otherPaths, only: true, proves: notEveryPath},
 	{id: "bad-request-by-app", on: []class{classBadRequest}, fits: not(byEdgeItself), look: otherPathsWork},
-	{id: "wrong-path-404", on: []class{classNotFound}, fits: either(byApp, domainKnown), look: likeAnyPath},
+	{id: "wrong-path-404", on: []class{classNotFound}, fits: either(domainKnown, all(byApp, not(is("flask", "laravel")))), look: likeAnyPath},
 }
 
 func notGET(x *examination) bool { return x.current.probe.Method != "GET" }

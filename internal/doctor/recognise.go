@@ -38,7 +38,7 @@ var marks = []mark{
 	{name: "httpsys", field: "Server", value: re(`^Microsoft-HTTPAPI/`)},
 	{name: "iis", field: "Server", value: re(`^Microsoft-IIS/`)},
 
-	{name: "django", page: re(`<h1>Bad Request \(400\)</h1>|<h1>Server Error \(500\)</h1>|<h1>Forbidden \(403\)</h1>|<title>DisallowedHost at |You're seeing this error because you have <code>DEBUG = True|<h1>Not Found</h1><p>The requested resource was not found on this server.</p>`)},
+	{name: "django", page: re(`<h1>Bad Request \(400\)</h1>|<h1>Server Error \(500\)</h1>|<h1>Forbidden \(403\)</h1>|<title>DisallowedHost\s+at |You're seeing this error because you have <code>DEBUG = True|<h1>Not Found</h1><p>The requested resource was not found on this server.</p>`)},
 	{name: "django", looks: djangoHeader},
 	{name: "flask", page: re(`(?s)^<!doctype html>\s*<html lang=en>\s*<title>\d{3} |^<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 3\.2 Final//EN">\s*<title>\d{3} `)},
 	{name: "fastapi", page: re(`^\{"detail":("|\[)`)},
@@ -64,7 +64,9 @@ var marks = []mark{
 	{name: "phoenix", page: re(`Phoenix\.Router\.NoRouteError|Plug\.`)},
 	{name: "phoenix", field: "Server", value: re(`(?i)^cowboy`)},
 	{name: "uwsgi", looks: func(a *probe.Answer) bool {
-		return a.Status == 500 && string(a.Body) == "Internal Server Error" && a.Get("Server") == "" && a.Get("Content-Type") == "text/plain"
+		// uWSGI names no charset, as Starlette does, and no server, but a web server before it does.
+		return a.Status == 500 && string(a.Body) == "Internal Server Error" && a.Get("Content-Type") == "text/plain" &&
+			(a.Get("Server") == "" || slices.ContainsFunc(edges, func(edge string) bool { return strings.HasPrefix(strings.ToLower(a.Get("Server")), edge) }))
 	}},
 	{name: "uwsgi", page: re(`^(\*\*\* )?no python application|uWSGI Error`)},
 	{name: "phpfpm", page: re(`^(File not found\.|Access denied\.)\s*$`)},

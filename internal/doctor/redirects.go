@@ -38,6 +38,7 @@ var redirectHypotheses = []hypothesis{
 	{id: "caddy-auto-https", on: toHTTPS, fits: all(runs("caddy"), emptyBody), look: whateverIsSaid},
 	{id: "nginx-return-301", on: toHTTPS, fits: is("nginx", "openresty"), look: whateverIsSaid},
 	{id: "proxy-overwrites-proto", on: toHTTPS, inside: true, fits: not(byEdgeItself), changes: (*examination).toHops, accept: stillToHTTPS, proves: claimingBehind},
+	{id: "proxy-overwrites-proto", on: toHTTPS, inside: true, fits: not(byEdgeItself), look: saysOwnSchemeHere, aside: true},
 	{id: "servlet-requires-secure", on: toHTTPS, fits: either(isApp("tomcat", "spring"), toPort8443), look: whateverIsSaid},
 	{id: "django-ssl-redirect", on: toHTTPS, fits: isApp("django"), look: whateverIsSaid},
 	{id: "rails-force-ssl", on: toHTTPS, fits: either(isApp("rails"), rackSSL), look: whateverIsSaid},
@@ -45,7 +46,7 @@ var redirectHypotheses = []hypothesis{
 	{id: "aspnet-https-redirection", on: toHTTPS, fits: isApp("aspnet"), look: whateverIsSaid},
 	{id: "express-https-redirect", on: toHTTPS, fits: isApp("express", "next"), look: whateverIsSaid},
 	{id: "haproxy-redirect-scheme", on: toHTTPS, fits: bareFound, look: whateverIsSaid},
-	{id: "proto-header-not-trusted", on: toHTTPS, after: appToHTTPS, inside: true, look: whateverIsSaid, changes: loopbackClaimingHTTPS},
+	{id: "proto-header-not-trusted", on: toHTTPS, after: appToHTTPS, inside: true, fits: not(behindEdge), look: whateverIsSaid, changes: loopbackClaimingHTTPS},
 	{id: "proto-header-not-trusted", on: toHTTPS, after: appToHTTPS, fits: not(behindEdge), look: whateverIsSaid, changes: one(secure)},
 
 	{id: "wordpress-not-installed", on: []class{classRedirectSetup}, look: itself("Location")},

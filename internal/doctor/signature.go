@@ -156,7 +156,8 @@ func plainToTLS(a *probe.Answer) bool {
 }
 
 var (
-	loginWords  = regexp.MustCompile(`(?i)log-?in|sign-?in|/auth\b|/sso\b|oauth|/account|/session`)
+	loginWords  = regexp.MustCompile(`(?i)log[-_]?in|log[-_]?on\b|sign[-_]?in|/auth\b|authorize|authenticate|/sso\b|oauth|/oidc|/saml|/cas\b|/account|/session`)
+	loginHosts  = regexp.MustCompile(`(?i)^(login|logon|signin|auth|sso|idp|oauth|accounts?|identity|keycloak)\d*\.`)
 	localeStart = regexp.MustCompile(`^/[a-z]{2}(-[A-Za-z]{2,4})?(/|$)`)
 	setupWords  = regexp.MustCompile(`(?i)/(wp-admin/)?(install|setup)(\.php)?(/|\?|$)`)
 )
@@ -179,7 +180,7 @@ func redirectClass(p probe.Probe, a *probe.Answer) class {
 	switch {
 	case setupWords.MatchString(to.Path):
 		return classRedirectSetup
-	case loginWords.MatchString(to.Path) && to.Path != from.Path && !loginWords.MatchString(from.Path):
+	case loginWords.MatchString(to.Path) && to.Path != from.Path && !loginWords.MatchString(from.Path), !sameHost && loginHosts.MatchString(to.Host), comesBack(from, to):
 		return classRedirectLogin
 	case to.Scheme == "https" && from.Scheme == "http" && !claimed:
 		return classRedirectHTTPS
@@ -191,6 +192,21 @@ func redirectClass(p probe.Probe, a *probe.Answer) class {
 		return classRedirectLocale
 	}
 	return classRedirect
+}
+
+// comesBack tells a page that is told where the user wanted to go.
+func comesBack(from, to *url.URL) bool {
+	if from.Path == "/" || to.Path == from.Path {
+		return false
+	}
+	for name, values := range to.Query() {
+		for _, value := range values {
+			if back, err := url.Parse(value); err == nil && back.Path == from.Path && name != "path" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // urlOf returns the URL that a probe asks for, as the server understands it.

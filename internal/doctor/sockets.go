@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,9 +28,11 @@ var socketHypotheses = []hypothesis{
 	{id: "port-already-in-use", on: refused, inside: true, look: loggedLast(portInUse)},
 	{id: "privileged-port-denied", on: refused, inside: true, look: loggedLast(portDenied)},
 	{id: "missing-env-var", on: refused, inside: true, look: lacksVariable},
-	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), accept: knowsPath},
+	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP, proves: itsOwn},
+	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP, proves: theOnly(random)},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true, proves: itsOwn},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true, proves: theOnly(otherPort)},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), accept: knowsPath, proves: itsOwn},
 	{id: "nothing-listening", on: refused, look: nobodyListens},
 
 	{id: "listen-backlog-full", on: []class{classConnectTimeout}, inside: true, look: overflowing, changes: wait},
@@ -64,7 +69,7 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 	return func(x *examination) []change {
 		var all []change
 		for _, s := range x.surroundings.sockets {
-			if s.Path != "" || !fits(x, s) || len(all) == 6 {
+			if s.Path != "" || !fits(x, s) || len(all) == mostSockets {
 				continue
 			}
 			to := s.Address
@@ -79,6 +84,9 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 				text += " (" + owner.Program + ")"
 			}
 			c := addressIs("addr", text, to)
+			if !samePort(x, s) {
+				c = hurried(c)
+			}
 			if to.Addr() == x.current.probe.Address.Addr() {
 				source := x.current.probe.Source // the load balancer's way in
 				bare := c.apply
@@ -91,6 +99,59 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 			all = append(all, c)
 		}
 		return all
+	}
+}
+
+// Limits of asking the other programs of a machine.
+const (
+	mostSockets = 8
+	socketWait  = 2 * time.Second // many never answer what they do not understand
+)
+
+// hurried gives the answer to a change little time.
+func hurried(c change) change {
+	bare := c.apply
+	c.apply = func(p probe.Probe) probe.Probe {
+		p = bare(p)
+		p.Timeout = min(p.Timeout, socketWait)
+		return p
+	}
+	return c
+}
+
+// itsOwn is the control that what answers elsewhere on this machine is the site
+// that was asked for, and no other program: it tells the path, or the site's
+// name, from any.
+func itsOwn(ctx context.Context, x *examination, s step) bool {
+	differs := func(c change) bool {
+		e := x.send(ctx, c.apply(s.after.probe))
+		return x.going() && !e.sign.class.transport() && e.sign != s.after.sign
+	}
+	if s.after.sign.class != classNotFound && differs(randomPath()) {
+		return true
+	}
+	for _, c := range toDomain(x) {
+		if x.Domain != "" && differs(c) && !differs(hostIs("host=R", randomHost)) {
+			return true
+		}
+	}
+	return false
+}
+
+// theOnly is the control of a program that answers alike whatever it is asked:
+// it must pass, and be the only one on this machine that may be meant.
+func theOnly(fits func(*examination, machine.Socket) bool) func(context.Context, *examination, step) bool {
+	return func(_ context.Context, x *examination, s step) bool {
+		if s.after.sign.class != classHealthy {
+			return false
+		}
+		var ports []uint16
+		for _, s := range x.surroundings.sockets {
+			if port := s.Address.Port(); s.Path == "" && fits(x, s) && !slices.Contains(ports, port) {
+				ports = append(ports, port)
+			}
+		}
+		return len(ports) == 1
 	}
 }
 
@@ -118,7 +179,7 @@ func onOther(x *examination, s machine.Socket) bool {
 }
 
 // random fits a socket on a port that the kernel chose, of a program that was
-// not told which to take.
+// not told which to take: neither by PORT nor by any number that is that port.
 func random(_ *examination, s machine.Socket) bool {
 	first, last, err := machine.LocalPorts()
 	port := s.Address.Port()
@@ -130,7 +191,28 @@ func random(_ *examination, s machine.Socket) bool {
 		return false
 	}
 	value, _, err := p.Lookup("PORT")
-	return err == nil && value == ""
+	return err == nil && value == "" && !slices.Contains(edges, p.Program) && !chosen(p, port)
+}
+
+// chosen tells whether a program was told to take a port: its command names
+// it, or its code.
+func chosen(p machine.Process, port uint16) bool {
+	number := regexp.MustCompile(fmt.Sprintf(`\b%d\b`, port))
+	if slices.ContainsFunc(p.Args, number.MatchString) {
+		return true
+	}
+	for _, arg := range p.Args {
+		if !filepath.IsAbs(arg) {
+			arg = filepath.Join(p.Dir, arg)
+		}
+		if info, err := os.Stat(arg); err != nil || !info.Mode().IsRegular() || info.Size() > sourceBytes {
+			continue
+		}
+		if content, err := os.ReadFile(arg); err == nil && number.Match(content) { //nolint:gosec // it is only looked through
+			return true
+		}
+	}
+	return false
 }
 
 // otherPort fits a socket on another port, of what may be a web application.

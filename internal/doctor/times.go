@@ -63,24 +63,47 @@ func theHeader(_ context.Context, x *examination) []Evidence {
 
 // judgeRepeats looks at the same probe sent several times.
 func (x *examination) judgeRepeats(ctx context.Context, own []exchange) {
-	alike := true
-	for _, e := range own[1:] {
-		alike = alike && e.sign.class == own[0].sign.class
-	}
-	if alike && !x.wavers(own) {
-		return
-	}
-	if i := slices.IndexFunc(own, limitedOne); i > 0 && !alike {
+	first := own[0].sign.class
+	i := slices.IndexFunc(own, func(e exchange) bool { return e.sign.class != first })
+	switch {
+	case i < 0 && (first != classHealthy || !x.wavers(own)):
+	case i < 0 || !x.limits(ctx, own[0], own[i]):
+		x.judgeFlapping(ctx, own)
+	case x.going():
 		x.limit(own[0], own[i])
-		return
 	}
-	x.judgeFlapping(ctx, own)
 }
 
-// limitedOne tells a refusal for asking too often: 429, or 503 after another
-// answer.
-func limitedOne(e exchange) bool {
-	return e.sign.class == classLimited || e.sign.class == classUnavailable
+// spread is the time between two probes that no limit counts together.
+const spread = time.Second
+
+// limits tells a refusal for asking too often from an answer that comes and
+// goes: it stays as long as one goes on asking, and goes away with patience.
+func (x *examination) limits(ctx context.Context, before, after exchange) bool {
+	switch {
+	case after.sign.class == classLimited:
+		return true
+	case after.sign.class != classUnavailable || before.sign.status >= 500:
+		return false
+	case after.answer.Get("Retry-After") != "":
+		return true
+	}
+	refused := 0
+	for range 4 {
+		if x.send(ctx, after.probe).sign.class == classUnavailable {
+			refused++
+		}
+	}
+	for i := 0; refused < 4 && i < 4; i++ {
+		select {
+		case <-ctx.Done():
+		case <-time.After(spread):
+		}
+		if x.send(ctx, after.probe).sign.class == classUnavailable || !x.going() {
+			return false
+		}
+	}
+	return true
 }
 
 // limit ends the examination of a target that limits how often it is asked:
@@ -102,39 +125,53 @@ func (x *examination) limit(before, after exchange) {
 
 // wavers tells whether the answers' times come near the time-out though they
 // pass.
-func (x *examination) wavers(own []exchange) bool {
-	return slices.ContainsFunc(own, func(e exchange) bool {
-		return e.answer.Outcome == probe.Answered && e.answer.Times.Total*3 > x.Probe.Timeout
-	})
+func (x *examination) wavers(own []exchange) bool { return slices.ContainsFunc(own, x.near) }
+
+// near tells an answer that came in time, and took a third of it.
+func (x *examination) near(e exchange) bool {
+	return e.answer.Outcome == probe.Answered && e.answer.Times.Total*3 > x.Probe.Timeout
 }
 
-// flappingSample is how many probes tell how often a check flaps.
+// flappingSample is how many probes tell how often a check flaps; half of them
+// are enough where nothing but the first answer, of a server that was cold,
+// took its time.
 const flappingSample = 20
 
 // judgeFlapping sends the probe more often, and tells what share of the
 // answers is too late.
 func (x *examination) judgeFlapping(ctx context.Context, own []exchange) {
 	x.say("answers differ; sending the probe more often")
-	for len(own) < flappingSample {
+	calm := func(e exchange) bool { return e.answer.Healthy && !x.near(e) }
+	for len(own) < flappingSample && (len(own) < flappingSample/2 || slices.ContainsFunc(own[1:], func(e exchange) bool { return !calm(e) }) || !own[0].answer.Healthy) {
 		own = append(own, x.send(ctx, x.Probe))
 		if !x.going() {
 			return
 		}
 	}
 	var times []time.Duration
-	var pass exchange
-	late := 0
+	var pass, other exchange
+	late, others, near := 0, 0, 0
 	for _, e := range own {
 		switch {
 		case e.answer.Healthy:
 			pass = e
 			times = append(times, e.answer.Times.Total)
-		case e.sign.class == classSilent || e.sign.class == classSlowBody || e.sign.class == classConnectTimeout:
+			if x.near(e) {
+				near++
+			}
+		case e.sign.class.in(classSilent, classSlowBody, classConnectTimeout):
 			late++
+		default:
+			other = e
+			others++
 		}
 	}
+	if others > 0 && len(times) > 0 {
+		x.unsteady(own, len(times), others, other)
+		return
+	}
 	slices.Sort(times)
-	if len(times) == 0 || late == 0 && times[len(times)-1]*3 <= x.Probe.Timeout {
+	if len(times) == 0 || late == 0 && near < 2 {
 		return
 	}
 	x.flapping = late > 0
@@ -144,4 +181,14 @@ func (x *examination) judgeFlapping(ctx context.Context, own []exchange) {
 		After:  fmt.Sprintf("%d not within %v", late, x.Probe.Timeout),
 	}})
 	x.move(pass)
+}
+
+// unsteady ends the examination of a check that fails at times, and not for
+// want of time: what changes the answer is not in the request.
+func (x *examination) unsteady(own []exchange, passed, failed int, other exchange) {
+	x.flapping, x.wavering = true, true
+	x.undecided = append(x.undecided, Undecided{
+		fmt.Sprintf("why the same probe passes at times: of %d, %d passed and %d were answered %s or so", len(own), passed, failed, x.brief(other)),
+		"look whether several processes or machines answer here in turn, such as the upstreams of a proxy or two versions of the app, and examine each by itself",
+	})
 }
