@@ -23,8 +23,9 @@ type reportText struct {
 	b        strings.Builder
 }
 
-// nearest is how many fixes of a finding are printed in full.
-const nearest = 2
+// nearest is how many fixes of a finding are printed in full. The first is for
+// what the site is made of.
+const nearest = 1
 
 func (t *reportText) write(r *doctor.Report) string {
 	verdict := t.paint(text.FgRed, "unhealthy")
@@ -64,7 +65,7 @@ func (t *reportText) write(r *doctor.Report) string {
 	t.timing(r.Timing)
 	t.undecided(r.Undecided)
 	t.line("")
-	t.line("%d requests in %.1f s.", r.Requests, r.Seconds)
+	t.line("%s in %.1f s.", count(r.Requests, "request"), r.Seconds)
 	return t.b.String()
 }
 
@@ -123,6 +124,13 @@ func short(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
 func thisOrAll(n int) string {
 	switch n {
 	case 1:
@@ -160,7 +168,7 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 	}
 	for i, fix := range f.Fixes {
 		if i >= most && !t.allFixes {
-			others = append(others, fix.Where)
+			others = append(others, fix.Where+": "+fix.Summary())
 			continue
 		}
 		t.line("")
@@ -171,7 +179,10 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 	}
 	if len(others) > 0 {
 		t.line("")
-		t.line("   %s: %s (--all-fixes prints them)", title, strings.Join(others, ", "))
+		t.line("   %s (--all-fixes prints them whole):", title)
+		for _, other := range others {
+			t.wrapped("   - ", other)
+		}
 	}
 }
 
