@@ -34,16 +34,17 @@ func newProbe(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe URL",
 		Short: "Send one health request exactly as a load balancer does, and judge the answer as it does",
-		Long: "Send one health request exactly as a load balancer does: request line, header with its\n" +
-			"order and case, Host, TLS, time-out. Print what went out, what came back, how long each\n" +
-			"phase took, and the verdict that this load balancer reaches, with its reason.\n\n" +
-			"URL is what the load balancer asks: http://10.0.1.5:8080/health, https://..., and for\n" +
-			"those that can tcp://, tls://, h2c://, h2://, grpc:// or grpcs://. Without a scheme it is\n" +
-			"http. hale probe --list tells whose probes there are.\n\n" +
-			"It fits as a container's health check: HEALTHCHECK CMD [\"hale\", \"probe\", \"--quiet\",\n" +
-			"\"--as\", \"docker\", \"http://localhost:8080/health\"].\n\n" +
-			"Exit code 0: the probe passed, with --count all of them; 1: it did not; 2: it could not\n" +
-			"be sent.",
+		Long: "Send one health request exactly as a load balancer does: request line, header\n" +
+			"with its order and case, Host, TLS, time-out. Print what went out, what came\n" +
+			"back, how long each phase took, and the verdict that this load balancer\n" +
+			"reaches, with its reason.\n\n" +
+			"URL is what the load balancer asks: http://10.0.1.5:8080/health, https://...,\n" +
+			"and for those that can tcp://, tls://, h2c://, h2://, grpc:// or grpcs://.\n" +
+			"Without a scheme it is http. hale probe --list tells whose probes there are.\n\n" +
+			"It fits as a container's health check:\n" +
+			"HEALTHCHECK CMD [\"hale\", \"probe\", \"-q\", \"--as\", \"docker\", \"http://localhost/health\"]\n\n" +
+			"Exit code 0: the probe passed, with --count all of them; 1: it did not; 2: it\n" +
+			"could not be sent.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.list {
 				return o.listProbers(s, args)
@@ -59,7 +60,7 @@ func newProbe(s Streams) *cobra.Command {
 	}
 	o.out.addTo(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.as, "as", "alb", "whose probe it is: `PROBER`, one of "+proberNames())
+	f.StringVar(&o.as, "as", "alb", "whose probe it is, a `PROBER` of --list")
 	f.StringVar(&o.probe.Host, "host", "", "`HOST` to send instead of the prober's")
 	f.StringVar(&o.probe.Path, "path", "", "`PATH` to ask for instead of the URL's")
 	f.Var((*portFlag)(&o.probe.Port), "port", "`PORT` to connect to instead of the URL's")
