@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"hale/internal/probe"
 )
@@ -168,9 +169,12 @@ func loopback(p probe.Probe) change {
 	return addressIs("lo", "connect to "+address.String(), address)
 }
 
+// leastPatience is more than what an answer takes that comes at all.
+const leastPatience = 10 * time.Second
+
 // patience gives an answer four times as long.
 func patience(p probe.Probe) change {
-	longer := 4 * p.Timeout
+	longer := max(4*p.Timeout, leastPatience)
 	return change{"time", "time-out of " + longer.String(), func(p probe.Probe) probe.Probe {
 		p.Timeout = longer
 		return p

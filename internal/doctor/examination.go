@@ -336,6 +336,11 @@ func (x *examination) minimise(ctx context.Context) {
 	}
 	x.say("checking that each change is needed")
 	for i := len(x.stack) - 2; i >= 0; i-- {
+		if slices.ContainsFunc(x.stack[i+1:], func(later step) bool {
+			return later.finding == "" && later.before.probe.Address != later.after.probe.Address
+		}) {
+			break // it was needed at the gate that was gone round later
+		}
 		if slices.ContainsFunc(x.stack[i+1:], func(later step) bool { return later.change.kind() == x.stack[i].change.kind() }) {
 			continue // the later one took its place
 		}

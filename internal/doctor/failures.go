@@ -16,7 +16,7 @@ var errorHypotheses = []hypothesis{
 	{id: "unapplied-migrations", on: []class{classServerError}, fits: has(pendingMigrations), look: theAnswer},
 	{id: "unapplied-migrations", on: []class{classServerError, classUnavailable}, inside: true, look: logged(pendingMigrations)},
 	{id: "db-pool-exhausted", on: []class{classServerError, classUnavailable, classSilent}, inside: true, look: logged(poolExhausted)},
-	{id: "dependency-down-500", on: []class{classServerError}, fits: has(dependencyDown), look: theAnswer},
+	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: has(dependencyDown), look: theAnswer},
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, inside: true, look: logged(dependencyDown)},
 	{id: "spring-health-down", on: []class{classUnavailable}, fits: has(`^\{"status":\s*"(DOWN|OUT_OF_SERVICE)"`), look: downByItself},
 	{id: "handler-exception", on: []class{classServerError}, look: othersWork},

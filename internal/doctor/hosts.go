@@ -35,6 +35,11 @@ var hostHypotheses = []hypothesis{
 	{id: "starlette-trusted-host", on: []class{classBadRequest}, fits: has(`^Invalid host header`), changes: toDomain, proves: namesAlone},
 	{id: "flask-trusted-hosts", on: []class{classBadRequest}, fits: has(`Host .{0,200} is not trusted`), changes: toDomain, proves: namesAlone},
 	{id: "symfony-trusted-hosts", on: []class{classBadRequest}, fits: is("symfony"), changes: toDomain, proves: notLaravel},
+	{id: "starlette-trusted-host", on: []class{classBadRequest}, fits: all(nameless, has(`^Invalid host header$`)), look: theAnswer},
+	{id: "flask-trusted-hosts", on: []class{classBadRequest}, fits: all(nameless, has(`Host .{0,200} is not trusted`)), look: theAnswer},
+	{id: "symfony-trusted-hosts", on: []class{classBadRequest}, fits: all(nameless, has(`Untrusted Host (&quot;|")`)), look: theAnswer},
+	{id: "rails-host-authorization", on: []class{classForbidden}, fits: all(nameless, has(`Blocked hosts?:`)), look: theAnswer},
+	{id: "play-allowed-hosts", on: []class{classBadRequest}, fits: all(nameless, has(`^Host not allowed: `)), look: theAnswer},
 	{id: "iis-app-pool-or-binding", on: []class{classBadRequest, classNotFound}, fits: runs("httpsys"), changes: toDomain, proves: namesAlone},
 	{
 		id: "aspnet-allowed-hosts", on: []class{classBadRequest},

@@ -86,7 +86,7 @@ func (h *hypothesis) turns(x *examination, s step) bool {
 		return true
 	case h.only || after == before || after.class == classLimited:
 		return false
-	case after.class.redirects() && x.solved(s.after):
+	case after.class.redirects() && (x.solved(s.after) || s.after.answer.Get("Location") == s.before.answer.Get("Location")):
 		return false
 	case before.class.redirects() && after.class.redirects():
 		return after.class != before.class || after.location != before.location

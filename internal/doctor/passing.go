@@ -16,7 +16,7 @@ import (
 )
 
 // atOnce is how soon a target closes that keeps no connections at all.
-const atOnce = 100 * time.Millisecond
+const atOnce = 500 * time.Millisecond
 
 // Sizes of a health answer's body, in bytes.
 const (

@@ -109,7 +109,7 @@ func toPort8443(x *examination) bool {
 // whateverIsSaid proves a redirect that no X-Forwarded-Proto turns.
 func whateverIsSaid(ctx context.Context, x *examination) []Evidence {
 	e := x.with(ctx, forwardedProto)
-	if e.sign.class != classRedirectHTTPS {
+	if e.sign.class != classRedirectHTTPS && e.answer.Get("Location") != x.current.answer.Get("Location") {
 		return nil
 	}
 	return []Evidence{x.unturned(forwardedProto, e)}

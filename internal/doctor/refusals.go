@@ -18,7 +18,7 @@ var refusalHypotheses = []hypothesis{
 	{id: "ip-allowlist", on: []class{classForbidden}, inside: true, fits: denies, look: denial},
 	{id: "docroot-permission-403", on: []class{classForbidden}, inside: true, look: logged(`AH01630|AH00035|AH00132|\(13: Permission denied\)`)},
 	{id: "apache-empty-docroot-403", on: []class{classForbidden}, fits: directory, look: indexMissing},
-	{id: "app-auth-middleware", on: []class{classForbidden}, fits: not(byEdgeItself), look: refusedEverywhere},
+	{id: "app-auth-middleware", on: []class{classForbidden}, fits: all(not(byEdgeItself), wantsCredentials), look: refusedEverywhere},
 }
 
 // fromRobot tells whether the probe still carries its own User-Agent.
@@ -33,6 +33,15 @@ func asksFor(scheme string) func(*examination) bool {
 func actuator(x *examination) bool {
 	return strings.Contains(x.current.probe.Path, "actuator") || runs("spring")(x)
 }
+
+// wantsCredentials fits a refusal that says what it misses: one that does not
+// may be by address, or by name.
+func wantsCredentials(x *examination) bool {
+	a := &x.current.answer
+	return a.Status == 403 && (a.Get("WWW-Authenticate") != "" || has(credentialWords)(x))
+}
+
+const credentialWords = `(?i)token|api[-_ ]?key|credential|authenti|unauthori[sz]ed|authori[sz]ation|log ?in|sign ?in|signature|jwt|csrf|session|not allowed to access|permission`
 
 // limit is proven by the status, and by what the target says of the time.
 func limit(_ context.Context, x *examination) []Evidence {

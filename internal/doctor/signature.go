@@ -94,6 +94,9 @@ func classOf(p probe.Probe, a *probe.Answer) class {
 	case probe.NotHTTP:
 		return classNotHTTP
 	case probe.HeadCut, probe.BodyCut:
+		if a.Outcome == probe.HeadCut && p.Timeout > 0 && a.Times.Total >= p.Timeout {
+			return classSilent // as good as nothing
+		}
 		return classCut
 	case probe.BodyTimeout:
 		return classSlowBody

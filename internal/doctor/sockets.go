@@ -180,11 +180,16 @@ func onOther(x *examination, s machine.Socket) bool {
 
 // random fits a socket on a port that the kernel chose, of a program that was
 // not told which to take: neither by PORT nor by any number that is that port.
-func random(_ *examination, s machine.Socket) bool {
+func random(x *examination, s machine.Socket) bool {
 	first, last, err := machine.LocalPorts()
 	port := s.Address.Port()
 	if err != nil || port < first || port > last || s.Owner().PID == 0 {
 		return false
+	}
+	for _, other := range x.surroundings.sockets { // who has several was told of some
+		if other.Path == "" && other.Owner().PID == s.Owner().PID && other.Address.Port() != port {
+			return false
+		}
 	}
 	p, err := machine.Inspect(s.Owner().PID)
 	if err != nil {

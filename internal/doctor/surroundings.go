@@ -131,12 +131,43 @@ func (s *surroundings) learn(address netip.AddrPort) {
 	s.server = webserver.Config{}
 	if server, err := machine.WebServerOf(owner.PID); err == nil {
 		s.server = server.Config
+		s.server.Upstreams = upstreamsOf(&server.Config, address.Port())
 		s.accessLogs = append(s.accessLogs, server.AccessLogs...)
 	}
 	s.changed, _ = machine.ConfigChangedAfterStart(owner.PID)
 	for _, up := range s.server.Upstreams {
 		s.learnApp(up)
 	}
+}
+
+// upstreamsOf are those of the servers of a port: nginx has them within the
+// server's block, after its listen directives. Where that tells nothing, all.
+func upstreamsOf(c *webserver.Config, port uint16) []webserver.Upstream {
+	if c.Program != webserver.Nginx {
+		return c.Upstreams
+	}
+	var own []webserver.Upstream
+	for _, up := range c.Upstreams {
+		nearest := 0
+		for _, l := range c.Listens {
+			if l.File == up.File && l.Line <= up.Line {
+				nearest = max(nearest, l.Line)
+			}
+		}
+		for _, l := range c.Listens {
+			between := slices.ContainsFunc(c.Upstreams, func(other webserver.Upstream) bool {
+				return other.File == l.File && other.Line >= l.Line && other.Line < nearest
+			})
+			if l.File == up.File && l.Line <= nearest && !between && l.Port() == port {
+				own = append(own, up)
+				break
+			}
+		}
+	}
+	if len(own) == 0 {
+		return c.Upstreams
+	}
+	return own
 }
 
 // learnApp takes in who listens at an upstream.

@@ -32,7 +32,7 @@ var wireHypotheses = []hypothesis{
 	{id: "proxy-protocol-expected", on: []class{classEmpty}, changes: one(proxyLine), accept: understood},
 	{id: "http2-only-listener", on: []class{classNotHTTP, classEmpty, classTLSPort, classForbidden}, fits: either(settingsFrame, has("expected .?h2")), changes: one(http2), accept: answersHTTP},
 	{id: "wrong-application-protocol", on: []class{classNotHTTP}, fits: banner, look: firstBytes},
-	{id: "wrong-application-protocol", on: []class{classEmpty}, inside: true, look: otherProtocol},
+	{id: "wrong-application-protocol", on: []class{classEmpty, classKilled}, inside: true, look: otherProtocol},
 	{id: "grpc-health-code", on: []class{classUnexpected, classOther, classServerError, classNotFound}, fits: answersGRPC, look: grpcCode, changes: acceptingGRPC},
 	{id: "protocol-version-mismatch-464", on: []class{classNotHTTP, classEmpty, classCut, classTLS, classUnexpected, classOther, classNotFound, classMethod, classBadRequest}, fits: speaksHTTP2, changes: one(oldHTTP), accept: answersHTTP},
 }
