@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +71,7 @@ func TestRabbitMQ(t *testing.T) {
 	t.Run("the mailbox is deleted", func(t *testing.T) {
 		ended := make(chan string, 1)
 		go func() {
-			_, err := (&celery.Check{Broker: s.url(s.address), Workers: 9, Wait: 30 * time.Second}).Run(t.Context())
+			_, err := (&celery.Check{Broker: s.url(s.address), Workers: 9, Wait: time.Hour}).Run(t.Context())
 			ended <- fmt.Sprint(err)
 		}()
 		var mailbox []string
@@ -94,7 +95,7 @@ func (s site) testRabbitRights(t *testing.T, node *servers.Rabbit) {
 	node.Control("set_permissions", "--vhost", servers.Database, "watcher", mailbox, `^((hale-.*\.)?reply\.)?celery\.pidbox$`, mailbox)
 	s.app.Worker("a@hale", "-P", "solo")
 	watcher := "amqp://watcher:s3cret@" + s.address + "/" + servers.Database
-	got := checktest.Outcome(t, &celery.Check{Broker: watcher, Queues: []string{"celery"}, Wait: 5 * time.Second}, 0)
+	got := checktest.Outcome(t, &celery.Check{Broker: watcher, Queues: []string{"celery"}, Wait: time.Minute}, 0)
 	if want := `pass: 1 worker answered: a@hale; queue "celery" has 0 messages: ` + s.address; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -108,7 +109,6 @@ func (s site) testRabbitRights(t *testing.T, node *servers.Rabbit) {
 // testWorkers takes two workers through their lives. The order matters.
 func (s site) testWorkers(t *testing.T) {
 	const nobody = "fail: no worker listens for remote control: none runs, or worker_enable_remote_control is off: ADDRESS"
-	const short = 700 * time.Millisecond
 	s.is(t, &celery.Check{}, nobody)
 	wrong := &celery.Check{Broker: strings.Replace(s.url(s.address), "corr3ct", "wr0ng", 1)}
 	if got := checktest.Outcome(t, wrong, 0); got != "fail: "+s.refusal+": "+s.address {
@@ -138,7 +138,7 @@ func (s site) testWorkers(t *testing.T) {
 		checktest.Target{
 			Address: s.address,
 			New: func(at string) checks.Check {
-				return &celery.Check{Broker: s.url(at), Workers: 2, Queues: []string{"mail"}, Wait: 5 * time.Second}
+				return &celery.Check{Broker: s.url(at), Workers: 2, Queues: []string{"mail"}, Wait: time.Minute}
 			},
 			Secrets:     []string{servers.Password, url.QueryEscape(servers.Password)},
 			Connections: func() int { return s.clients(t) - before },
@@ -146,7 +146,7 @@ func (s site) testWorkers(t *testing.T) {
 		s.nothingLeft(t)
 	})
 	t.Run("soak", func(t *testing.T) {
-		checktest.Soak(t, &celery.Check{Broker: s.url(s.address), Workers: 2, Queues: []string{"celery", "mail"}, MaxAge: time.Minute, MaxLength: 10},
+		checktest.Soak(t, &celery.Check{Broker: s.url(s.address), Workers: 2, Queues: []string{"celery", "mail"}, MaxAge: time.Minute, MaxLength: 10, Wait: time.Minute},
 			func() int { return s.clients(t) })
 		s.nothingLeft(t)
 	})
@@ -155,7 +155,7 @@ func (s site) testWorkers(t *testing.T) {
 			Serve: func(t *testing.T, cert servers.Certificate) string { return servers.TLSProxy(t, s.address, cert) },
 			New: func(at, ca string, insecure bool) checks.Check {
 				secure := strings.NewReplacer("redis:", "rediss:", "amqp:", "amqps:").Replace(s.url(at))
-				return &celery.Check{Broker: secure, CA: ca, Insecure: insecure}
+				return &celery.Check{Broker: secure, CA: ca, Insecure: insecure, Wait: time.Minute}
 			},
 		}.Faults(t)
 		s.nothingLeft(t)
@@ -164,16 +164,18 @@ func (s site) testWorkers(t *testing.T) {
 
 	// All of the pool is busy, one task waits in the worker and three in the
 	// queue; and the worker still answers.
-	s.app.Do("[app.sleep.apply_async((60,), queue='mail') for i in range(5)]")
+	s.app.Do("[app.sleep.apply_async((600,), queue='mail') for i in range(5)]")
 	waiting := &celery.Check{Broker: s.url(s.address), Nodes: []string{"b@hale"}, Queues: []string{"mail"}, MaxLength: 2, MaxAge: 400 * time.Millisecond}
 	eventually(t, waiting, regexp.MustCompile(`^fail: queue "mail" has 3 messages, more than 2: `))
 	eventually(t, waiting, regexp.MustCompile(`^fail: queue "mail" has 3 messages, more than 2; queue "mail" `+
 		map[bool]string{true: "has a message that waits for at least", false: "has not become shorter for"}[s.counts]+` [\d.]+m?s, more than 400ms: `))
 
 	// A solo pool answers between tasks.
-	s.app.Do("app.sleep.delay(3)")
+	sent := make(chan struct{})
+	go func() { defer close(sent); s.app.Do("app.sleep.delay(3)") }()
 	only := &celery.Check{Broker: s.url(s.address), Nodes: []string{"a@hale"}, Wait: short}
 	eventually(t, only, regexp.MustCompile(`^fail: a@hale did not answer within 700ms: not running, stopped, or a solo pool busy with a task: `))
+	<-sent
 	eventually(t, only, regexp.MustCompile(`^pass: 1 worker answered: a@hale: `))
 
 	a.Pause()
@@ -198,13 +200,24 @@ func (s site) testWorkers(t *testing.T) {
 	s.nothingLeft(t)
 }
 
+// short is how long is waited for answers of which some never come. Those that do
+// come may take a busy machine longer.
+const short = 700 * time.Millisecond
+
 // is holds a check to its words.
 func (s site) is(t *testing.T, check *celery.Check, want string) {
 	t.Helper()
 	check.Broker = s.url(s.address)
-	check.Wait = cmp.Or(check.Wait, 5*time.Second) // the machine may be busy
+	tries := 1
+	if check.Wait == short {
+		tries = 20
+	}
+	check.Wait = cmp.Or(check.Wait, time.Minute)
 	want = strings.ReplaceAll(want, "ADDRESS", s.address)
-	got := checktest.Outcome(t, check, 0)
+	var got string
+	for ; tries > 0 && got != want; tries-- {
+		got = checktest.Outcome(t, check, 0)
+	}
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -216,12 +229,17 @@ func (s site) is(t *testing.T, check *celery.Check, want string) {
 // agrees compares the check with "celery inspect ping".
 func (s site) agrees(t *testing.T, want ...string) {
 	t.Helper()
-	output, code, _ := s.app.Command("inspect", "ping", "--timeout", "2")
 	var names []string
-	for _, found := range regexp.MustCompile(`->\s+(\S+): OK`).FindAllStringSubmatch(output, -1) {
-		names = append(names, found[1])
+	var output string
+	var code int
+	for try := 1; try <= 5 && (try == 1 || !slices.Equal(names, want)); try++ { // a busy machine may take longer
+		output, code, _ = s.app.Command("inspect", "ping", "--timeout", strconv.Itoa(2*try))
+		names = nil
+		for _, found := range regexp.MustCompile(`->\s+(\S+): OK`).FindAllStringSubmatch(output, -1) {
+			names = append(names, found[1])
+		}
+		slices.Sort(names)
 	}
-	slices.Sort(names)
 	if !slices.Equal(names, want) || (code == 0) != (len(want) > 0) {
 		t.Errorf("celery inspect ping finds %v with exit code %d, the check %v\n%s", names, code, want, output)
 	}
@@ -236,7 +254,7 @@ func (s site) nothingLeft(t *testing.T) {
 // ping" for an application that imports nothing but Celery.
 func (s site) testCost(t *testing.T) {
 	_, _, theirs := s.app.Command("inspect", "ping", "--timeout", "1")
-	check := &celery.Check{Broker: s.url(s.address), Workers: 2}
+	check := &celery.Check{Broker: s.url(s.address), Workers: 2, Wait: time.Minute}
 	defer check.Close()
 	const runs = 100
 	before := processorTime(t)
@@ -265,7 +283,7 @@ func processorTime(t *testing.T) time.Duration {
 func eventually(t *testing.T, check *celery.Check, want *regexp.Regexp) {
 	t.Helper()
 	var got string
-	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(50 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < 3*time.Minute; time.Sleep(50 * time.Millisecond) {
 		if got = checktest.Outcome(t, check, 0); want.MatchString(got) {
 			return
 		}
@@ -366,7 +384,7 @@ func TestRedisLeftovers(t *testing.T) {
 	binding := func(mailbox string) string { return mailbox + "\x06\x16\x06\x16" + mailbox + tail }
 	redis.ask(t, 0, "SADD", bindings, binding("hale-killed"), binding("hale-running"), binding("5e4c1d7e-celery-own"))
 	redis.ask(t, 0, "RPUSH", "hale-running"+tail, "")
-	next := &celery.Check{Broker: redis.url(redis.address, 0), Wait: 5 * time.Second}
+	next := &celery.Check{Broker: redis.url(redis.address, 0), Wait: time.Minute}
 	if got := checktest.Outcome(t, next, 0); !strings.HasPrefix(got, "pass: ") {
 		t.Fatal(got)
 	}
@@ -416,7 +434,7 @@ func TestRedisSettings(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			app := servers.NewCelery(t, redis.url(redis.address, i), "", test.settings)
-			test.check.Broker, test.check.Queues = redis.url(redis.address, i), []string{"celery"}
+			test.check.Broker, test.check.Queues, test.check.Wait = redis.url(redis.address, i), []string{"celery"}, time.Minute
 			want := test.want
 			if want == "" {
 				app.Worker("a@hale", "-P", "solo")
@@ -446,7 +464,7 @@ func TestRedisQueue(t *testing.T) {
 	app := servers.NewCelery(t, redis.url(redis.address, 0), "", "")
 	app.Worker("a@hale", "-P", "solo", "-Q", "celery")
 	app.Do("[app.beat.apply_async(queue='idle', priority=p) for p in (0, 0, 3, 6, 9)]")
-	check := &celery.Check{Broker: redis.url(redis.address, 0), Queues: []string{"idle"}, MaxLength: 4, WarnAge: 3 * time.Second}
+	check := &celery.Check{Broker: redis.url(redis.address, 0), Queues: []string{"idle"}, MaxLength: 4, WarnAge: 3 * time.Second, Wait: time.Minute}
 	const unconsumed = `fail: queue "idle" is consumed by no worker that answered`
 	if got := checktest.Outcome(t, check, 0); got != unconsumed+`; queue "idle" has 5 messages, more than 4: `+redis.address {
 		t.Error(got)

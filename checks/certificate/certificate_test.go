@@ -305,9 +305,8 @@ func TestFaults(t *testing.T) {
 			if strings.Contains(test.want, "within") {
 				timeout = time.Second
 			}
-			result := health.RunOnce(t.Context(), nil, health.Check{Name: "x", Run: test.check.Run, Timeout: timeout})[0]
-			if result.Status != health.Fail || result.Output != test.want {
-				t.Errorf("%v %q\nwant %q", result.Status, result.Output, test.want)
+			if got := checktest.Outcome(t, &test.check, timeout); got != "fail: "+test.want {
+				t.Errorf("%s\nwant fail: %s", got, test.want)
 			}
 		})
 	}

@@ -10,7 +10,6 @@ import (
 
 	"hale/checks"
 	"hale/checks/dns"
-	"hale/health"
 	"hale/test/checktest"
 	"hale/test/servers"
 )
@@ -81,16 +80,12 @@ func TestDnsmasq(t *testing.T) {
 // order of addresses, so that of the answers does not count.
 func says(t *testing.T, check dns.Check, timeout time.Duration, want, where string) {
 	t.Helper()
-	if err := check.Validate(); err != nil {
-		t.Fatal(err)
+	want = "pass: " + want + where
+	if text, ok := strings.CutPrefix(want, "pass: !"); ok {
+		want = "fail: " + strings.TrimSuffix(text, where)
 	}
-	result := health.RunOnce(t.Context(), nil, health.Check{Name: "dns", Run: check.Run, Timeout: timeout})[0]
-	status := health.Pass
-	if text, ok := strings.CutPrefix(want, "!"); ok {
-		status, want, where = health.Fail, text, ""
-	}
-	if result.Status != status || inOrder(result.Output) != inOrder(want+where) {
-		t.Errorf("%v %q\nwant %v %q", result.Status, result.Output, status, want+where)
+	if got := checktest.Outcome(t, &check, timeout); inOrder(got) != inOrder(want) {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"hale/checks"
 	"hale/checks/nginx"
-	"hale/health"
 	"hale/test/checktest"
 	"hale/test/servers"
 )
@@ -245,11 +244,9 @@ func TestHangs(t *testing.T) {
 	address := servers.FreeAddress(t)
 	server := servers.Nginx(t, "", fmt.Sprintf("server { listen %s; %s }", address, locations), address)
 	server.Pause()
-	result := health.RunOnce(t.Context(), nil, health.Check{
-		Name: "it", Run: (&nginx.Check{URL: "http://" + address + "/nginx_status"}).Run, Timeout: 300 * time.Millisecond,
-	})[0]
-	if want := "GET http://" + address + "/nginx_status: no answer within 300ms: " + address; result.Status != health.Fail || result.Output != want {
-		t.Errorf("%v %q, want %q", result.Status, result.Output, want)
+	got := checktest.Outcome(t, &nginx.Check{URL: "http://" + address + "/nginx_status"}, time.Second)
+	if want := "fail: GET http://" + address + "/nginx_status: no answer within 1s: " + address; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

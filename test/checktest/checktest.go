@@ -48,7 +48,7 @@ const (
 
 	// patience bounds what a busy machine may take for something that should take
 	// none. Only a test that fails spends it.
-	patience = 60 * time.Second
+	patience = 3 * time.Minute
 
 	// lateness is what may be between the end of a run's context and the end of
 	// the run, likewise.
@@ -233,7 +233,7 @@ func Soak(t *testing.T, check checks.Check, connections func() int) {
 	}
 	run := func(times int) {
 		for range times {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			_, err := check.Run(ctx)
 			cancel()
 			if err != nil {
@@ -303,7 +303,7 @@ func closeCheck(t *testing.T, check checks.Check) {
 	}
 }
 
-// Eventually waits up to a minute for something to become true.
+// Eventually waits up to three minutes for something to become true.
 func Eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for start := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {

@@ -10,7 +10,7 @@ import (
 	"hale/health"
 )
 
-// Expect runs a check once, within timeout or a minute if that is 0, and
+// Expect runs a check once, within timeout or three minutes if that is 0, and
 // compares all that it says. Where want is empty it has to pass and say output;
 // otherwise want is its error, with "warn: " in front if it should only warn.
 func Expect(t *testing.T, check checks.Check, timeout time.Duration, output, want string) {

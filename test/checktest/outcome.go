@@ -11,7 +11,7 @@ import (
 )
 
 // Outcome validates a check, runs it once, and returns the end of it as people
-// see it: "pass: ...", "warn: ..." or "fail: ...". A timeout of 0 is a minute, for
+// see it: "pass: ...", "warn: ..." or "fail: ...". A timeout of 0 is three minutes, for
 // what should take no time.
 func Outcome(t *testing.T, check checks.Check, timeout time.Duration) string {
 	t.Helper()

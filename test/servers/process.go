@@ -17,7 +17,7 @@ import (
 
 // patience bounds every wait for a program: generous, since test machines are
 // busy, and only ever spent by a test that fails.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // Spec says how to start a program.
 type Spec struct {
