@@ -38,10 +38,11 @@ func actuator(x *examination) bool {
 // may be by address, or by name.
 func wantsCredentials(x *examination) bool {
 	a := &x.current.answer
-	return a.Status == 403 && (a.Get("WWW-Authenticate") != "" || has(credentialWords)(x))
+	return a.Status == 403 && (a.Get("WWW-Authenticate") != "" || has(missesTexts)(x))
 }
 
-const credentialWords = `(?i)token|api[-_ ]?key|credential|authenti|unauthori[sz]ed|authori[sz]ation|log ?in|sign ?in|signature|jwt|csrf|session|not allowed to access|permission`
+// missesTexts are what such refusals say.
+const missesTexts = `(?i)token|api[-_ ]?key|credential|authenti|unauthori[sz]ed|authori[sz]ation|log ?in|sign ?in|signature|jwt|csrf|session|not allowed to access|permission`
 
 // limit is proven by the status, and by what the target says of the time.
 func limit(_ context.Context, x *examination) []Evidence {
