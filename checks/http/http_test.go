@@ -250,7 +250,7 @@ func expect(t *testing.T, c *check.Check, timeout time.Duration, want string) {
 	switch {
 	case want == "" && (err != nil || output == ""):
 		t.Errorf("got %q, %v; want it to pass", output, err)
-	case want != "" && (err == nil || err.Error() != want):
+	case want != "" && (err == nil || checktest.OnTime(err.Error(), timeout) != want):
 		t.Errorf("error = %v\nwant    %s", err, want)
 	}
 	u, parseErr := url.Parse(c.URL)

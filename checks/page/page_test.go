@@ -31,7 +31,7 @@ func expect(t *testing.T, c *page.Check, timeout time.Duration, want string) {
 		t.Errorf("error = %v, want none", err)
 	case want == "" && output == "":
 		t.Error("passed without an output")
-	case want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)):
+	case want != "" && (err == nil || !strings.HasPrefix(checktest.OnTime(err.Error(), timeout), want)):
 		t.Errorf("error = %v\nwant    %s", err, want)
 	}
 }

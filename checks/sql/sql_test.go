@@ -10,6 +10,7 @@ import (
 
 	"hale/checks"
 	"hale/checks/sql"
+	"hale/test/checktest"
 	"hale/test/servers"
 )
 
@@ -33,7 +34,7 @@ func expect(t *testing.T, c *sql.Check, timeout time.Duration, want string) {
 		t.Fatalf("error = %v, want none", err)
 	case want == "" && output == "":
 		t.Error("passed without an output")
-	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+	case want != "" && (err == nil || !strings.Contains(checktest.OnTime(err.Error(), timeout), want)):
 		t.Fatalf("error = %v, want %q in it", err, want)
 	}
 	noSecret(t, c.URL, output, err)
@@ -70,7 +71,7 @@ func comesAndGoes(t *testing.T, server *servers.Process, c *sql.Check) {
 	broken := func(when string, timeout time.Duration, want string) {
 		t.Helper()
 		_, err := run(t, c, timeout)
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err == nil || !strings.Contains(checktest.OnTime(err.Error(), timeout), want) {
 			t.Errorf("%s: error = %v, want %q in it", when, err, want)
 		}
 		noSecret(t, c.URL, "", err)
@@ -84,8 +85,8 @@ func comesAndGoes(t *testing.T, server *servers.Process, c *sql.Check) {
 	server.Start()
 	well("restarted between two runs")
 	server.Pause()
-	broken("paused", 300*time.Millisecond, "no answer within 300ms: 127.0.0.1:")
-	broken("still paused", 300*time.Millisecond, "no answer within 300ms: 127.0.0.1:")
+	broken("paused", time.Second, "no answer within 1s: 127.0.0.1:")
+	broken("still paused", time.Second, "no answer within 1s: 127.0.0.1:")
 	server.Resume()
 	well("resumed")
 	server.Kill()

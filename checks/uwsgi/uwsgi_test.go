@@ -231,11 +231,9 @@ func TestStatsHTTP(t *testing.T) {
 	checktest.Become(t, &uwsgi.Check{Address: stats, HTTP: true, NoApp: true}, 0, "pass: 0 of 1 workers busy, 0 waiting in a queue of 100")
 	checktest.Become(t, &uwsgi.Check{Address: s.stats, HTTP: true}, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 
-	short, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, err := (&uwsgi.Check{Address: stats}).Run(short)
-	if want := "connected, but no answer within 1s: " + stats + " (does it run with stats-http? Then set http)"; err == nil || err.Error() != want {
-		t.Errorf("error = %v\nwant    %s", err, want)
+	got := checktest.Outcome(t, &uwsgi.Check{Address: stats}, time.Second)
+	if want := "fail: connected, but no answer within 1s: " + stats + " (does it run with stats-http? Then set http)"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 	overHTTP.Stop()
 }

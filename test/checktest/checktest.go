@@ -178,10 +178,11 @@ func (target Target) fails(t *testing.T, name string, check checks.Check, want s
 			return
 		}
 		target.inspect(t, name, err)
-		if strings.Contains(err.Error(), want) {
+		message := OnTime(err.Error(), limit)
+		if strings.Contains(message, want) {
 			return
 		}
-		if limit > patience || !strings.Contains(err.Error(), "within "+limit.String()) {
+		if limit > patience || !strings.Contains(message, "within "+limit.String()) {
 			t.Errorf("%s: error = %v\nwant in it: %s", name, err, want)
 			return
 		}

@@ -24,11 +24,12 @@ func Expect(t *testing.T, check checks.Check, timeout time.Duration, output, wan
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	got, err := check.Run(ctx)
+	got = OnTime(got, timeout)
 	want, warns := strings.CutPrefix(want, "warn: ")
 	switch {
 	case want == "" && (err != nil || got != output):
 		t.Errorf("got %q, %v\nwant %q", got, err, output)
-	case want != "" && (err == nil || err.Error() != want):
+	case want != "" && (err == nil || OnTime(err.Error(), timeout) != want):
 		t.Errorf("got %q, error = %v\nwant %s", got, err, want)
 	case want != "" && Warns(err) != warns:
 		t.Errorf("only warns: %v, want %v: %v", Warns(err), warns, err)

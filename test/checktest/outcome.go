@@ -11,7 +11,7 @@ import (
 )
 
 // Outcome validates a check, runs it once, and returns the end of it as people
-// see it: "pass: ...", "warn: ..." or "fail: ...". A timeout of 0 is three minutes, for
+// see it, OnTime: "pass: ...", "warn: ..." or "fail: ...". A timeout of 0 is three minutes, for
 // what should take no time.
 func Outcome(t *testing.T, check checks.Check, timeout time.Duration) string {
 	t.Helper()
@@ -38,5 +38,5 @@ func Outcome(t *testing.T, check checks.Check, timeout time.Duration) string {
 		Name: "check",
 		Run:  func(context.Context) (string, error) { return output, err },
 	})[0]
-	return result.Status.String() + ": " + result.Output
+	return result.Status.String() + ": " + OnTime(result.Output, timeout)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hale/checks/internal/link"
+	"hale/test/checktest"
 	"hale/test/servers"
 )
 
@@ -45,15 +46,15 @@ func TestStranger(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	const silence, patience = 100 * time.Millisecond, time.Minute
+	const silence, patience = time.Second, time.Minute
 	silent, chatty, endless := servers.Speaker(t, ""), servers.Speaker(t, "hello"), servers.Speaker(t, strings.Repeat("x", 3<<20))
 	for _, test := range []struct {
 		name, address, step, hint string
 		timeout                   time.Duration
 		want                      string
 	}{
-		{"no greeting", hanging(t), "", "", silence, "connected, but no answer within 100ms: ADDRESS"},
-		{"no answer", hanging(t), "EHLO", "(odd)", silence, "connected, but no answer to EHLO within 100ms: ADDRESS"},
+		{"no greeting", hanging(t), "", "", silence, "connected, but no answer within 1s: ADDRESS"},
+		{"no answer", hanging(t), "EHLO", "(odd)", silence, "connected, but no answer to EHLO within 1s: ADDRESS"},
 		{"hangs up", silent, "", "", patience, "connection closed without an answer: ADDRESS"},
 		{"hangs up, and why", silent, "", "(full moon)", patience, "connection closed without an answer (full moon): ADDRESS"},
 		{"hangs up later", chatty, "", "(full moon)", patience, "connection closed without an answer: ADDRESS"},
@@ -68,7 +69,7 @@ func TestExplain(t *testing.T) {
 		if _, err = io.Copy(io.Discard, conn); err == nil {
 			err = io.EOF
 		}
-		if got := conn.Explain(test.step, err).Error(); got != strings.ReplaceAll(test.want, "ADDRESS", test.address) {
+		if got := checktest.OnTime(conn.Explain(test.step, err).Error(), test.timeout); got != strings.ReplaceAll(test.want, "ADDRESS", test.address) {
 			t.Errorf("%s: %s\nwant %s", test.name, got, test.want)
 		}
 		conn.Close()
