@@ -91,7 +91,7 @@ func djangoProofs() map[string]proof {
 		},
 		// gunicorn takes TLS for the beginning of a request, and waits for more.
 		"kubelet-follows-redirect-gunicorn": {
-			asked(redirects(301, "https://"+Private)), asked(fails(tlsSilent), overTLS("")), asked(ok, forwardedHTTPS),
+			asked(redirects(301, "https://"+Private)), asked(fails(noTLS), overTLS("")), asked(ok, forwardedHTTPS),
 		},
 
 		"unapplied-migrations":       {asked(says(500, "<h1>Server Error (500)</h1>")), asked(ok, path("/health")), inLog("no such table: shop_order")},

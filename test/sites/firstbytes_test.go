@@ -23,7 +23,7 @@ func firstBytesProofs() map[string]proof {
 		"redis-port": {
 			asked(fails(closed)),
 			asked(fails(closed), host(Domain)),
-			asked(fails(tlsSilent), overTLS(Domain), within(Patience)), // it waits for the end of a line
+			asked(fails(noTLS), overTLS(Domain), within(Patience)), // it waits for the end of a line
 			inLog("Possible SECURITY ATTACK detected"),
 		},
 		"nats-port": {

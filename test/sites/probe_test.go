@@ -132,6 +132,7 @@ const (
 	noConnection = "no connection in time"
 	tlsFailed    = "TLS failed"
 	tlsSilent    = "no TLS in time"
+	noTLS        = "no TLS" // only wanted: either of these two, of a server that waits for the end of a line, which a ClientHello has by chance
 	closed       = "closed without a byte"
 	silent       = "not a byte in time"
 	notHTTP      = "not HTTP"
@@ -250,7 +251,7 @@ func failsSaying(outcome, text string) want    { return want{outcome: outcome, b
 // late tells whether it is the end of the time that is wanted.
 func (w want) late() bool {
 	switch w.outcome {
-	case noConnection, tlsSilent, silent, bodySilent:
+	case noConnection, tlsSilent, noTLS, silent, bodySilent:
 		return true
 	default:
 		return false
@@ -261,6 +262,9 @@ func (w want) late() bool {
 func (w want) of(a answer) string {
 	if w.outcome == "" {
 		w.outcome = answered
+	}
+	if w.outcome == noTLS && (a.outcome == tlsSilent || a.outcome == tlsFailed) {
+		return ""
 	}
 	if a.outcome != w.outcome {
 		return "want " + w.outcome

@@ -78,7 +78,7 @@ func tlsProofs(t *testing.T) map[string]proof {
 		"nginx-plain":    fromTLS(notTLS),
 		"go-plain":       fromTLS(notTLS),
 		"node-plain":     fromTLS(notTLS),
-		"gunicorn-plain": fromTLS(fails(tlsSilent)),
+		"gunicorn-plain": fromTLS(fails(noTLS)),
 
 		"nginx-reject-handshake": named(failsSaying(tlsFailed, "unrecognized name")),
 		"haproxy-strict-sni":     named(failsSaying(tlsFailed, "unrecognized name")),
