@@ -107,6 +107,13 @@ func (a *Answer) Get(name string) string {
 	return value
 }
 
+// sized tells whether the head says how long the body is (RFC 9112, 6.3).
+func (a *Answer) sized() bool {
+	_, length := first(a.Header, "Content-Length")
+	_, coded := first(a.Header, "Transfer-Encoding")
+	return length && !coded
+}
+
 // Warned tells whether the probe passed with a warning; Because says which.
 func (a *Answer) Warned() bool { return a.Healthy && a.Because != "" }
 

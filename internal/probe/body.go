@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"hale/internal/explain"
 )
@@ -25,15 +27,21 @@ func (c *conversation) readBody() bool {
 		return true
 	}
 	c.wait(c.limits.Body)
-	return c.drain(body)
+	return c.drain(body, c.a.sized())
 }
 
-// drain reads a body, keeps its beginning, and counts all of it.
-func (c *conversation) drain(body io.Reader) bool {
-	most := int64(mostBody)
+// drain reads a body, keeps its beginning, and counts all of it. One that says
+// its length is read up to mostBody: it does end. Whether any other ends, the
+// time-out decides; it is read on, but slowly.
+func (c *conversation) drain(body io.Reader, sized bool) bool {
+	most := int64(math.MaxInt64)
+	if sized {
+		most = mostBody
+	}
 	if own := c.prober().BodyLimit; own > 0 {
 		most = min(most, own)
 	}
+	slow := int64(mostBody) // from where on it is read slowly
 	buffer := make([]byte, 4<<10)
 	for {
 		n, err := body.Read(buffer)
@@ -51,9 +59,22 @@ func (c *conversation) drain(body io.Reader) bool {
 		case c.a.BodySize >= most:
 			c.a.Unread = true
 			return true
+		case c.a.BodySize >= slow:
+			slow += slowStep
+			select {
+			case <-c.ctx.Done(): // the next read says so
+			case <-time.After(slowPause):
+			}
 		}
 	}
 }
+
+// How slowly a body is read of which there has been too much already: 64 MiB a
+// second, which spares the network and reaches the time-out all the same.
+const (
+	slowStep  = 1 << 20 // bytes
+	slowPause = time.Second / 64
+)
 
 // framing finds out how the body ends (RFC 9112, 6.3), and returns what to read
 // it from; nil where there is none.

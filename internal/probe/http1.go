@@ -19,7 +19,7 @@ const (
 	mostHead    = 256 << 10 // bytes of one head
 	mostInterim = 100       // answers 1xx before the one that counts
 	mostKept    = 64 << 10  // bytes of the body that are kept
-	mostBody    = 64 << 20  // bytes of the body that are read
+	mostBody    = 64 << 20  // bytes of the body that are read at full speed, and of one that says its length at all
 )
 
 // Bytes returns the request as HTTP/1 writes it, without a PROXY header.

@@ -74,7 +74,7 @@ func (c *conversation) readFrames(s *stream) bool {
 		return true
 	}
 	c.wait(c.limits.Body)
-	return c.drain(s)
+	return c.drain(s, c.a.sized())
 }
 
 // opening is all that the client says unasked: preface, settings, and the

@@ -169,8 +169,9 @@ func TestPhases(t *testing.T) {
 		{"", probe.Silent, "no byte of an answer within 4s"},
 		{head, probe.BodyTimeout, "no end of the body within 4s"},
 	} {
-		// Of 8 s, 2 are for the head, and 2 for the body: twice that with 16 s.
-		a := send(t, "route53", "http://"+target(t, holds(test.answer)), probe.Options{Timeout: 16 * time.Second})
+		// Of 8 s, 2 are for the head, and 2 for a body in which a text is looked for:
+		// twice that with 16 s.
+		a := send(t, "route53", "http://"+target(t, holds(test.answer)), probe.Options{Search: "ok", Timeout: 16 * time.Second})
 		if a.Outcome != test.outcome || a.Because != test.because || a.Reason != elb.Timeout {
 			t.Errorf("%v, %s, %q; want %v, %q", a.Outcome, a.Reason, a.Because, test.outcome, test.because)
 		}

@@ -35,10 +35,10 @@ type Prober struct {
 	// chunks fails.
 	NeedsLength bool
 	// HeadEnough tells that the body is not waited for, BodyForgiven that it is,
-	// but that it need not come to its end. BodyLimit is how many bytes of it are
-	// waited for; 0: all.
-	HeadEnough, BodyForgiven bool
-	BodyLimit                int64
+	// but that it need not come to its end; BodySearched, that it must only where a
+	// text is looked for. BodyLimit is how many bytes of it are waited for; 0: all.
+	HeadEnough, BodyForgiven, BodySearched bool
+	BodyLimit                              int64
 	// SearchLimit is in how many bytes of the body it can look for a text;
 	// 0: it cannot. SearchLength is how long that text may be; 0: any length.
 	SearchLimit, SearchLength int

@@ -114,6 +114,7 @@ var table = []Prober{
 		Matcher:      upTo399,
 		SearchLimit:  5120,
 		SearchLength: 255,
+		BodySearched: true,
 		Timing:       Timing{Interval: 30 * time.Second, Timeout: 8 * time.Second, Healthy: 3, Unhealthy: 3},
 		Timeouts:     map[Protocol]time.Duration{TCP: 10 * time.Second},
 		Phases:       Phases{Connect: 4 * time.Second, Head: 2 * time.Second, Body: 2 * time.Second},

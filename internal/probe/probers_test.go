@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -195,19 +196,65 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// A body without end passes with a word: what was not read is not vouched for.
-func TestBodyWithoutEnd(t *testing.T) {
+// A body that is too long to be read whole passes with a word: what was not
+// read is not vouched for.
+func TestLongBody(t *testing.T) {
 	t.Parallel()
 	part := strings.Repeat("x", 1<<20)
 	address := target(t, func(conn net.Conn) {
 		readRequest(conn)
-		for _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"); err == nil; {
+		for _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"); err == nil; {
 			_, err = io.WriteString(conn, part)
 		}
 	})
 	a := send(t, "alb", "http://"+address, probe.Options{Timeout: time.Minute})
 	if !a.Warned() || a.BodySize < 64<<20 || a.Because != "status 200, but the body has more than 64 MiB, and the rest was not read" {
 		t.Errorf("%v, %d bytes, %s", a.Outcome, a.BodySize, a.Because)
+	}
+}
+
+// What each prober makes of a body that never ends, and that comes quickly.
+func TestBodyWithoutEnd(t *testing.T) {
+	t.Parallel()
+	const head = "HTTP/1.1 200 OK\r\n"
+	part := strings.Repeat("x", 16<<10)
+	stream := func(begin, part string) string {
+		return target(t, func(conn net.Conn) {
+			readRequest(conn)
+			for _, err := io.WriteString(conn, begin); err == nil; _, err = io.WriteString(conn, part) {
+				time.Sleep(time.Millisecond) // for the neighbours
+			}
+		})
+	}
+	addresses := []string{
+		stream(head+"\r\n", part),
+		stream(head+"Transfer-Encoding: chunked\r\n\r\n", fmt.Sprintf("%x\r\n%s\r\n", len(part), part)),
+	}
+	for _, test := range []struct {
+		as, search string
+		outcome    probe.Outcome
+		reason     elb.Reason // "": it passes
+	}{
+		{"alb", "", probe.BodyTimeout, elb.Timeout},
+		{"nlb", "", probe.BodyTimeout, elb.FailedHealthChecks},
+		{"classic", "", probe.BodyTimeout, elb.Timeout},
+		{"gcp", "", probe.BodyTimeout, elb.Timeout},
+		{"docker", "", probe.BodyTimeout, elb.Timeout},
+		{"route53", "", probe.BodyTimeout, ""}, // the status is enough
+		{"route53", "x", probe.BodyTimeout, elb.Timeout},
+		{"consul", "", probe.BodyTimeout, ""}, // it reads on, and then forgives
+		{"kubelet", "", probe.Answered, ""},   // it has enough after 10 KiB
+		{"haproxy", "", probe.Answered, ""},   // it does not look
+	} {
+		for i, address := range addresses {
+			t.Run(fmt.Sprint(test.as, test.search, i), func(t *testing.T) {
+				t.Parallel()
+				a := send(t, test.as, "http://"+address, probe.Options{Search: test.search, Timeout: 4 * time.Second})
+				if a.Outcome != test.outcome || a.Reason != test.reason || a.Healthy != (test.reason == "") {
+					t.Errorf("%v, healthy %v, %s (%s)", a.Outcome, a.Healthy, a.Reason, a.Because)
+				}
+			})
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // judge tells what the prober makes of an answer.
 func (p Probe) judge(a *Answer) {
-	if (a.Outcome == BodyCut || a.Outcome == BodyTimeout) && p.prober().BodyForgiven {
+	if (a.Outcome == BodyCut || a.Outcome == BodyTimeout) && p.forgivesBody() {
 		p.judgeAnswer(a)
 		return
 	}
@@ -30,6 +30,12 @@ func (p Probe) judge(a *Answer) {
 		}
 		p.reject(a, reason, "", p.because(a))
 	}
+}
+
+// forgivesBody tells whether the body need not come to its end.
+func (p Probe) forgivesBody() bool {
+	own := p.prober()
+	return own.BodyForgiven || own.BodySearched && p.Search == ""
 }
 
 // because says in plain words what went wrong on the way.
