@@ -60,7 +60,7 @@ func ExamineGroup(ctx context.Context, o GroupOptions) (GroupReport, error) {
 	g := o.Group
 	r := GroupReport{TargetGroup: cmp.Or(g.ARN, g.Name), Healthy: takesTraffic(g), Findings: []Finding{}, Targets: []TargetReport{}, Notes: []targetgroup.Note{}, Undecided: []Undecided{}}
 	x := groupExamination{GroupOptions: o, known: o.Known}
-	x.known.Passed = map[string]bool{}
+	x.known.Passed, x.known.HTTP1 = map[string]bool{}, map[string]string{}
 	if o.Inside {
 		own, err := instance.Discover(ctx, instance.Options{})
 		if err == nil {
@@ -83,6 +83,10 @@ func ExamineGroup(ctx context.Context, o GroupOptions) (GroupReport, error) {
 			tr.Report = report
 		}
 		r.Targets = append(r.Targets, tr)
+	}
+	x.cascade(ctx, &r)
+	if ctx.Err() != nil {
+		return GroupReport{}, context.Cause(ctx)
 	}
 	r.Timing = g.Timing(x.known).Rows()
 	d := g.Diagnose(x.known)
@@ -131,6 +135,7 @@ type groupExamination struct {
 	known    targetgroup.Measured // with what was measured so far
 	own      instance.Instance    // this machine, if it is to be looked at
 	software []string             // that had a hand in answers
+	done     []*examined          // the targets that were probed
 }
 
 // examine examines one target.
@@ -160,11 +165,15 @@ func (x *groupExamination) examine(ctx context.Context, t targetgroup.Target, ti
 	}
 	x.known.Passed[t.Name()] = r.Healthy
 	x.known.P99 = max(x.known.P99, r.Times.slowest())
+	if old := r.answeredHTTP1(); old != "" {
+		x.known.HTTP1[t.Name()] = old
+	}
 	for _, name := range one.site.software {
 		if !slices.Contains(x.software, name) {
 			x.software = append(x.software, name)
 		}
 	}
+	x.done = append(x.done, &examined{t, one, &r})
 	return &r, nil
 }
 

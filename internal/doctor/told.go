@@ -27,6 +27,17 @@ func (t *Times) slowest() time.Duration {
 	return time.Duration(t.Slowest * float64(time.Second))
 }
 
+// answeredHTTP1 is what the target answered in HTTP/1.1 that does not speak the
+// newer version that it was asked in; "": it does, or was not.
+func (r *Report) answeredHTTP1() string {
+	for _, f := range r.Findings {
+		if f.ID == "protocol-version-mismatch-464" {
+			return f.Evidence[len(f.Evidence)-1].After
+		}
+	}
+	return ""
+}
+
 // times are those of the health answer: as asked for by the load balancer, or
 // with the changes that make it pass.
 func (x *examination) times() *Times {
@@ -51,7 +62,7 @@ func (x *examination) addTold(r *Report) {
 	known.P99 = r.Times.slowest()
 	switch {
 	case x.Group != nil:
-		known.Passed = map[string]bool{}
+		known.Passed = map[string]bool{x.Probe.Address.String(): r.Healthy}
 		for _, t := range x.Group.Targets {
 			if t.Address == x.Probe.Address.Addr() && t.CheckPort == int(x.Probe.Address.Port()) {
 				known.Passed[t.Name()] = r.Healthy

@@ -53,7 +53,10 @@ type Measured struct {
 	// P99 is of the health answer, StartUp from an instance's start to its first
 	// good answer, Request the slowest request of users.
 	P99, StartUp, Request time.Duration
-	// Grace is that of Auto Scaling or ECS.
+	// HTTP1 tells by the target's name what one answered that does not speak the
+	// group's version of HTTP when it was asked in HTTP/1.1.
+	HTTP1 map[string]string
+	// Grace is that of Auto Scaling or ECS; not known: as the settings say.
 	Grace elb.Span
 	// Instance is hale's own clock, where an instance has hale.yaml.
 	Instance elb.Instance
@@ -64,6 +67,14 @@ func (g *Group) Timing(m Measured) elb.Timing {
 	t := elb.Timing{
 		Clock: g.HealthCheck.Clock(), Balancer: g.Balancer(),
 		P99: m.P99, StartUp: m.StartUp, Request: m.Request, Grace: m.Grace, Instance: m.Instance,
+	}
+	if _, told := m.Grace.Get(); !told {
+		switch {
+		case g.Service != nil:
+			t.Grace = elb.Known(g.Service.Grace)
+		case g.Scaling != nil && g.Scaling.ByBalancer:
+			t.Grace = elb.Known(g.Scaling.Grace)
+		}
 	}
 	if delay, ok := g.seconds("deregistration_delay.timeout_seconds"); ok {
 		t.Deregistration = elb.Known(delay)
@@ -81,7 +92,7 @@ func (g *Group) Diagnose(m Measured) Diagnosis {
 	for _, look := range []func(*Group, Measured, *Diagnosis){
 		notInUse, zoneNotEnabled, balancerState, withoutTraffic, states, failOpen, zoneFailOpen,
 		mismatch, beanstalk, silence, otherProtocol, formOfProbe,
-		provesLittle, otherPort, settings, times, grace, load,
+		provesLittle, otherPort, settings, times, killLoop, notReplaced, grace, load,
 	} {
 		look(g, m, &d)
 	}

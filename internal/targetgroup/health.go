@@ -146,6 +146,10 @@ func silence(g *Group, m Measured, d *Diagnosis) {
 	if len(silent) == 0 {
 		return
 	}
+	if shut := slices.DeleteFunc(slices.Clone(silent), func(t Target) bool { return !g.shut(t) }); len(shut) > 0 {
+		shutOut(g, shut, d)
+		return
+	}
 	t := silent[0]
 	what := fmt.Sprintf("does the security group of %s let the load balancer's nodes in on port %d? They get no answer", t.ID, t.CheckPort)
 	if m.Passed[t.Name()] {
@@ -166,6 +170,24 @@ func silence(g *Group, m Measured, d *Diagnosis) {
 // otherProtocol: a group of HTTP/2 or gRPC whose target does not speak it.
 func otherProtocol(g *Group, m Measured, d *Diagnosis) {
 	if g.Version != elb.HTTP2 && g.Version != elb.GRPC {
+		return
+	}
+	var old []Target
+	for _, t := range g.Targets {
+		if m.HTTP1[t.Name()] != "" {
+			old = append(old, t)
+		}
+	}
+	if len(old) > 0 {
+		d.find(Finding{
+			ID: "protocol-version-mismatch-464", Targets: names(old),
+			What: fmt.Sprintf("the group's version is %s, and its target speaks HTTP/1.1: it fails every check, and clients of HTTP/1.1 get 464", g.Version),
+			Way:  "make a new group with ProtocolVersion HTTP1, which cannot be changed later, or let the app speak HTTP/2",
+			Evidence: []Evidence{
+				{Change: "describe-target-groups: ProtocolVersion", Before: string(g.Version)},
+				{Change: "HTTP/1.1 to " + old[0].Name(), Before: m.HTTP1[old[0].Name()]},
+			},
+		})
 		return
 	}
 	for _, t := range g.inState(elb.Unhealthy) {
@@ -271,6 +293,12 @@ func settings(g *Group, _ Measured, d *Diagnosis) {
 // times: what does not fit together.
 func times(g *Group, m Measured, d *Diagnosis) {
 	findings, notes := Contradictions(g.Timing(m))
+	for i := range findings {
+		if f := &findings[i]; f.ID == "asg-cold-start-vs-grace" && g.byECS() {
+			f.ID = "ecs-kill-loop"
+			f.What = "a new task is still unhealthy when the service's grace period ends, and ECS stops it before it ever served"
+		}
+	}
 	d.Findings, d.Notes = append(d.Findings, findings...), append(d.Notes, notes...)
 }
 
@@ -289,7 +317,7 @@ func Contradictions(t elb.Timing) (findings []Finding, notes []Note) {
 
 // grace: neither Auto Scaling nor ECS is part of this API.
 func grace(g *Group, m Measured, d *Diagnosis) {
-	if _, known := m.Grace.Get(); known || len(g.inState(elb.Unhealthy, elb.Initial)) == 0 {
+	if _, known := g.Timing(m).Grace.Get(); known || g.Scaling != nil || len(g.inState(elb.Unhealthy, elb.Initial)) == 0 {
 		return
 	}
 	need := ""

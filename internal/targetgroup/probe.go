@@ -16,19 +16,8 @@ import (
 	"hale/internal/probe"
 )
 
-// Prober is the name of who probes the group's targets, in the table of
-// probers. For a Gateway Load Balancer, whose probe is not documented, it is the
-// nearest.
-func (g *Group) Prober() string {
-	switch {
-	case g.Balancer() != elb.Application:
-		return "nlb"
-	case g.Version == elb.GRPC:
-		return "alb-grpc"
-	default:
-		return "alb"
-	}
-}
+// Prober is the name of who probes the group's targets, in the table of probers.
+func (g *Group) Prober() string { return probe.ProberOf(g.Kind) }
 
 // Probe returns what the load balancer sends to a target.
 func (g *Group) Probe(ctx context.Context, t Target) (probe.Probe, error) {
@@ -83,58 +72,22 @@ func decimal(port int) string {
 }
 
 func (g *Group) probe(ctx context.Context, address string) (probe.Probe, error) {
-	prober, ok := probe.Find(g.Prober())
-	if !ok {
-		return probe.Probe{}, fmt.Errorf("no prober %s", g.Prober())
-	}
-	check := g.HealthCheck
-	o := probe.Options{Timeout: check.Timeout}
-	if check.Protocol != elb.TCP {
-		o.Path, o.Matcher = check.Path, check.Matcher
-	}
+	proxyProtocol := 0
 	if g.Attributes["proxy_protocol_v2.enabled"] == "true" {
-		o.ProxyProtocol = 2
+		proxyProtocol = 2
 	}
-	if node, ok := g.node(); ok {
-		o.NodeAddress = node
-	}
-	p, err := probe.New(ctx, prober, g.scheme(prober)+"://"+address, o)
-	if err != nil {
-		return probe.Probe{}, fmt.Errorf("the probe for %s: %w", address, err)
-	}
-	return p, nil
-}
-
-// scheme is the URL's for the health check's protocol.
-func (g *Group) scheme(prober *probe.Prober) string {
-	secure := g.HealthCheck.Protocol == elb.HTTPS
-	switch {
-	case g.HealthCheck.Protocol == elb.TCP:
-		return string(probe.TCP)
-	case g.Version == elb.GRPC && secure:
-		return string(probe.GRPCS)
-	case g.Version == elb.GRPC:
-		return string(probe.GRPC)
-	case g.Version == elb.HTTP2 && secure && prober.Speaks(probe.H2):
-		return string(probe.H2)
-	case g.Version == elb.HTTP2 && !secure && prober.Speaks(probe.H2C):
-		return string(probe.H2C)
-	case secure:
-		return string(probe.HTTPS)
-	default:
-		return string(probe.HTTP)
-	}
+	return probe.ForGroup(ctx, g.Kind, g.HealthCheck, address, proxyProtocol, g.node())
 }
 
 // node is what a Network Load Balancer sends as Host: a node's address, and the
-// port of the listener.
-func (g *Group) node() (netip.AddrPort, bool) {
+// port of the listener; the zero value where that is not known.
+func (g *Group) node() netip.AddrPort {
 	for _, b := range g.Balancers {
 		i := slices.IndexFunc(b.Zones, func(z Zone) bool { return z.Node.IsValid() })
 		j := slices.IndexFunc(g.Routes, func(r Route) bool { return r.Balancer == b.Name })
 		if i >= 0 && j >= 0 && g.Routes[j].Port > 0 && g.Routes[j].Port <= 65535 {
-			return netip.AddrPortFrom(b.Zones[i].Node, uint16(g.Routes[j].Port)), true
+			return netip.AddrPortFrom(b.Zones[i].Node, uint16(g.Routes[j].Port))
 		}
 	}
-	return netip.AddrPort{}, false
+	return netip.AddrPort{}
 }

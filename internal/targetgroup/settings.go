@@ -30,6 +30,10 @@ type document struct {
 	Rules                    []types.Rule
 	Attributes               []types.TargetGroupAttribute
 	TagDescriptions          []types.TagDescription
+	Services                 []serviceDocument `json:"services"`
+	AutoScalingGroups        []scalingDocument
+	SecurityGroups           []securityDocument
+	Reservations             []reservationDocument
 	// BalancerAttributes came as Attributes, too: both are keys and values.
 	BalancerAttributes []types.TargetGroupAttribute `json:"-"`
 }
@@ -40,7 +44,9 @@ type document struct {
 // describe-target-group-attributes, describe-load-balancers,
 // describe-load-balancer-attributes, describe-listeners, describe-rules and
 // describe-tags may stand in the same file, one after the other or as one
-// document; those that name no group are taken to be of this one.
+// document; those that name no group are taken to be of this one. So may those
+// of aws ecs describe-services, aws autoscaling describe-auto-scaling-groups, aws
+// ec2 describe-security-groups and aws ec2 describe-instances.
 //
 // Name is the file's, for messages. Group is the ARN or name of the group that
 // is meant; it may be empty where the file has only one. Errors name the file,
@@ -104,6 +110,7 @@ func (d *document) fill(g *Group) {
 		}
 		g.addRoutes(explain.Line(balancer), l, rules)
 	}
+	d.fillAround(g)
 }
 
 // values are attributes by their keys, nil if there are none.
@@ -268,7 +275,7 @@ func fieldNames(of reflect.Type) []string {
 	var names []string
 	for f := range of.Fields() {
 		if f.IsExported() {
-			names = append(names, f.Name)
+			names = append(names, cmp.Or(f.Tag.Get("json"), f.Name))
 		}
 	}
 	return names

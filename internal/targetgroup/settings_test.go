@@ -148,7 +148,7 @@ func TestSettingsErrors(t *testing.T) {
 		{"YAML", "TargetGroups:\n- Port: 80\n", "", "tg.json: line 1: not JSON as the aws command prints it: invalid character 'T' looking for beginning of value; add --output json to it"},
 		{"a comma too many", "{\n \"HealthCheckPath\": \"/up\",\n}", "", "tg.json: line 3: not JSON as the aws command prints it: invalid character '}' looking for beginning of object key string; add --output json to it"},
 		{"a fault in the second document", printed + "{\"TargetHealthDescriptions\": [}", "", "tg.json: line 29: not JSON as the aws command prints it: invalid character '}' looking for beginning of value; add --output json to it"},
-		{"something else", `{"Reservations": []}`, "", "tg.json: line 1: nothing of a target group in it: write what aws elbv2 describe-target-groups prints into the file"},
+		{"something else", `{"Buckets": []}`, "", "tg.json: line 1: nothing of a target group in it: write what aws elbv2 describe-target-groups prints into the file"},
 		{"a number", "7", "", "tg.json: line 1: the document is a number, not an object"},
 		{"health alone", printedHealth, "", "tg.json: no target group in it: write what aws elbv2 describe-target-groups prints into it"},
 		{"no groups at all", `{"TargetGroups": []}`, "", "tg.json: no target group in it: write what aws elbv2 describe-target-groups prints into it"},

@@ -39,6 +39,12 @@ type Group struct {
 	Balancers   []Balancer
 	Routes      []Route
 	RoutesKnown bool
+	// Service and Scaling are who replaces the targets; nil: not known.
+	// SecurityGroups are those of which the rules are known. A file of settings
+	// may tell of all three, the ELBv2 API does not.
+	Service        *Service
+	Scaling        *Scaling
+	SecurityGroups []SecurityGroup
 	// Unread is what the API refused to tell.
 	Unread []Undecided
 }
@@ -56,6 +62,8 @@ type Target struct {
 	// Address is what ID says, if that is an address. For an instance, who
 	// knows its address puts it in before asking for a probe.
 	Address netip.Addr
+	// SecurityGroups are its instance's; none: not known.
+	SecurityGroups []string
 
 	State       elb.State
 	Reason      elb.Reason
