@@ -1,0 +1,198 @@
+package query
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+)
+
+var balancing = Service{
+	Name: "elasticloadbalancing", Version: "2015-12-01",
+	Namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+}
+
+// TestEachOperationOfTheSDK holds the codec to the SDK's own: each request that
+// ships with the SDK as the one it has to write is read into an input from which
+// the SDK writes the same again, and an answer with every field filled is what
+// the SDK reads.
+func TestEachOperationOfTheSDK(t *testing.T) {
+	t.Parallel()
+	dir := snapshots(t)
+	client := reflect.TypeFor[*elbv2.Client]()
+	operations := 0
+	for method := range client.Methods() {
+		if method.Type.NumIn() != 4 { // Options is none
+			continue
+		}
+		operations++
+		t.Run(method.Name, func(t *testing.T) {
+			t.Parallel()
+			file, err := os.ReadFile(filepath.Join(dir, method.Name+".request.snap"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, body, ok := strings.Cut(string(file), "application/x-www-form-urlencoded\n\n")
+			if !ok {
+				t.Fatalf("the snapshot has another form: %.200s", file)
+			}
+			f, err := parseForm(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := reflect.New(method.Type.In(2).Elem())
+			if err := f.into(in.Elem()); err != nil {
+				t.Fatal(err)
+			}
+			want := reflect.New(method.Type.Out(0).Elem())
+			filled(want.Elem(), method.Name)
+			server := &recorder{status: http.StatusOK, answer: answer(balancing, Action{Name: method.Name}, want.Interface(), "an-id")}
+			out := method.Func.Call([]reflect.Value{reflect.ValueOf(server.client()), reflect.ValueOf(t.Context()), in})
+			if err := out[1].Interface(); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := values(t, server.request), values(t, body); !reflect.DeepEqual(got, want) {
+				t.Errorf("the SDK writes what was read as\n%v\nand was read from\n%v", got, want)
+			}
+			got := out[0].Elem()
+			got.FieldByName("ResultMetadata").SetZero()
+			if !reflect.DeepEqual(got.Interface(), want.Elem().Interface()) {
+				t.Errorf("the SDK reads\n%+v\nfrom\n%s", got.Interface(), server.answer)
+			}
+		})
+	}
+	if operations != 51 {
+		t.Errorf("%d operations, want 51", operations)
+	}
+}
+
+// An error is the SDK's type for its code, with message and request id.
+func TestErrorsAreTyped(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		code string
+		want error // nil: without a type
+	}{
+		{"TargetGroupNotFound", &types.TargetGroupNotFoundException{}},
+		{"InvalidTarget", &types.InvalidTargetException{}},
+		{"HealthUnavailable", &types.HealthUnavailableException{}},
+		{"ValidationError", nil},
+		{"Throttling", nil},
+	} {
+		t.Run(test.code, func(t *testing.T) {
+			t.Parallel()
+			server := &recorder{status: http.StatusBadRequest, answer: refusal(balancing.Namespace, "Sender", test.code, "no <such> thing\x00", "an-id")}
+			_, err := server.client().DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: aws.String("arn")})
+			refused, ok := errors.AsType[smithy.APIError](err)
+			if !ok || refused.ErrorCode() != test.code || refused.ErrorMessage() != "no <such> thing\uFFFD" || !strings.Contains(err.Error(), "RequestID: an-id") {
+				t.Fatalf("error %v", err)
+			}
+			if test.want != nil && reflect.TypeOf(refused) != reflect.TypeOf(test.want) {
+				t.Errorf("is a %T, want %T", refused, test.want)
+			}
+		})
+	}
+}
+
+// snapshots returns the directory of the requests in the SDK's module.
+func snapshots(t *testing.T) string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2")
+	var complaint strings.Builder
+	list.Stderr = &complaint
+	dir, err := list.Output()
+	if err != nil {
+		t.Fatalf("find the SDK's module: %v: %s", err, complaint.String())
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), "request_snapshot")
+}
+
+// filled gives every field of a value something that tells it from others.
+func filled(v reflect.Value, name string) {
+	switch {
+	case v.Type() == reflect.TypeFor[middleware.Metadata]():
+		return
+	case v.Type() == timeType:
+		v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		filled(v.Elem(), name)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if field := v.Type().Field(i); field.IsExported() {
+				filled(v.Field(i), name+"."+field.Name)
+			}
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		filled(v.Index(0), name+" 1")
+		filled(v.Index(1), name+" 2")
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("a <key>"), reflect.ValueOf(name))
+		v.SetMapIndex(reflect.ValueOf("another"), reflect.ValueOf(name))
+	case reflect.String:
+		v.SetString(name + " <&> \"é\"\n")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(int64(len(name)))
+	case reflect.Float64:
+		v.SetFloat(1234567.25)
+	default:
+		panic("a kind that the codec does not know: " + v.Type().String())
+	}
+}
+
+func values(t *testing.T, body string) url.Values {
+	t.Helper()
+	v, err := url.ParseQuery(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// recorder takes the place of the network: it keeps the request, and gives the
+// answer.
+type recorder struct {
+	status  int
+	answer  []byte
+	request string
+}
+
+func (r *recorder) client() *elbv2.Client {
+	return elbv2.New(elbv2.Options{
+		Region: "eu-west-1", HTTPClient: r, RetryMaxAttempts: 1, BaseEndpoint: aws.String("http://127.0.0.1"),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil
+		}),
+	})
+}
+
+func (r *recorder) Do(req *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.request = string(body)
+	return &http.Response{StatusCode: r.status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(r.answer)), Request: req}, nil
+}
