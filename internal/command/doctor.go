@@ -68,7 +68,7 @@ func newDoctor(s Streams) *cobra.Command {
 	o.out.addTo(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.as, "as", "alb", "whose probe it is: `PROBER`, one of "+proberNames())
-	f.StringVar(&o.host, "host", "", "the site's public name, `DOMAIN`; found from redirects and certificates otherwise")
+	f.StringVar(&o.host, "host", "", "the site's public name, `DOMAIN`; found from redirects, certificates and, from inside, code otherwise")
 	f.StringArrayVar(&o.paths, "path", nil, "a `PATH` to try where the URL's own is not found; several times for several")
 	f.StringVar(&o.matcher, "matcher", "", "success `CODES`, such as 200-299,404 (default: the target group's or prober's)")
 	f.DurationVar(&o.timeout, "timeout", 0, "`TIME` in which the whole answer has to come (default: the target group's or prober's)")
@@ -213,8 +213,11 @@ func (o *doctorOptions) options(ctx context.Context, target string, group *targe
 // shared are the options of every examination.
 func (o *doctorOptions) shared() (doctor.Options, error) {
 	wait := o.idleWait
-	if wait == 0 {
+	switch wait {
+	case 0:
 		wait = -1
+	case doctor.IdleWait:
+		wait = 0 // longer for some servers
 	}
 	known, err := o.times.known()
 	return doctor.Options{

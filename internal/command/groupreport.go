@@ -53,7 +53,7 @@ func (t *reportText) writeGroup(g *targetgroup.Group, r *doctor.GroupReport) str
 		for i := range r.Findings {
 			t.finding(i+1, &r.Findings[i])
 		}
-		t.notes(r.Notes)
+		t.notes("To know", r.Notes)
 		t.timing(r.Timing)
 		t.undecided(r.Undecided)
 	}

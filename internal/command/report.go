@@ -60,8 +60,10 @@ func (t *reportText) write(r *doctor.Report) string {
 			t.line("Whether the check passes then could not be tried.")
 		}
 	}
+	t.names(r.Names)
 	t.list("Proven", r.Proven)
-	t.notes(r.Notes)
+	t.notes("Seen on this machine", r.Machine)
+	t.notes("To know", r.Notes)
 	t.timing(r.Timing)
 	t.undecided(r.Undecided)
 	t.line("")
@@ -77,12 +79,22 @@ func (t *reportText) undecided(all []doctor.Undecided) {
 	t.list("Not decided", items)
 }
 
-func (t *reportText) notes(all []targetgroup.Note) {
+// names says where the site's name is from that nobody gave.
+func (t *reportText) names(all []doctor.Name) {
+	for i, n := range all {
+		if i == 0 {
+			t.line("")
+		}
+		t.wrapped("", fmt.Sprintf("The site's name %s is from %s; --host says another.", n.Name, n.From))
+	}
+}
+
+func (t *reportText) notes(title string, all []targetgroup.Note) {
 	if len(all) == 0 {
 		return
 	}
 	t.line("")
-	t.line("To know:")
+	t.line("%s:", title)
 	for _, n := range all {
 		t.wrapped("- ", n.What)
 		t.wrapped("  ", "seen: "+n.Seen)

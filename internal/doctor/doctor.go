@@ -7,6 +7,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"hale/internal/elb"
@@ -21,7 +22,8 @@ const (
 	MostRequests = 60
 	// Pace is the time between two probes at least.
 	Pace = 15 * time.Millisecond
-	// IdleWait is how long an idle connection is watched by default.
+	// IdleWait is how long an idle connection is watched by default; longer where
+	// the server is known to close it a little later.
 	IdleWait = 3500 * time.Millisecond
 )
 
@@ -32,8 +34,12 @@ type Options struct {
 	// Target is how the user named it, for the report.
 	Target string
 	// Domain is the name that the site's users write; empty: found from
-	// redirects, certificates and, with Inside, from configuration.
+	// redirects, certificates and, with Inside, from configuration and code.
 	Domain string
+	// UsersPort is where the same address may speak TLS with the site's users, so
+	// that its certificate tells the site's name; 0: 443. It is asked when the
+	// name may turn the answer, and nothing else told it.
+	UsersPort uint16
 	// Paths are tried where the health check's own is not found.
 	Paths []string
 	// Inside lets the doctor look at this machine; Logs are files that it
@@ -70,6 +76,8 @@ type Report struct {
 	// Answer is what the load balancer's own probe met, Reason its reason code.
 	Answer string `json:"answer"`
 	Reason string `json:"reason,omitempty"`
+	// Names are those that the doctor found by itself, and that turned the answer.
+	Names []Name `json:"names,omitempty"`
 	// Proven is what a passing check showed, Undecided what no experiment could.
 	Proven    []string    `json:"proven,omitempty"`
 	Undecided []Undecided `json:"not_decided,omitempty"`
@@ -77,6 +85,9 @@ type Report struct {
 	// after; Timing is how long things take.
 	Notes  []targetgroup.Note `json:"notes,omitempty"`
 	Timing []elb.Row          `json:"timing,omitempty"`
+	// Machine are facts of the machine that was looked at from inside, as far as
+	// they bear on the health check and something is wrong with them.
+	Machine []targetgroup.Note `json:"machine,omitempty"`
 	// Times are of the answers that passed; nil: none did.
 	Times    *Times  `json:"times,omitempty"`
 	Requests int     `json:"requests"`
@@ -117,7 +128,9 @@ func Examine(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	r.Notes = nil // they come first
 	x.addTold(&r)
+	r.Notes = slices.Concat(x.notes, r.Notes)
 	return r, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hale/internal/probe"
+	"hale/internal/targetgroup"
 )
 
 // examination is one run: the probe as it has become by the changes proven so
@@ -36,15 +37,17 @@ type examination struct {
 	behind string
 
 	site         site
+	named        bool // it was looked for the site's name
 	surroundings surroundings
 	waiting      waiting
 	watched      int // idle connections watched, a request each
 	findings     []Finding
 	proven       []string
 	undecided    []Undecided
-	limited      bool // the target limits how often it is asked: no more probes
-	flapping     bool // the probe passes at times
-	wavering     bool // ... and no change of the request can tell why
+	notes, seen  []targetgroup.Note // of clocks, and of this machine
+	limited      bool               // the target limits how often it is asked: no more probes
+	flapping     bool               // the probe passes at times
+	wavering     bool               // ... and no change of the request can tell why
 }
 
 // exchange is a probe and the answer to it.
@@ -52,6 +55,7 @@ type exchange struct {
 	probe  probe.Probe
 	answer probe.Answer
 	sign   sign
+	at     time.Time // when the answer was there
 }
 
 // step is a change that turned the answer.
@@ -87,6 +91,7 @@ func (x *examination) run(ctx context.Context) error {
 	}
 	x.minimise(ctx)
 	x.stale()
+	x.lookBeside(ctx)
 	switch {
 	case x.err != nil || x.limited || x.wavering:
 	case x.current.sign.class == classHealthy:
@@ -130,6 +135,7 @@ func (x *examination) probeFirst(ctx context.Context) {
 // takes the first that is proven. It tells whether one was.
 func (x *examination) round(ctx context.Context) bool {
 	x.tries = tried{}
+	x.findNames(ctx)
 	for i := range hypotheses {
 		h := &hypotheses[i]
 		if h.eligible(x) && x.test(ctx, h) {
@@ -295,7 +301,7 @@ func (x *examination) send(ctx context.Context, p probe.Probe) exchange {
 		x.err = context.Cause(ctx)
 		return exchange{}
 	}
-	e := exchange{p, a, signOf(p, &a)}
+	e := exchange{p, a, signOf(p, &a), time.Now()}
 	x.sent = append(x.sent, e)
 	x.site.learn(e)
 	if e.sign.class == classLimited && len(x.sent) > 1 && x.first.sign.class != classLimited {
@@ -410,7 +416,10 @@ func (x *examination) report() Report {
 		Target: x.Target, As: x.Probe.Prober.Name, Healthy: x.first.answer.Healthy && !x.flapping,
 		Findings: x.findings, HealthyWhenFixed: x.current.sign.class == classHealthy && x.err == nil && !x.wavering,
 		Answer: x.brief(x.first), Reason: string(x.first.answer.Reason),
-		Proven: x.proven, Undecided: x.undecided, Requests: len(x.sent) + x.watched,
+		Proven: x.proven, Undecided: x.undecided, Notes: x.notes, Machine: x.seen, Requests: len(x.sent) + x.watched,
+	}
+	if x.Domain == "" {
+		r.Names = x.used()
 	}
 	if r.Findings == nil {
 		r.Findings = []Finding{}

@@ -39,7 +39,7 @@ func (x *examination) examinePass(ctx context.Context) {
 	}
 	x.examineName(ctx)
 	x.examineAnswer(ctx)
-	x.examineBody()
+	x.examineBody(ctx)
 	x.examineLoad()
 	x.examineIdle(ctx)
 }
@@ -165,8 +165,12 @@ func isFile(a *probe.Answer) bool {
 }
 
 // examineBody looks at what each probe costs.
-func (x *examination) examineBody() {
+func (x *examination) examineBody(ctx context.Context) {
 	a := &x.current.answer
+	if a.Outcome == probe.BodyTimeout || a.Outcome == probe.BodyCut { // and the prober does not mind
+		x.conclude("body-never-ends", x.current, unfinished(ctx, x))
+		return
+	}
 	if a.BodySize > bigBody {
 		x.conclude("big-health-body", x.current, []Evidence{{Change: "the answer's body", Before: fmt.Sprintf("%d bytes in %s", a.BodySize, rough(a.Times.Total))}})
 	}
@@ -263,9 +267,16 @@ func (x *examination) examineIdle(ctx context.Context) {
 		x.judgeIdle(m, limit)
 		return
 	}
+	closer := closerOf(&kept.answer)
+	if args := x.surroundings.process.Args; x.surroundings.process.PID != 0 && len(x.hops) == 0 {
+		if own, set, ok := toldIdle(x.surroundings.process.Name(), args); ok {
+			x.judgeToldIdle(own, set, limit)
+			return
+		}
+	}
 	wait := x.IdleWait
 	if wait == 0 {
-		wait = IdleWait
+		wait = max(IdleWait, closer.after+closer.after/5)
 	}
 	if wait < 0 || len(x.sent) >= MostRequests {
 		return
@@ -293,4 +304,69 @@ func (x *examination) judgeIdle(announced []string, limit time.Duration) {
 	x.conclude("keepalive-shorter-than-lb-idle", x.current, []Evidence{{
 		Change: "the answer's header", Before: fmt.Sprintf("Keep-Alive: timeout=%d", seconds), After: fmt.Sprintf("the load balancer keeps it for %v", limit),
 	}})
+}
+
+// closer is a server that closes idle connections after a time of its own, and
+// does not announce it.
+type closer struct {
+	// server is how its answers' Server begins, program what its process is
+	// called; empty: it is not known by that.
+	server, program string
+	// after is that time, unless flag of its command line says another, in
+	// seconds. 0: it is no longer than IdleWait, or too long to be waited for.
+	after time.Duration
+	flag  string
+}
+
+// closers are from the programs' documents: uvicorn 0.17 "Settings", Hypercorn
+// "Configuration options", gunicorn "Settings", lighttpd "server.max-keep-alive-idle".
+// What uvicorn does as a worker of gunicorn, gunicorn's flag tells.
+var closers = []closer{
+	{"uvicorn", "uvicorn", 5 * time.Second, "--timeout-keep-alive"},
+	{"hypercorn", "hypercorn", 5 * time.Second, "--keep-alive"},
+	{"lighttpd", "lighttpd", 5 * time.Second, ""},
+	{"", "gunicorn", 0, "--keep-alive"},
+}
+
+// closerOf finds the server that wrote an answer.
+func closerOf(a *probe.Answer) closer {
+	for _, c := range closers {
+		if c.server != "" && strings.HasPrefix(a.Get("Server"), c.server) {
+			return c
+		}
+	}
+	return closer{}
+}
+
+// toldIdle reads the time from a process's command line.
+func toldIdle(program string, args []string) (told time.Duration, set string, ok bool) {
+	for _, c := range closers {
+		if c.program != program || c.flag == "" {
+			continue
+		}
+		for i, arg := range args {
+			flag, value, whole := strings.Cut(arg, "=")
+			if flag != c.flag {
+				continue
+			}
+			if !whole && i+1 < len(args) {
+				value = args[i+1]
+			}
+			if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 0 && seconds < 1e6 {
+				told, set, ok = time.Duration(seconds*float64(time.Second)), c.flag+" "+value, true // the last counts
+			}
+		}
+	}
+	return told, set, ok
+}
+
+// judgeToldIdle takes the time-out of the target's command line.
+func (x *examination) judgeToldIdle(told time.Duration, set string, limit time.Duration) {
+	process := x.surroundings.process
+	who := fmt.Sprintf("the command line of %s (process %d)", process.Name(), process.PID)
+	if told >= limit {
+		x.proven = append(x.proven, fmt.Sprintf("an idle connection stays open for %v: %s has %s", told, who, set))
+		return
+	}
+	x.conclude("keepalive-shorter-than-lb-idle", x.current, []Evidence{{Change: who, Before: set, After: fmt.Sprintf("the load balancer keeps it for %v", limit)}})
 }

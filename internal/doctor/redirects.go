@@ -121,7 +121,7 @@ func toTLS(x *examination) []change {
 	for _, name := range x.site.names() {
 		all = append(all, change{"tls+sni", "https with the server name " + name, func(p probe.Probe) probe.Probe {
 			p = secure.apply(p)
-			p.ServerName, p.Host = name, name
+			p.ServerName, p.Host = hostOnly(name), name
 			return p
 		}})
 	}

@@ -100,7 +100,7 @@ func indexMissing(ctx context.Context, x *examination) []Evidence {
 func toServerName(x *examination) []change {
 	var all []change
 	for _, name := range x.site.names() {
-		all = append(all, serverName(name))
+		all = append(all, serverName(hostOnly(name)))
 	}
 	return all
 }

@@ -3,15 +3,17 @@ package doctor
 import (
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
 
 // site is what the answers told of the site so far.
 type site struct {
-	// domain is the public name as given; guesses are names that answers told.
+	// domain is the public name as given; guesses are names that answers, and
+	// with a look at the machine configuration and code, told.
 	domain  string
-	guesses []string
+	guesses []Name
 	// software is who had a hand in the answers.
 	software []string
 	// rightPath and rightPort are those that answered as the probed ones should.
@@ -20,14 +22,41 @@ type site struct {
 	prefixes []string
 }
 
-// guess takes a name that may be the site's own.
-func (s *site) guess(name string) {
-	name = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(name, "*."), "."))
-	if name == "" || name == randomHost || isAddress(name) || !strings.Contains(name, ".") || slices.Contains(s.guesses, name) {
+// Name is one under which users may know the site.
+type Name struct {
+	Name string `json:"name"`
+	// From is where the doctor has it from.
+	From string `json:"from"`
+}
+
+// hostName is a name as it may stand in Host, perhaps with a port: what others
+// say goes into requests. One without a dot is of no site that the world knows.
+var hostName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9](:[0-9]{1,5})?$`)
+
+// guess takes a name that may be the site's own. Of one that stands for many,
+// as "*.example.com" in a certificate and ".example.com" in a list of hosts,
+// those are taken that are used most.
+func (s *site) guess(name, from string) {
+	name = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), "."))
+	wildcard := strings.HasPrefix(name, "*.")
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "*"), ".")
+	if !hostName.MatchString(name) || name == randomHost {
 		return
 	}
-	s.guesses = append(s.guesses, name)
+	s.add(name, from)
+	if wildcard { // the bare name need not be one of them
+		s.add("www."+name, from)
+	}
 }
+
+func (s *site) add(name, from string) {
+	if !slices.ContainsFunc(s.guesses, func(g Name) bool { return g.Name == name }) {
+		s.guesses = append(s.guesses, Name{name, from})
+	}
+}
+
+// mostNames is how many guesses are tried.
+const mostNames = 4
 
 // names are the hosts worth trying, the surest first.
 func (s *site) names() []string {
@@ -36,8 +65,8 @@ func (s *site) names() []string {
 		names = append(names, s.domain)
 	}
 	for _, g := range s.guesses {
-		if g != s.domain && len(names) < 4 {
-			names = append(names, g)
+		if g.Name != s.domain && len(names) < mostNames {
+			names = append(names, g.Name)
 		}
 	}
 	if s.domain == "" {
@@ -49,7 +78,7 @@ func (s *site) names() []string {
 // best is the surest name, "" if none is known.
 func (s *site) best() string {
 	if s.domain == "" && len(s.guesses) > 0 {
-		return s.guesses[0]
+		return s.guesses[0].Name
 	}
 	return s.domain
 }
@@ -69,13 +98,18 @@ func (s *site) learn(e exchange) {
 			}
 			// "www." before the address that was sent is no name of the site's.
 			if !strings.EqualFold(to.Hostname(), sent) && !isAddress(strings.TrimPrefix(to.Hostname(), "www.")) {
-				s.guess(to.Hostname())
+				s.guess(to.Hostname(), "a redirect")
 			}
 		}
 	}
 	if t := e.answer.TLS; t != nil && len(t.PeerCertificates) > 0 {
-		for _, name := range t.PeerCertificates[0].DNSNames {
-			s.guess(name)
+		from := "the certificate of " + e.probe.Address.String()
+		certificate := t.PeerCertificates[0]
+		for _, name := range certificate.DNSNames {
+			s.guess(name, from)
+		}
+		if len(certificate.DNSNames) == 0 { // as they were before 2000, and from openssl by hand
+			s.guess(certificate.Subject.CommonName, from)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (x *examination) lookAround() {
 	s.counters, _ = machine.ReadCounters()
 	s.learn(x.Probe.Address)
 	for _, name := range s.server.ServerNames() {
-		x.site.guess(name)
+		x.site.guess(name, "the web server's configuration")
 	}
 	for _, path := range x.Logs {
 		s.addLog(machine.Log{Path: path})

@@ -34,9 +34,11 @@ func closedLater(_ *examination, s step) bool { return s.after.sign.class == cla
 func unfinished(_ context.Context, x *examination) []Evidence {
 	a := &x.current.answer
 	seen := x.answered("the probe itself")
+	came := Evidence{Change: "bytes of the body that came", Before: strconv.FormatInt(a.BodySize, 10)}
 	if length := a.Get("Content-Length"); length != "" {
-		seen = append(seen, Evidence{Change: "Content-Length", Before: printable(length, 20) + ", came: " + strconv.FormatInt(a.BodySize, 10)})
+		came = Evidence{Change: "Content-Length", Before: printable(length, 20) + ", came: " + strconv.FormatInt(a.BodySize, 10)}
 	}
+	seen = append(seen, came)
 	return append(seen, Evidence{Change: "first byte after", Before: rough(a.Times.FirstByte)})
 }
 
