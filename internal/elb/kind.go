@@ -57,11 +57,12 @@ const (
 // Balancer is a type of load balancer (ELBv2 API, LoadBalancerTypeEnum).
 type Balancer string
 
-// Load balancers.
+// Load balancers. That API does not know the classic one.
 const (
 	Application Balancer = "application"
 	Network     Balancer = "network"
 	Gateway     Balancer = "gateway"
+	Classic     Balancer = "classic"
 )
 
 // Balancer returns which load balancer a group of this kind is for.
@@ -83,6 +84,8 @@ func (b Balancer) Title() string {
 		return "Network Load Balancer"
 	case Gateway:
 		return "Gateway Load Balancer"
+	case Classic:
+		return "Classic Load Balancer"
 	default:
 		return "Application Load Balancer"
 	}
