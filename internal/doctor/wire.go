@@ -174,8 +174,16 @@ var inHTTP1 = map[probe.Protocol]probe.Protocol{
 	probe.H2C: probe.HTTP, probe.GRPC: probe.HTTP, probe.H2: probe.HTTPS, probe.GRPCS: probe.HTTPS,
 }
 
-// oldHTTP asks in HTTP/1.1.
+// oldHTTP asks in HTTP/1.1. What gRPC has settings of its own for is then as a
+// group of HTTP has it by default: its method is no page of anybody's, and its
+// codes are no statuses.
 var oldHTTP = change{"http1", "HTTP/1.1", func(p probe.Probe) probe.Probe {
+	if p.Protocol.CallsGRPC() {
+		p.Matcher = "200"
+		if strings.HasPrefix(p.Path, "/AWS.ALB/") {
+			p.Path = "/"
+		}
+	}
 	p = spoken("", "", inHTTP1).apply(p)
 	p.Method, p.Version = "GET", "HTTP/1.1"
 	return p

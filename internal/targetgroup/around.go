@@ -207,14 +207,17 @@ func (g *Group) byECS() bool {
 
 // serviceDocument is of aws ecs describe-services.
 type serviceDocument struct {
-	Name  string `json:"serviceName"`
-	Grace *int32 `json:"healthCheckGracePeriodSeconds"`
-	For   []struct {
-		TargetGroup string `json:"targetGroupArn"`
-	} `json:"loadBalancers"`
+	Name   string           `json:"serviceName"`
+	Grace  *int32           `json:"healthCheckGracePeriodSeconds"`
+	For    []servedDocument `json:"loadBalancers"`
 	Events []struct {
 		Message string `json:"message"`
 	} `json:"events"`
+}
+
+// servedDocument is a target group that a service registers its tasks with.
+type servedDocument struct {
+	TargetGroup string `json:"targetGroupArn"`
 }
 
 // scalingDocument is of aws autoscaling describe-auto-scaling-groups.
@@ -263,11 +266,7 @@ var stopped = regexp.MustCompile(`failed ELB health checks in \(target-group|is 
 // fillAround puts what the file tells of other services into the group.
 func (d *document) fillAround(g *Group) {
 	for _, s := range d.Services {
-		of := slices.ContainsFunc(s.For, func(lb struct {
-			TargetGroup string `json:"targetGroupArn"`
-		}) bool {
-			return g.ARN == "" || lb.TargetGroup == g.ARN
-		})
+		of := slices.ContainsFunc(s.For, func(d servedDocument) bool { return g.ARN == "" || d.TargetGroup == g.ARN })
 		if g.Service != nil || !of && len(s.For) > 0 {
 			continue
 		}

@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "write the table into docs/doctor.md")
 type found struct {
 	mu      sync.Mutex
 	reports map[string]doctor.Report
+	groups  map[string]doctor.GroupReport
 }
 
 func (f *found) add(name string, r doctor.Report) {
@@ -47,7 +48,15 @@ func TestMain(m *testing.M) {
 }
 
 func TestCorpus(t *testing.T) {
-	results := &found{reports: make(map[string]doctor.Report)}
+	results := &found{reports: make(map[string]doctor.Report), groups: make(map[string]doctor.GroupReport)}
+	t.Run("groups", func(t *testing.T) {
+		for _, c := range sites.Groups() {
+			t.Run(c.Name, func(t *testing.T) {
+				t.Parallel()
+				judgeGroup(t, c, results)
+			})
+		}
+	})
 	t.Run("outside", func(t *testing.T) {
 		for _, c := range sites.All() {
 			if c.Inside || c.Alone {
@@ -80,7 +89,7 @@ func TestCorpus(t *testing.T) {
 		}
 	})
 	if *update || !t.Failed() && len(results.reports) > len(sites.All())/2 { // not for a few of them
-		checkTable(t, results.reports)
+		checkTable(t, results)
 	}
 }
 
@@ -215,21 +224,35 @@ func options(t *testing.T, c sites.Case, s sites.Site) doctor.Options {
 		p.Timeout = 20 * time.Second // for machines that are slow themselves
 	}
 	o := doctor.Options{Probe: p, Target: url, Domain: s.Domain, Paths: c.Path, Inside: c.Inside, Logs: s.Log}
+	if c.Nameless {
+		o.Domain = ""
+	}
+	if users, err := netip.ParseAddrPort(s.Users); err == nil {
+		o.UsersPort = users.Port()
+	}
 	if len(c.Findings) > 0 && !slices.Contains(c.Findings, "keepalive-shorter-than-lb-idle") {
 		o.IdleWait = -1 // is another site's fault
 	}
-	if c.Inside {
-		family := machine.Family(os.Getpid())
-		o.Owned = func(socket machine.Socket) bool {
-			return slices.ContainsFunc(socket.Owners, func(owner machine.Owner) bool { return slices.Contains(family, owner.PID) })
-		}
-	}
+	o.Owned = owned(c.Inside)
 	return o
 }
 
-func findings(r doctor.Report) []string {
+// owned tells the sockets of this test's programs from those of others'.
+func owned(inside bool) func(machine.Socket) bool {
+	if !inside {
+		return nil
+	}
+	family := machine.Family(os.Getpid())
+	return func(socket machine.Socket) bool {
+		return slices.ContainsFunc(socket.Owners, func(owner machine.Owner) bool { return slices.Contains(family, owner.PID) })
+	}
+}
+
+func findings(r doctor.Report) []string { return ids(r.Findings) }
+
+func ids(all []doctor.Finding) []string {
 	var ids []string
-	for _, f := range r.Findings {
+	for _, f := range all {
 		ids = append(ids, f.ID)
 	}
 	return ids
@@ -252,7 +275,7 @@ const (
 
 // checkTable compares the table in the documentation with what was found, or
 // writes it. A case that was skipped keeps its line.
-func checkTable(t *testing.T, reports map[string]doctor.Report) {
+func checkTable(t *testing.T, results *found) {
 	t.Helper()
 	content, err := os.ReadFile(tablePage)
 	if err != nil {
@@ -272,7 +295,7 @@ func checkTable(t *testing.T, reports map[string]doctor.Report) {
 	var b strings.Builder
 	b.WriteString("| site | as an example of | found, in this order | all, and nothing else |\n|---|---|---|---|\n")
 	for _, c := range sites.All() {
-		r, ok := reports[c.Name]
+		r, ok := results.reports[c.Name]
 		if !ok {
 			b.WriteString(lines[c.Name])
 			continue
@@ -290,6 +313,13 @@ func checkTable(t *testing.T, reports map[string]doctor.Report) {
 			row += " (imitated)"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", c.Name, row, what, verdict)
+	}
+	for _, c := range sites.Groups() {
+		if r, ok := results.groups[c.Name]; ok {
+			b.WriteString(groupLine(c, r))
+		} else {
+			b.WriteString(lines[c.Name])
+		}
 	}
 	switch table := b.String(); {
 	case *update:
