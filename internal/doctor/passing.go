@@ -324,7 +324,7 @@ type closer struct {
 var closers = []closer{
 	{"uvicorn", "uvicorn", 5 * time.Second, "--timeout-keep-alive"},
 	{"hypercorn", "hypercorn", 5 * time.Second, "--keep-alive"},
-	{"lighttpd", "lighttpd", 5 * time.Second, ""},
+	{"lighttpd", "lighttpd", 7 * time.Second, ""}, // 5 s have to be over, in whole seconds, of which it looks at each
 	{"", "gunicorn", 0, "--keep-alive"},
 }
 

@@ -38,6 +38,9 @@ type Site struct {
 	Scheme string
 	// As is the prober, "" for the Application Load Balancer.
 	As string
+	// Users is the address at which users reach it over TLS; "" for none, or for
+	// port 443.
+	Users string
 	// Settings is JSON as of "aws elbv2 describe-target-groups", where the case
 	// is about a setting; "" for the defaults.
 	Settings string
@@ -64,6 +67,8 @@ type Case struct {
 	Inside bool
 	// Path are more paths that a diagnosis is told to try.
 	Path []string
+	// Nameless tells that the diagnosis is not told the site's public name.
+	Nameless bool
 	// Timeout is the probe's, where the fault is slowness; 0 for Patience.
 	Timeout time.Duration
 	// Slow tells that the fault is a time-out, so that the diagnosis takes
@@ -98,6 +103,7 @@ func All() []Case {
 		goSites(), symfonySites(),
 		expressSites(), tomcatSites(),
 		rubySites(), flaskSites(), fastapiSites(),
+		namedSites(), idleSites(),
 	)
 }
 

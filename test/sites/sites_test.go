@@ -25,6 +25,7 @@ func proofs(t *testing.T) map[string]proof {
 		goProofs(), symfonyProofs(),
 		expressProofs(), tomcatProofs(),
 		rubyProofs(), flaskProofs(), fastapiProofs(),
+		namedProofs(), idleProofs(),
 	} {
 		for name := range some {
 			if _, twice := all[name]; twice {
