@@ -139,7 +139,7 @@ func Classify(r *Request) (Class, Reason) {
 	var j judgement
 	j.header(r.Header)
 	j.framing(r)
-	if strings.Trim(r.Method, ofToken) != "" {
+	if kindsOf(r.Method)&^isToken != 0 {
 		j.say(BadMethod)
 	}
 	j.version(r.Proto)
@@ -209,22 +209,56 @@ func (j *judgement) header(h Header) {
 
 // headerReason judges the characters of a field.
 func headerReason(name, value string) Reason {
+	inName, inValue := kindsOf(name), kindsOf(value)
 	switch {
-	case strings.ContainsAny(name, breaks) || strings.ContainsAny(value, breaks):
+	case (inName|inValue)&isBreak != 0:
 		return BadHeader
-	case strings.Trim(name, ofToken) != "" || strings.IndexFunc(value, isControl) >= 0:
+	case inName&^isToken != 0, inValue&isControl != 0:
 		return NonCompliantHeader
 	}
 	return ""
 }
 
-// breaks are characters that no part of a request may hold.
-const breaks = "\r\n\x00"
+// Kinds of characters, as bits. Each character is of one kind.
+const (
+	isToken   = 1 << iota // in names and methods (RFC 9110, 5.6.2)
+	isSpace
+	isTab
+	isBreak   // CR, LF, NUL: no part of a request may hold them
+	isControl // all others
+	isOther
+)
 
-// ofToken are those of names and methods (RFC 9110, 5.6.2).
-const ofToken = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+var kinds = makeKinds()
 
-func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+func makeKinds() (t [256]uint8) {
+	for c := range t {
+		switch {
+		case c == 0, c == '\r', c == '\n':
+			t[c] = isBreak
+		case c == ' ':
+			t[c] = isSpace
+		case c == '\t':
+			t[c] = isTab
+		case c < ' ', c == 0x7f:
+			t[c] = isControl
+		default:
+			t[c] = isOther
+		}
+	}
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+		t[c] = isToken
+	}
+	return t
+}
+
+// kindsOf returns the kinds of all characters of s together.
+func kindsOf(s string) (all uint8) {
+	for i := range len(s) {
+		all |= kinds[s[i]]
+	}
+	return all
+}
 
 // framing judges what says where the body ends.
 func (j *judgement) framing(r *Request) {
@@ -320,16 +354,13 @@ func (j *judgement) version(proto string) {
 }
 
 func (j *judgement) uri(uri string) {
-	for _, c := range []byte(uri) {
-		switch {
-		case c > ' ' && c != 0x7f:
-		case strings.IndexByte(breaks, c) >= 0:
-			j.say(BadURI)
-		case c == ' ':
-			j.say(SpaceInURI)
-		default:
-			j.say(AmbiguousURI)
-		}
+	switch all := kindsOf(uri); {
+	case all&isBreak != 0:
+		j.say(BadURI)
+	case all&(isControl|isTab) != 0:
+		j.say(AmbiguousURI)
+	case all&isSpace != 0:
+		j.say(SpaceInURI)
 	}
 }
 
@@ -345,9 +376,9 @@ const (
 // similar compares a field's name with an important one, in lower case.
 func similar(name, important string) likeness {
 	switch {
-	case len(name) < len(important)-1:
+	case len(name) < len(important):
 		return distant
-	case strings.EqualFold(name, important) && len(name) == len(important):
+	case len(name) == len(important) && strings.EqualFold(name, important):
 		return identical
 	}
 	i := 0

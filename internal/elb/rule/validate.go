@@ -457,10 +457,11 @@ var redirectParts = []redirectPart{
 }
 
 func (p *redirectPart) check(value string) *elb.Error {
-	rest := value
+	var gone []string
 	for _, keyword := range p.keywords {
-		rest = strings.ReplaceAll(rest, keyword, "")
+		gone = append(gone, keyword, "")
 	}
+	rest := strings.NewReplacer(gone...).Replace(value)
 	switch {
 	case len(value) > maxRedirectPart:
 		return invalid("Redirect %s '%s' cannot be longer than '%d' characters", p.name, printable(value), maxRedirectPart)
