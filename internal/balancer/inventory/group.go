@@ -115,6 +115,10 @@ func (e *Edit) group(arn string) (*Group, error) {
 	return &g, nil
 }
 
+// TrafficPort is the Port of a change that sets it back to 0, the port that each
+// target takes traffic on.
+const TrafficPort = -1
+
 // ModifyHealthCheck changes those settings of a group's health check that are
 // not zero.
 func (e *Edit) ModifyHealthCheck(arn string, set elb.HealthCheck) (*Group, error) {
@@ -123,6 +127,9 @@ func (e *Edit) ModifyHealthCheck(arn string, set elb.HealthCheck) (*Group, error
 		return nil, err
 	}
 	next := overlay(g.HealthCheck, set)
+	if set.Port == TrafficPort {
+		next.Port = 0
+	}
 	if set.Protocol == elb.TCP && set.Matcher == "" {
 		next.Path, next.Matcher = "", "" // a connection has neither
 	}

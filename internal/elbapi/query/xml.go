@@ -8,7 +8,9 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/smithy-go/middleware"
 )
@@ -35,9 +37,23 @@ func answer(service Service, action Action, output any, id string) []byte {
 func refusal(namespace, fault, code, message, id string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<ErrorResponse xmlns="%s"><Error><Type>%s</Type><Code>%s</Code><Message>`, namespace, fault, code)
-	_ = xml.EscapeText(&b, []byte(message)) // a buffer takes all
+	_ = xml.EscapeText(&b, []byte(printable(message))) // a buffer takes all
 	fmt.Fprintf(&b, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n", id)
 	return b.Bytes()
+}
+
+// printable makes a message fit for a terminal: it may quote a request.
+func printable(message string) string {
+	const most = 2000
+	if len(message) > most {
+		message = strings.ToValidUTF8(message[:most], "") + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, message)
 }
 
 // writeFields writes an element for each field that is set. At the top a list
