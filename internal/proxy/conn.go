@@ -43,9 +43,10 @@ type conn struct {
 	readBy     time.Time
 }
 
-func newConn(nc net.Conn, p *pool) *conn {
+// newConn returns a connection, of which plain is the part below TLS.
+func newConn(nc, plain net.Conn, p *pool) *conn {
 	c := &conn{Conn: nc, pool: p, in: make([]byte, smallBuffer)}
-	c.prepareLook()
+	c.prepareLook(plain)
 	return c
 }
 

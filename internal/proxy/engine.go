@@ -3,11 +3,13 @@
 // the bytes, and tells the policy what came of it.
 //
 // It has two halves. Towards clients, Server puts net/http's server behind a
-// guard (package guard), and Engine is its handler. Towards upstreams, it has
-// an HTTP/1.1 client of its own, made for this one purpose: connections are
-// kept and carry their buffers with them, a head is written in one piece, an
-// answer is read in place, and nothing is parsed twice. It speaks uwsgi
-// likewise.
+// guard (package guard), and Engine is its handler; over TLS, HTTP/2 is
+// net/http's alone, and its requests are judged by the guard's rules. Towards
+// upstreams, it has an HTTP/1.1 client of its own, made for this one purpose:
+// connections are kept and carry their buffers with them, a head is written in
+// one piece, an answer is read in place, and nothing is parsed twice. It speaks
+// uwsgi likewise, and TLS below both. To upstreams that speak HTTP/2 it is
+// net/http's transport that does.
 //
 // What it holds to, whatever the policy:
 //
@@ -44,10 +46,12 @@ import (
 	"hale/internal/upstream"
 )
 
-// Engine answers requests as its policy decides. It is an http.Handler, for
-// HTTP/1.1 by way of a Server. Make one with New.
+// Engine answers requests as its policy decides. It is an http.Handler, by way
+// of a Server. Make one with New.
 type Engine struct {
 	policy   Policy
+	errors   ErrorPolicy  // the policy, if it is one; else nil
+	answers  AnswerPolicy // likewise
 	log      *slog.Logger
 	settings atomic.Pointer[Settings]
 	closing  atomic.Bool // answers close their connections
@@ -73,6 +77,8 @@ func New(policy Policy, settings Settings, log *slog.Logger) *Engine {
 		log:    log,
 		dial:   func(ctx context.Context, u upstream.Upstream) (net.Conn, error) { return u.Dial(ctx) },
 	}
+	e.errors, _ = policy.(ErrorPolicy)
+	e.answers, _ = policy.(AnswerPolicy)
 	e.pools.Store(&map[upstream.Upstream]*pool{})
 	e.Configure(settings)
 	return e
@@ -83,7 +89,7 @@ func New(policy Policy, settings Settings, log *slog.Logger) *Engine {
 func (e *Engine) Configure(settings Settings) { e.settings.Store(settings.withDefaults()) }
 
 // CloseAfterAnswer makes each answer the last one on its connection, or ends
-// that. While an instance drains, clients so move to another one by
+// that; it concerns all of the engine's servers. While an instance drains, clients so move to another one by
 // themselves, and no connection is cut that a request could be on its way on.
 func (e *Engine) CloseAfterAnswer(on bool) { e.closing.Store(on) }
 
@@ -112,7 +118,7 @@ func (e *Engine) Close() {
 	for _, p := range *e.pools.Load() {
 		p.close()
 	}
-	e.tunnels.cut()
+	e.tunnels.cut(nil)
 }
 
 // pool returns the pool of connections to an upstream.
@@ -126,7 +132,7 @@ func (e *Engine) pool(u upstream.Upstream) *pool {
 	if p := old[u]; p != nil {
 		return p
 	}
-	p := &pool{upstream: u, dial: e.dial, closed: e.closed}
+	p := newPool(e, u)
 	pools := maps.Clone(old)
 	pools[u] = p
 	e.pools.Store(&pools)
@@ -140,21 +146,27 @@ func (e *Engine) forward(ctx context.Context, x *exchange, head *Head, action *A
 	out := x.out
 	for try := 1; ; try++ {
 		*out = Outcome{Try: try}
-		x.up, x.gotByte = upload{}, false
+		x.up, x.gotByte, x.bodyRead = upload{}, false, false
+		x.sent, x.answered, x.shown = time.Time{}, time.Time{}, time.Time{}
 		err = e.try(ctx, x, e.pool(action.Upstream))
 		out.Total = time.Since(head.Start)
 		if err != nil {
 			out.Err = err
 			left := errors.Is(err, ErrClientGone)
-			if !x.started {
+			switch {
+			case x.started:
+			case left:
 				out.Status = err.Status()
+			default:
+				x.page = e.page(head, action, err.Status(), "", err)
+				out.Status = x.page.Status
+				if x.req.method != http.MethodHead && hasBody(out.Status) {
+					out.BytesOut = int64(len(x.page.Body))
+				}
 			}
-			if !x.started && !left && x.req.method != http.MethodHead {
-				out.BytesOut = int64(len(page(out.Status, "", action.RequestID)))
-			}
-			consumed := x.up.done != nil && x.req.body != nil
-			out.CanRetry = !x.started && !consumed && !left && !err.clientsFault()
+			out.CanRetry = !x.started && !x.consumed() && !left && !err.clientsFault()
 		}
+		x.times(head.Start)
 		if again := e.policy.Done(head, action, out); !again || !out.CanRetry {
 			return err, x.started
 		}
@@ -172,6 +184,7 @@ func (e *Engine) try(ctx context.Context, x *exchange, p *pool) *Error {
 		return err
 	}
 	x.out.Sent = false
+	x.sent = time.Time{}
 	x.up = upload{}
 	return x.run(ctx, p, true)
 }

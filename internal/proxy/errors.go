@@ -16,9 +16,10 @@ import (
 // What can go wrong, for errors.Is.
 var (
 	ErrConnect      error = &kind{"cannot connect", http.StatusBadGateway} // but 504 after ConnectTimeout
+	ErrTLS          error = &kind{"no TLS", http.StatusBadGateway}         // the handshake with the upstream failed, or timed out
 	ErrTimeout      error = &kind{"timed out", http.StatusGatewayTimeout}  // the upstream took too long
 	ErrNoAnswer     error = &kind{"no answer", http.StatusBadGateway}      // the connection ended before the answer's head did
-	ErrBadAnswer    error = &kind{"invalid answer", http.StatusBadGateway} // what came back is no HTTP/1.x
+	ErrBadAnswer    error = &kind{"invalid answer", http.StatusBadGateway} // what came back is no HTTP
 	ErrCutOff       error = &kind{"answer cut off", http.StatusBadGateway} // the answer's body ended early; the client's connection is cut
 	ErrClosing      error = &kind{"shutting down", http.StatusBadGateway}  // an upgraded connection was cut at the shutdown's deadline
 	ErrClientGone   error = &kind{"client gone", StatusClientGone}         // nobody is left to answer
@@ -108,6 +109,11 @@ func (e *Error) Status() int {
 	default:
 		return k.status
 	}
+}
+
+// Timeout reports whether time ran out, rather than the other side having failed.
+func (e *Error) Timeout() bool {
+	return errors.Is(e.Kind, ErrTimeout) || e.Err != nil && isTimeout(e.Err)
 }
 
 func isTimeout(err error) bool {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"hale/internal/proxy/guard"
 	"hale/internal/uwsgi"
 )
 
@@ -13,7 +14,7 @@ import (
 // server it is connected to. One goroutine calls it.
 type answer interface {
 	// attend has the connection told when the client leaves, until leave.
-	attend(*conn)
+	attend(guard.Watcher)
 	leave()
 	// inform sends a 1xx answer, before the head.
 	inform(status int, fields []Field)
@@ -46,6 +47,13 @@ type exchange struct {
 	started bool // the client was sent a head
 	gotByte bool // something of the answer came
 
+	bodyRead bool // over HTTP/2: something of the body was read from the client
+	page     Page // what the client is answered with if there is no answer
+
+	// When the request went out, the answer's head was there, and it began to go
+	// to the client.
+	sent, answered, shown time.Time
+
 	up   upload
 	head answerHead
 }
@@ -59,6 +67,9 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 	x.begun = time.Now()
 	x.uwsgi = p.upstream.UWSGI()
 	x.out.Upstream = p.upstream
+	if p.http2 != nil {
+		return x.runHTTP2(ctx, p)
+	}
 	if err := x.connect(ctx, p, fresh); err != nil {
 		return err
 	}
@@ -86,7 +97,7 @@ func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
 		return nil
 	}
 	var err error
-	x.conn, err = p.connect(ctx, x.settings.ConnectTimeout)
+	x.conn, err = p.connect(ctx, x.settings)
 	x.out.Connect = time.Since(x.begun)
 	switch {
 	case err == nil:
@@ -94,7 +105,31 @@ func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
 	case ctx.Err() != nil:
 		return x.fail(ErrClientGone, "connect", context.Cause(ctx))
 	default:
-		return x.fail(ErrConnect, "connect", err)
+		return x.connectFailed(err)
+	}
+}
+
+func (x *exchange) connectFailed(err error) *Error {
+	if failed, ok := errors.AsType[*handshakeError](err); ok {
+		return x.fail(ErrTLS, "shake hands", failed.err)
+	}
+	return x.fail(ErrConnect, "connect", err)
+}
+
+// consumed reports whether some of the body was read from the client, and is
+// gone.
+func (x *exchange) consumed() bool { return x.up.done != nil && x.req.body != nil || x.bodyRead }
+
+// times tells the outcome how long each part took.
+func (x *exchange) times(start time.Time) {
+	if x.out.Sent && !x.sent.IsZero() {
+		x.out.RequestTime = x.sent.Sub(start)
+		if !x.answered.IsZero() {
+			x.out.TargetTime = x.answered.Sub(x.sent)
+		}
+	}
+	if !x.answered.IsZero() && !x.shown.IsZero() {
+		x.out.ResponseTime = x.shown.Sub(x.answered)
 	}
 }
 
@@ -146,7 +181,8 @@ func (x *exchange) send() *Error {
 		c.out = r.appendHTTP(c.out)
 	}
 	c.out = append(c.out, r.small...)
-	c.setDeadline(time.Now().Add(x.settings.ResponseTimeout))
+	x.sent = time.Now()
+	c.setDeadline(x.sent.Add(x.settings.ResponseTimeout))
 	n, err := c.Write(c.out)
 	x.out.Sent = x.out.Sent || n > 0
 	if err != nil {
@@ -188,7 +224,8 @@ func (x *exchange) readHead(h *answerHead) *Error {
 		if h.status >= 200 || h.status == 101 {
 			x.up.answered()
 			x.out.Answered = true
-			x.out.FirstByte = time.Since(x.begun)
+			x.answered = time.Now()
+			x.out.FirstByte = x.answered.Sub(x.begun)
 			return nil
 		}
 		if interim++; interim > most1xx {

@@ -27,6 +27,7 @@ type front struct {
 	fields   []Field // req.fields' place
 	small    []byte  // req.small's place
 	peer     *peer
+	http2    bool // it came over HTTP/2
 	hijacked bool
 	spooled  *spool // nil for all but chunked bodies to uwsgi
 	stop     func() // ends attend, without a guard
@@ -35,6 +36,8 @@ type front struct {
 
 	status  int   // that the client was answered with, by ourselves
 	written int64 // bytes of the body, likewise
+
+	writeBy time.Time // HTTP/2's deadline for the answer's next write
 }
 
 var fronts = sync.Pool{New: func() any { return new(front) }}
@@ -64,13 +67,16 @@ func (f *front) release() {
 
 func (f *front) recycle() {
 	clear(f.fields)
-	if f.hijacked && f.peer.ended != nil {
-		f.peer.ended()
+	if f.hijacked && f.peer.server != nil {
+		f.peer.server.connEnded()
 	}
 	if f.spooled != nil {
 		f.spooled.close()
 	}
 	fields, small := f.fields[:0], f.small[:0]
+	if cap(small) > largeBuffer {
+		small = nil
+	}
 	*f = front{fields: fields, small: small}
 	fronts.Put(f)
 }
@@ -78,9 +84,16 @@ func (f *front) recycle() {
 func (f *front) serve() {
 	e := f.engine
 	f.peer = peerOf(f.r)
-	f.head.Peer, f.head.Local, f.head.Start = f.peer.remote, f.peer.local, time.Now()
+	f.head.of(f.peer, time.Now())
+	f.http2 = f.r.ProtoMajor == 2
 	if f.r.Method == guard.StandIn && f.peer.conn != nil {
 		if refusal := f.peer.conn.Refused(); refusal != nil {
+			f.refuse(refusal)
+			return
+		}
+	}
+	if f.http2 {
+		if refusal := f.checkHTTP2(); refusal != nil {
 			f.refuse(refusal)
 			return
 		}
@@ -90,7 +103,7 @@ func (f *front) serve() {
 		// TRACE would show a page's script what its cookies are; CONNECT is for
 		// forward proxies.
 		f.action = Action{Kind: Answer}
-		f.plain(http.StatusMethodNotAllowed, "")
+		f.plain(http.StatusMethodNotAllowed, "", nil)
 		f.done(nil)
 		return
 	}
@@ -110,7 +123,7 @@ func (f *front) serve() {
 		f.forward()
 	default:
 		e.log.Error("policy took no decision", "kind", f.action.Kind.String())
-		f.plain(http.StatusInternalServerError, "")
+		f.plain(http.StatusInternalServerError, "", nil)
 		f.done(nil)
 	}
 }
@@ -124,7 +137,7 @@ func (f *front) forward() {
 			f.done(err)
 			panic(http.ErrAbortHandler)
 		}
-		f.plain(err.Status(), "")
+		f.plain(err.Status(), "", err)
 		f.done(err)
 		return
 	}
@@ -136,7 +149,7 @@ func (f *front) forward() {
 		// Cut the connection: what the client has must not look complete.
 		panic(http.ErrAbortHandler)
 	default:
-		f.plain(err.Status(), "")
+		f.ownAnswer(f.exchange.page)
 	}
 }
 
@@ -151,10 +164,26 @@ func (f *front) done(err *Error) {
 
 func (f *front) fillHead() {
 	r, h := f.r, &f.head
-	h.Method, h.Host, h.Proto, h.Header, h.TLS = r.Method, r.Host, r.Proto, header(r.Header), r.TLS != nil
+	h.Method, h.Host, h.Proto, h.Header = r.Method, r.Host, r.Proto, header(r.Header)
 	var query bool
 	h.Path, h.RawQuery, query = strings.Cut(originForm(r.RequestURI), "?")
 	h.ForceQuery = query && h.RawQuery == ""
+}
+
+// of fills what is known of the connection.
+func (h *Head) of(p *peer, start time.Time) {
+	h.Peer, h.Local, h.ConnID, h.Start = p.remote, p.local, p.id, start
+	h.Handshake, h.TLS = p.handshake, p.handshake != nil
+}
+
+// checkHTTP2 does the guard's work for HTTP/2, whose framing is net/http's.
+func (f *front) checkHTTP2() *guard.Refusal {
+	r := f.r
+	hosts := r.Header["Host"] // beside :authority, or in its place
+	delete(r.Header, "Host")
+	return guard.CheckRequest(&guard.Request{
+		Method: r.Method, Target: r.RequestURI, Host: r.Host, Hosts: hosts, Header: r.Header,
+	}, f.engine.settings.Load().guard())
 }
 
 // header is net/http's as a policy's.

@@ -2,5 +2,7 @@
 
 package proxy
 
+import "net"
+
 // prepareLook does nothing: a dead connection is found when it is used.
-func (c *conn) prepareLook() {}
+func (c *conn) prepareLook(net.Conn) {}

@@ -4,12 +4,13 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"syscall"
 )
 
 // prepareLook makes the function that alive calls, once for a connection.
-func (c *conn) prepareLook() {
-	sc, ok := c.Conn.(syscall.Conn)
+func (c *conn) prepareLook(plain net.Conn) {
+	sc, ok := plain.(syscall.Conn)
 	if !ok {
 		return
 	}

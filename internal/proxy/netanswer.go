@@ -5,6 +5,11 @@ import (
 	"context"
 	"net/http"
 	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"hale/internal/proxy/guard"
 )
 
 // netAnswer is a front as the place where an upstream's answer goes.
@@ -12,7 +17,7 @@ type netAnswer front
 
 var _ answer = (*netAnswer)(nil)
 
-func (f *netAnswer) attend(c *conn) {
+func (f *netAnswer) attend(c guard.Watcher) {
 	if f.peer.conn != nil {
 		f.peer.conn.Watch(c)
 		return
@@ -48,6 +53,7 @@ func (f *netAnswer) inform(status int, fields []Field) {
 }
 
 func (f *netAnswer) begin(a *answerHead, last bool) {
+	f.adapt(a)
 	h := f.w.Header()
 	values := make([]string, len(a.fields))
 	for i, field := range a.fields {
@@ -59,6 +65,10 @@ func (f *netAnswer) begin(a *answerHead, last bool) {
 		values[i] = field.Value
 		h[name] = values[i : i+1 : i+1]
 	}
+	for _, field := range f.action.Append {
+		name := textproto.CanonicalMIMEHeaderKey(field.Name)
+		h[name] = append(h[name], field.Value)
+	}
 	(*front)(f).addResponse(h)
 	if a.trailer != "" {
 		h["Trailer"] = []string{a.trailer}
@@ -66,15 +76,71 @@ func (f *netAnswer) begin(a *answerHead, last bool) {
 	if _, has := h["Content-Type"]; !has {
 		h["Content-Type"] = nil // net/http would guess
 	}
-	if last || f.engine.closing.Load() {
+	if last && !f.http2 || f.action.Close || f.peer.over(f.engine) {
 		(*front)(f).closeAfter()
 	}
 	f.w.WriteHeader(a.status)
 }
 
-func (f *netAnswer) Write(p []byte) (int, error) { return f.w.Write(p) }
+// adapt has the policy see the answer's head, and drops what it says.
+func (f *netAnswer) adapt(a *answerHead) {
+	if f.engine.answers != nil {
+		f.engine.answers.Answered(&f.head, &f.action, a.status, answerFields(a.fields))
+	}
+	if len(f.action.Drop) > 0 {
+		a.fields = slices.DeleteFunc(a.fields, func(field Field) bool {
+			return slices.ContainsFunc(f.action.Drop, func(name string) bool { return strings.EqualFold(name, field.Name) })
+		})
+	}
+}
+
+// answerFields are an answer's header fields as a policy's Header.
+type answerFields []Field
+
+func (l answerFields) Get(name string) string {
+	for _, f := range l {
+		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+func (l answerFields) Values(name string) (values []string) {
+	for _, f := range l {
+		if len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+			values = append(values, f.Value)
+		}
+	}
+	return values
+}
+
+func (l answerFields) Each(f func(name string, values []string)) {
+	for _, field := range l {
+		f(field.Name, []string{field.Value})
+	}
+}
+
+func (f *netAnswer) Write(p []byte) (int, error) {
+	f.putOff()
+	return f.w.Write(p)
+}
+
+// putOff gives an HTTP/2 client time to take the next write. For HTTP/1.1, the
+// guard does.
+func (f *netAnswer) putOff() {
+	if !f.http2 {
+		return
+	}
+	timeout := f.exchange.settings.BodyTimeout
+	if now := time.Now(); f.writeBy.Sub(now) < timeout*3/4 {
+		f.writeBy = now.Add(timeout)
+		_ = http.NewResponseController(f.w).SetWriteDeadline(f.writeBy)
+	}
+}
 
 func (f *netAnswer) Flush() error {
+	f.putOff()
 	if fl, ok := f.w.(interface{ FlushError() error }); ok {
 		return fl.FlushError()
 	}
@@ -100,13 +166,14 @@ func (f *netAnswer) trailer(fields []Field) {
 }
 
 func (f *netAnswer) upgrade(a *answerHead) (clientConn, error) {
+	f.adapt(a)
 	nc, rw, err := http.NewResponseController(f.w).Hijack()
 	if err != nil {
 		return clientConn{}, err
 	}
 	f.hijacked = true
 	read, _ := rw.Peek(rw.Reader.Buffered())
-	client := clientConn{Conn: nc, rest: bytes.Clone(read)}
+	client := clientConn{Conn: nc, server: f.peer.server, rest: bytes.Clone(read)}
 	if c := f.peer.conn; c != nil {
 		inner, rest, err := c.Release()
 		if err != nil {
@@ -120,6 +187,9 @@ func (f *netAnswer) upgrade(a *answerHead) (clientConn, error) {
 	head = appendField(head, "Upgrade", a.upgrade)
 	for _, field := range a.fields {
 		head = appendField(head, field.Name, field.Value)
+	}
+	for _, field := range f.action.Append {
+		head = appendField(head, field.Name, cleanValue(field.Value))
 	}
 	for _, field := range f.action.Response {
 		if !hasField(a.fields, field.Name) {

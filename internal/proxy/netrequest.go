@@ -1,19 +1,20 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"iter"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 var errNoUpstream = errors.New("the action names no upstream")
 
-// smallBody is up to what length a request's body is read before the request
-// is sent on. It then goes out with the head, in one write, and can be sent
-// again.
+// smallBody is the room that a front has for a body that is read before the
+// request is sent on.
 const smallBody = 8 << 10
 
 // fillRequest makes the request for the upstream from what net/http read and
@@ -27,7 +28,7 @@ func (f *front) fillRequest(s *Settings) *Error {
 		return &Error{Kind: ErrBodyTooLarge, Op: "read the request's body"}
 	}
 	q.method, q.proto = r.Method, r.Proto
-	q.target = originForm(r.RequestURI)
+	q.target = cmp.Or(f.action.Target, originForm(r.RequestURI))
 	q.host = r.Host
 	q.scheme = a.Scheme
 	q.client, q.local = f.head.Peer, f.head.Local
@@ -103,7 +104,7 @@ func (f *front) upgradeTo() string {
 	if protocol == "" || !hasToken(f.connection(), "Upgrade") || !hasToken(strings.Join(r.Header["Upgrade"], ","), protocol) {
 		return ""
 	}
-	if !r.ProtoAtLeast(1, 1) || r.ContentLength != 0 || f.action.Upstream.UWSGI() {
+	if !r.ProtoAtLeast(1, 1) || f.http2 || r.ContentLength != 0 || f.action.Upstream.UWSGI() || f.action.Upstream.HTTP2() {
 		return ""
 	}
 	name, version, versioned := strings.Cut(protocol, "/")
@@ -125,23 +126,23 @@ func (f *front) fillBody(s *Settings) *Error {
 		return nil
 	}
 	q.expect = r.Header["Expect"] != nil && r.ProtoAtLeast(1, 1) // net/http lets nothing but 100-continue pass
-	if q.length > 0 && q.length <= smallBody && !q.expect {
-		if cap(f.small) < smallBody {
-			f.small = make([]byte, smallBody)
+	if q.length > 0 && q.length <= s.RepeatBody && !q.expect {
+		if int64(cap(f.small)) < q.length {
+			f.small = make([]byte, max(smallBody, q.length))
 		}
 		f.small = f.small[:q.length]
-		if _, err := io.ReadFull(r.Body, f.small); err != nil {
+		if _, err := io.ReadFull(f.body(s), f.small); err != nil {
 			return bodyError(err)
 		}
 		q.small = f.small
 		return nil
 	}
-	q.body = r.Body
+	q.body = f.body(s)
 	if q.length < 0 && f.action.Upstream.UWSGI() {
 		return f.spool(s)
 	}
 	rc := http.NewResponseController(f.w)
-	_ = rc.EnableFullDuplex() // refused by none but HTTP/2
+	_ = rc.EnableFullDuplex() // refused by none but HTTP/2, which is so anyway
 	q.unblock = func() { _ = rc.SetReadDeadline(longAgo) }
 	var announced []string
 	for name := range r.Trailer { // without values yet
@@ -154,10 +155,36 @@ func (f *front) fillBody(s *Settings) *Error {
 	return nil
 }
 
+// body returns the request's body, whose reads have their time-out: the guard's,
+// or HTTP/2's. An HTTP/2 upstream may wait for the next piece as long as the
+// other direction moves, so the exchange sees to its time.
+func (f *front) body(s *Settings) io.Reader {
+	if !f.http2 || f.action.Upstream.HTTP2() && (f.r.ContentLength < 0 || f.r.ContentLength > s.RepeatBody) {
+		return f.r.Body
+	}
+	return &timedBody{r: f.r.Body, control: http.NewResponseController(f.w), timeout: s.BodyTimeout}
+}
+
+// timedBody is the body of a request over HTTP/2.
+type timedBody struct {
+	r       io.Reader
+	control *http.ResponseController
+	timeout time.Duration
+	readBy  time.Time
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	if now := time.Now(); b.readBy.Sub(now) < b.timeout*3/4 {
+		b.readBy = now.Add(b.timeout)
+		_ = b.control.SetReadDeadline(b.readBy)
+	}
+	return b.r.Read(p)
+}
+
 // spool reads a chunked body to its end, so that its length is known.
 func (f *front) spool(s *Settings) *Error {
 	f.spooled = new(spool)
-	if err := f.spooled.fill(f.r.Body, s); err != nil {
+	if err := f.spooled.fill(f.req.body, s); err != nil {
 		return err
 	}
 	q := &f.req

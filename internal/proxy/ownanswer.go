@@ -9,6 +9,7 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"time"
 
 	"hale/internal/proxy/guard"
 )
@@ -16,8 +17,9 @@ import (
 // refuse answers what was no valid request.
 func (f *front) refuse(refusal *guard.Refusal) {
 	f.action = Action{Kind: Refused}
-	f.plain(refusal.Status, "The request is not accepted: "+refusal.Reason+".")
-	f.head.Start = f.peer.conn.HeadBegan()
+	if f.peer.conn != nil {
+		f.head.Start = f.peer.conn.HeadBegan()
+	}
 	kind := ErrBadRequest
 	switch refusal.Status {
 	case http.StatusRequestTimeout:
@@ -25,26 +27,57 @@ func (f *front) refuse(refusal *guard.Refusal) {
 	case http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
 		kind = ErrHeadTooLarge
 	}
-	f.done(&Error{Kind: kind, Op: "read the request", Err: refusal})
+	err := &Error{Kind: kind, Op: "read the request", Err: refusal}
+	f.plain(refusal.Status, "The request is not accepted: "+refusal.Reason+".", err)
+	f.done(err)
 }
 
-// plain answers with a page of our own.
-func (f *front) plain(status int, reason string) {
+// plain answers with a page of our own. err is why; it may be nil.
+func (f *front) plain(status int, reason string, err *Error) {
+	f.ownAnswer(f.engine.page(&f.head, &f.action, status, reason, err))
+}
+
+// page is what the engine answers with by itself: what the policy says, or a
+// page that says in plain words what happened.
+func (e *Engine) page(h *Head, a *Action, status int, reason string, err *Error) Page {
+	if e.errors == nil {
+		return Page{Status: status, Body: []byte(page(status, reason, a.RequestID))}
+	}
+	var cause error // an *Error that is nil would not be
+	if err != nil {
+		cause = err
+	}
+	p := e.errors.Page(h, a, status, cause)
+	p.Status = cmp.Or(p.Status, status)
+	if p.Header == nil {
+		p.Header = http.Header{}
+	}
+	return p
+}
+
+func (f *front) ownAnswer(p Page) {
 	h := f.w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	if status == http.StatusMethodNotAllowed {
-		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	if p.Header == nil {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		if p.Status == http.StatusMethodNotAllowed {
+			h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		}
+	} else {
+		maps.Copy(h, p.Header)
+		if h["Content-Type"] == nil {
+			h["Content-Type"] = nil // net/http would guess
+		}
 	}
 	// The client's connection can be kept if the fault was the upstream's, and
-	// nothing of the request is still to come.
-	if upstreams := status == http.StatusBadGateway || status == http.StatusGatewayTimeout; !upstreams || f.req.body != nil {
+	// nothing of the request is still to come. A stream of HTTP/2 ends alone.
+	if upstreams := p.Status == http.StatusBadGateway || p.Status == http.StatusGatewayTimeout; !f.http2 && (!upstreams || f.req.body != nil) {
 		f.closeAfter()
 		f.abandonBody()
 	}
 	f.addResponse(h)
-	f.write(status, []byte(page(status, reason, f.action.RequestID)))
+	f.write(p.Status, p.Body)
 }
 
 // drainable is up to what length the body of a request is read that has been
@@ -66,7 +99,7 @@ func (f *front) answer() (drain bool) {
 	}
 	status := cmp.Or(f.action.Status, http.StatusOK)
 	switch n := f.r.ContentLength; {
-	case n == 0:
+	case n == 0, f.http2:
 	case n < 0, n > drainable, f.r.Header["Expect"] != nil:
 		f.closeAfter()
 		f.abandonBody()
@@ -79,12 +112,15 @@ func (f *front) answer() (drain bool) {
 
 func (f *front) write(status int, body []byte) {
 	f.status = status
-	if f.engine.closing.Load() {
+	if f.action.Close || f.peer.over(f.engine) {
 		f.closeAfter()
 	}
 	allowed := hasBody(status)
 	if h := f.w.Header(); allowed && h["Content-Length"] == nil {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	if f.http2 {
+		_ = http.NewResponseController(f.w).SetWriteDeadline(time.Now().Add(f.engine.settings.Load().BodyTimeout))
 	}
 	f.w.WriteHeader(status)
 	if allowed && f.r.Method != http.MethodHead {
@@ -96,7 +132,8 @@ func (f *front) write(status int, body []byte) {
 // hasBody reports whether an answer of that status may have a body (RFC 9110, 6.4.1).
 func hasBody(status int) bool { return status >= 200 && status != 204 && status != 304 }
 
-// closeAfter makes this answer the last one on the client's connection.
+// closeAfter makes this answer the last one on the client's connection. To
+// HTTP/2, net/http says so in its way.
 func (f *front) closeAfter() {
 	f.w.Header()["Connection"] = []string{"close"}
 	if f.peer.conn != nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"time"
@@ -33,6 +34,36 @@ type ProbePolicy interface {
 	IsProbe(path string) bool
 }
 
+// An ErrorPolicy is a Policy that words the engine's own answers: to requests
+// that are refused, and in place of an answer that no upstream gave.
+type ErrorPolicy interface {
+	Policy
+
+	// Page returns what to answer with instead of the engine's page of that
+	// status. err is why, an *Error, or nil for a method that the engine does not
+	// support. It is asked before Done is. Of a request that was no valid one,
+	// the Head has Peer, Local, ConnID, TLS, Handshake and Start alone, and the
+	// Action is Refused.
+	Page(h *Head, a *Action, status int, err error) Page
+}
+
+// Page is an answer of the engine's own.
+type Page struct {
+	Status int
+	Header http.Header // names in canonical form; may be shared: nobody changes it
+	Body   []byte
+}
+
+// An AnswerPolicy is a Policy that sees the head of an upstream's answer before
+// the client does.
+type AnswerPolicy interface {
+	Policy
+
+	// Answered may change the action's Append, Drop and Response. It is not
+	// asked about interim answers, nor about the engine's own.
+	Answered(h *Head, a *Action, status int, header Header)
+}
+
 // Head is the part of a request that a policy sees. It is valid until Done
 // returns false.
 type Head struct {
@@ -44,12 +75,20 @@ type Head struct {
 	// ForceQuery says that the target ends with a question mark and nothing after it.
 	ForceQuery bool
 
-	Proto  string // "HTTP/1.0" or "HTTP/1.1"
+	Proto  string // "HTTP/1.0", "HTTP/1.1" or "HTTP/2.0"
 	Header Header // without Host
 
 	Peer  netip.AddrPort // zero if it came over a unix socket
 	Local netip.AddrPort // the address it came in at; zero likewise
 	TLS   bool           // whether it came over TLS
+
+	// ConnID numbers the clients' connections of this process, from 1; 0 is
+	// unknown.
+	ConnID uint64
+
+	// Handshake is what was agreed on when the connection began: version, cipher,
+	// server name. Nil without TLS. Nobody changes it.
+	Handshake *tls.ConnectionState
 
 	Start time.Time // when the head was complete; of one that was Refused, when its first byte came
 }
@@ -117,6 +156,10 @@ type Action struct {
 	Set      []Field
 	Remove   []string
 
+	// Target is the path and query to ask for, escaped, in place of the
+	// request's own; empty: as sent.
+	Target string
+
 	// Owns reports whether a header field, its name in canonical form, is the
 	// policy's alone to set, whether or not this action does. Remove and Set see
 	// to those of the header; trailers come when the action is long decided, and
@@ -139,6 +182,15 @@ type Action struct {
 	// fields of that name already.
 	Response []Field
 
+	// Drop names fields of an upstream's answer that the client does not get;
+	// Append are fields that it gets besides the answer's own, as Set-Cookie for
+	// one. Neither concerns the engine's own answers.
+	Drop   []string
+	Append []Field
+
+	// Close makes the answer the last one on the client's connection.
+	Close bool
+
 	// RequestID is shown on the engine's own pages, such as 502.
 	RequestID string
 
@@ -159,6 +211,11 @@ type Outcome struct {
 	// Reused; FirstByte the time until the answer's head was there, 0 if none
 	// came; both counted within this try. Total is the time since Head.Start.
 	Connect, FirstByte, Total time.Duration
+
+	// The three times of a load balancer's log: from Head.Start until this try's
+	// request went out, from then until the answer's head was there, and from then
+	// until that began to go to the client. Each is 0 if it did not come to that.
+	RequestTime, TargetTime, ResponseTime time.Duration
 
 	// Upstream is who was asked, Try the number of this try, from 1.
 	Upstream upstream.Upstream

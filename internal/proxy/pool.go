@@ -2,7 +2,10 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -14,11 +17,39 @@ import (
 type pool struct {
 	upstream upstream.Upstream
 	dial     func(context.Context, upstream.Upstream) (net.Conn, error)
+	tls      *tls.Config     // nil where TLS is not spoken
+	http2    *http.Transport // nil where HTTP/2 is not; else it keeps the connections
 
 	mu     sync.Mutex
 	idle   []*conn // by age, the oldest first
 	closed bool
 	timer  *time.Timer // closes the old; nil when none is idle
+}
+
+func newPool(e *Engine, u upstream.Upstream) *pool {
+	p := &pool{upstream: u, dial: e.dial, closed: e.closed}
+	if u.TLS() {
+		p.tls = tlsConfig(u)
+	}
+	if u.HTTP2() {
+		p.http2 = newHTTP2(e, p)
+	}
+	return p
+}
+
+// tlsConfig is how TLS is spoken to a load balancer's target: its certificate is
+// not checked, since load balancers do not, and it is not told a server name.
+func tlsConfig(u upstream.Upstream) *tls.Config {
+	protocol := "http/1.1"
+	if u.HTTP2() {
+		protocol = "h2"
+	}
+	return &tls.Config{
+		InsecureSkipVerify: true,             //nolint:gosec // as said above
+		MinVersion:         tls.VersionTLS10, // likewise: what the target speaks is its own affair
+		NextProtos:         []string{protocol},
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+	}
 }
 
 // get returns an idle connection that was alive a moment ago, or nil.
@@ -45,15 +76,50 @@ func (p *pool) pop() *conn {
 	return c
 }
 
-// connect makes a new connection, within the time-out.
-func (p *pool) connect(ctx context.Context, timeout time.Duration) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	nc, err := p.dial(ctx, p.upstream)
+// connect makes a new connection, within the time-outs.
+func (p *pool) connect(ctx context.Context, s *Settings) (*conn, error) {
+	plain, err := p.open(ctx, s.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(nc, p), nil
+	if p.tls == nil {
+		return newConn(plain, plain, p), nil
+	}
+	secure, err := p.shakeHands(ctx, plain, s.TLSTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(secure, plain, p), nil
+}
+
+func (p *pool) open(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return p.dial(ctx, p.upstream)
+}
+
+// handshakeError is why TLS was not agreed on.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+var errNotHTTP2 = errors.New("the upstream does not agree to HTTP/2 (ALPN h2)")
+
+// shakeHands speaks TLS over the connection, which is closed if that fails.
+func (p *pool) shakeHands(ctx context.Context, plain net.Conn, timeout time.Duration) (*tls.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	secure := tls.Client(plain, p.tls)
+	err := secure.HandshakeContext(ctx)
+	if err == nil && p.http2 != nil && secure.ConnectionState().NegotiatedProtocol != "h2" {
+		err = errNotHTTP2
+	}
+	if err != nil {
+		_ = plain.Close()
+		return nil, &handshakeError{err}
+	}
+	return secure, nil
 }
 
 // put keeps a connection for later. It closes it instead if there are most
@@ -117,5 +183,8 @@ func (p *pool) close() {
 	p.mu.Unlock()
 	for _, c := range idle {
 		_ = c.Close()
+	}
+	if p.http2 != nil {
+		p.http2.CloseIdleConnections()
 	}
 }

@@ -35,7 +35,7 @@ var probes = sync.Pool{New: func() any { return new(probe) }}
 
 // Probe implements guard.Prober.
 func (p *prober) Probe(raw []byte) (taken bool, err error) {
-	if p.engine.closing.Load() {
+	if p.peer.over(p.engine) {
 		return false, nil // the server closes the connection after its answer
 	}
 	b := probes.Get().(*probe)
@@ -43,9 +43,9 @@ func (p *prober) Probe(raw []byte) (taken bool, err error) {
 	if !b.parse(raw, p.policy) {
 		return false, nil
 	}
-	b.head.Peer, b.head.Local, b.head.Start = p.peer.remote, p.peer.local, time.Now()
+	b.head.of(p.peer, time.Now())
 	b.action = p.policy.Decide(&b.head)
-	if b.action.Kind != Answer { // the policy has changed between the two questions
+	if b.action.Kind != Answer || b.action.Close { // the policy has changed between the two questions
 		action := b.action
 		p.peer.decided = &action
 		return false, nil

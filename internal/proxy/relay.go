@@ -27,6 +27,7 @@ func (x *exchange) relay(h *answerHead) *Error {
 	x.started = true
 	x.out.Status = h.status
 	x.answer.begin(h, x.req.body != nil && !x.up.gone.Load())
+	x.shown = time.Now()
 	r := relayer{x: x, timeout: x.settings.StreamTimeout, pending: true}
 	if h.eventStream {
 		r.timeout = 0

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,17 +10,23 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hale/internal/proxy/guard"
 )
 
-// Server serves an engine's policy to clients over plain HTTP/1.1, behind the
-// guard. Make one with NewServer; it serves as many listeners as Serve is
-// called with.
+// Server serves an engine's policy to clients: HTTP/1.1, behind the guard, and
+// over TLS HTTP/2 too. Make one with NewServer; it serves as many listeners as
+// Serve and ServeTLS are called with. An engine may have several servers, each
+// with an end of its own.
 type Server struct {
-	engine *Engine
-	http   *http.Server
+	engine  *Engine
+	log     *slog.Logger
+	http    *http.Server // for HTTP/1.x
+	http2   *http.Server // for HTTP/2, over TLS
+	closing atomic.Bool  // answers close their connections
+	cut     atomic.Bool  // guarded by the engine's tunnels: upgraded connections are
 
 	mu    sync.Mutex    // guards what follows
 	conns int           // open connections, upgraded ones too
@@ -34,8 +41,9 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{engine: e}
+	s := &Server{engine: e, log: log}
 	settings := e.settings.Load()
+	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{ //nolint:gosec // the guard has a time-out for heads
@@ -48,23 +56,55 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 		Protocols:                    protocols,
 		ConnContext:                  s.connContext,
 		ConnState:                    s.connState,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:                     errorLog,
+	}
+	protocols2 := new(http.Protocols)
+	protocols2.SetHTTP2(true)
+	s.http2 = &http.Server{ //nolint:gosec // HTTP/2 has no use for that time-out
+		Handler:                      e,
+		IdleTimeout:                  settings.IdleTimeout,
+		MaxHeaderBytes:               settings.HeaderSize,
+		DisableGeneralOptionsHandler: true,
+		Protocols:                    protocols2,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: settings.Streams},
+		ConnContext:                  s.connContext,
+		ConnState:                    s.connState,
+		ErrorLog:                     errorLog,
 	}
 	return s
 }
 
-// Serve accepts connections until Shutdown or Close, and returns nil then.
+// Serve accepts connections without TLS until Shutdown or Close, or until the
+// listener is closed, and returns nil then. Of a closed listener, the
+// connections go on.
 func (s *Server) Serve(l net.Listener) error {
 	l = &guard.Listener{Listener: l, Limits: func() guard.Limits { return s.engine.settings.Load().guard() }}
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve %s: %w", l.Addr(), err)
-	}
-	return nil
+	return serveError(l, s.http.Serve(l))
 }
 
+func serveError(l net.Listener, err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// connections numbers them.
+var connections atomic.Uint64
+
 func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
-	p := &peer{remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr()), ended: s.connEnded}
+	p := &peer{
+		id: connections.Add(1), remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr()),
+		since: time.Now(), server: s,
+	}
 	p.conn, _ = nc.(*guard.Conn)
+	if p.conn != nil {
+		nc = p.conn.Conn
+	}
+	if secure, ok := nc.(*tls.Conn); ok { // hands are shaken
+		state := secure.ConnectionState()
+		p.handshake = &state
+	}
 	if policy, ok := s.engine.policy.(ProbePolicy); ok && p.conn != nil {
 		p.conn.ProbeWith(&prober{s.engine, policy, p})
 	}
@@ -108,8 +148,11 @@ const lastMoment = 5 * time.Second
 //
 // Upgraded connections have no end of their own, so they last until then.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.engine.CloseAfterAnswer(true)
-	err := s.http.Shutdown(ctx)
+	s.closing.Store(true)
+	var err error
+	if errs := s.each(func(server *http.Server) error { return server.Shutdown(ctx) }); errs[0] != nil || errs[1] != nil {
+		err = ctx.Err()
+	}
 	if err == nil && !s.wait(ctx) {
 		err = ctx.Err()
 	}
@@ -117,14 +160,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	left := s.Conns()
-	s.engine.tunnels.cut()
-	_ = s.http.Close()
+	s.engine.tunnels.cut(s)
+	s.each((*http.Server).Close)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMoment)
 	defer cancel()
 	if !s.wait(last) {
 		return fmt.Errorf("%d connections did not end when they were cut: %w", s.Conns(), context.Cause(ctx))
 	}
 	return fmt.Errorf("%d connections were cut: %w", left, context.Cause(ctx))
+}
+
+// each calls f for both servers at once.
+func (s *Server) each(f func(*http.Server) error) (errs [2]error) {
+	var wg sync.WaitGroup
+	wg.Go(func() { errs[1] = f(s.http2) })
+	errs[0] = f(s.http)
+	wg.Wait()
+	return errs
 }
 
 // Close cuts everything at once.

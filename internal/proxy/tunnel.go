@@ -8,12 +8,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hale/internal/relay"
 )
 
 // clientConn is a client's connection after an upgrade.
 type clientConn struct {
 	net.Conn
-	rest []byte // read from it already
+	server *Server // nil without one
+	rest   []byte  // read from it already
 }
 
 // halfCloseTime is how long an upgraded connection may stay open in one
@@ -37,7 +40,7 @@ func (x *exchange) tunnel(h *answerHead) *Error {
 	if err != nil {
 		return x.fail(ErrClientGone, op, err)
 	}
-	t := &tunnel{client: client, upstream: x.conn}
+	t := &tunnel{client: client, upstream: x.conn, owner: client.server, idle: x.settings.TunnelTimeout}
 	if !x.engine.tunnels.add(t) {
 		t.cut()
 	}
@@ -54,6 +57,9 @@ func (x *exchange) tunnel(h *answerHead) *Error {
 type tunnel struct {
 	client   clientConn
 	upstream *conn
+	owner    *Server
+	idle     time.Duration
+	clock    *relay.Clock // nil if it may be idle for ever
 	wasCut   atomic.Bool
 }
 
@@ -71,6 +77,10 @@ func (t *tunnel) close() {
 // run moves bytes until both directions have ended, and returns how many.
 func (t *tunnel) run() (in, out int64) {
 	defer t.close()
+	if t.idle > 0 {
+		t.clock = relay.NewClock(t.idle, t.close)
+		defer t.clock.Stop()
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { in = t.move(t.upstream.Conn, t.client.Conn, t.client.rest) })
 	out = t.move(t.client.Conn, t.upstream.Conn, t.upstream.buffered())
@@ -90,7 +100,11 @@ func (t *tunnel) move(dst, src net.Conn, rest []byte) int64 {
 	if err == nil {
 		// On Linux two sockets are joined by splice(2), without a copy.
 		var m int64
-		m, err = io.Copy(dst, src)
+		if t.clock != nil {
+			m, err = t.clock.Copy(dst, src)
+		} else {
+			m, err = io.Copy(dst, src)
+		}
 		total += m
 	}
 	half, ok := dst.(interface{ CloseWrite() error })
@@ -98,7 +112,11 @@ func (t *tunnel) move(dst, src net.Conn, rest []byte) int64 {
 		t.close()
 		return total
 	}
-	_ = dst.SetReadDeadline(time.Now().Add(halfCloseTime))
+	if t.clock != nil {
+		t.clock.Shorten(halfCloseTime)
+	} else {
+		_ = dst.SetReadDeadline(time.Now().Add(halfCloseTime))
+	}
 	return total
 }
 
@@ -117,7 +135,7 @@ func (s *tunnels) add(t *tunnel) bool {
 		s.active = make(map[*tunnel]struct{})
 	}
 	s.active[t] = struct{}{}
-	return !s.closed
+	return !s.closed && (t.owner == nil || !t.owner.cut.Load())
 }
 
 func (s *tunnels) remove(t *tunnel) {
@@ -126,12 +144,18 @@ func (s *tunnels) remove(t *tunnel) {
 	delete(s.active, t)
 }
 
-// cut ends all of them, and those to come.
-func (s *tunnels) cut() {
+// cut ends those of a server, or all of them if that is nil, and those to come.
+func (s *tunnels) cut(of *Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
+	if of == nil {
+		s.closed = true
+	} else {
+		of.cut.Store(true)
+	}
 	for t := range s.active {
-		t.cut()
+		if of == nil || t.owner == of {
+			t.cut()
+		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // An Upstream is the address of a program and the protocol it speaks. It is a
 // small comparable value, so that it can be a map's key; the zero Upstream is
-// none. Make one with Parse.
+// none. Make one with Parse, ParseTarget or New.
 type Upstream struct {
 	scheme  string // one of the constants below
 	address string // host:port, or the path of a unix socket
@@ -24,6 +24,9 @@ type Upstream struct {
 
 const (
 	schemeHTTP      = "http"
+	schemeHTTPS     = "https"
+	schemeH2C       = "h2c"
+	schemeH2        = "h2"
 	schemeUnix      = "unix"
 	schemeUWSGI     = "uwsgi"
 	schemeUWSGIUnix = "uwsgi+unix"
@@ -59,6 +62,37 @@ func Parse(s string) (Upstream, error) {
 		return Upstream{}, fmt.Errorf("unknown scheme: %s", forms)
 	}
 }
+
+// ParseTarget reads a load balancer's target: what Parse reads, and
+// https://host:port for HTTP/1.1 over TLS (port 443 when absent),
+// h2c://host:port for HTTP/2 without TLS, or h2://host:port with it.
+func ParseTarget(s string) (Upstream, error) {
+	scheme, rest, _ := strings.Cut(s, "://")
+	switch scheme = strings.ToLower(scheme); scheme {
+	case schemeHTTPS, schemeH2C, schemeH2:
+		address, err := parseAddress(scheme, rest)
+		return Upstream{scheme, address}.orZero(err)
+	}
+	return Parse(s)
+}
+
+// Protocol is what is spoken to a load balancer's target.
+type Protocol uint8
+
+const (
+	HTTP  Protocol = iota // HTTP/1.1
+	HTTPS                 // HTTP/1.1 over TLS
+	H2C                   // HTTP/2 without TLS, known to be spoken
+	H2                    // HTTP/2 over TLS
+)
+
+var schemes = [...]string{HTTP: schemeHTTP, HTTPS: schemeHTTPS, H2C: schemeH2C, H2: schemeH2}
+
+// String returns the scheme that ParseTarget knows the protocol by.
+func (p Protocol) String() string { return schemes[p] }
+
+// New returns the upstream at an address that is known to be right: host:port.
+func New(p Protocol, address string) Upstream { return Upstream{p.String(), address} }
 
 func (u Upstream) orZero(err error) (Upstream, error) {
 	if err != nil {
@@ -100,10 +134,14 @@ func parseAddress(scheme, rest string) (string, error) {
 	}
 	port := u.Port()
 	if port == "" {
-		if scheme != schemeHTTP {
+		switch scheme {
+		case schemeHTTP:
+			port = "80"
+		case schemeHTTPS:
+			port = "443"
+		default:
 			return "", fmt.Errorf("no port: write %s://%s:PORT", scheme, u.Host)
 		}
-		port = "80"
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("port %s is not between 1 and 65535", port)
@@ -159,7 +197,7 @@ func (u *Upstream) UnmarshalText(text []byte) error {
 // MarshalText implements encoding.TextMarshaler with String.
 func (u Upstream) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
-// String returns the URL that Parse would read as u, or "" for the zero value.
+// String returns the URL that ParseTarget would read as u, or "" for the zero value.
 func (u Upstream) String() string {
 	if u.IsZero() {
 		return ""
@@ -174,6 +212,12 @@ func (u Upstream) IsZero() bool { return u.scheme == "" }
 // HTTP/1.1.
 func (u Upstream) UWSGI() bool { return u.scheme == schemeUWSGI || u.scheme == schemeUWSGIUnix }
 
+// TLS reports whether the upstream is spoken to over TLS.
+func (u Upstream) TLS() bool { return u.scheme == schemeHTTPS || u.scheme == schemeH2 }
+
+// HTTP2 reports whether the upstream speaks HTTP/2.
+func (u Upstream) HTTP2() bool { return u.scheme == schemeH2C || u.scheme == schemeH2 }
+
 // Network returns "tcp" or "unix", as package net names them.
 func (u Upstream) Network() string {
 	if u.scheme == schemeUnix || u.scheme == schemeUWSGIUnix {
@@ -186,15 +230,20 @@ func (u Upstream) Network() string {
 func (u Upstream) Address() string { return u.address }
 
 // Host returns what belongs into the Host field of a request that has no host
-// of its own: host:port without the port 80, or "localhost" for a socket.
+// of its own: host:port without its scheme's own port, 80 or 443, or
+// "localhost" for a socket.
 func (u Upstream) Host() string {
 	if u.Network() == "unix" {
 		return "localhost"
 	}
+	if u.TLS() {
+		return strings.TrimSuffix(u.address, ":443")
+	}
 	return strings.TrimSuffix(u.address, ":80")
 }
 
-// Dial connects. Nothing but ctx bounds the time that takes.
+// Dial connects, and leaves TLS to the caller. Nothing but ctx bounds the time
+// that takes.
 func (u Upstream) Dial(ctx context.Context) (net.Conn, error) {
 	if u.IsZero() {
 		return nil, fmt.Errorf("dial: no upstream given")

@@ -89,6 +89,38 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+func TestParseTarget(t *testing.T) {
+	for _, tt := range []struct {
+		in, out, host, err string
+		tls, http2         bool
+	}{
+		{"http://127.0.0.1:8000", "http://127.0.0.1:8000", "127.0.0.1:8000", "", false, false},
+		{"https://127.0.0.1:8443", "https://127.0.0.1:8443", "127.0.0.1:8443", "", true, false},
+		{"HTTPS://app.internal/", "https://app.internal:443", "app.internal", "", true, false},
+		{"h2c://[::1]:50051", "h2c://[::1]:50051", "[::1]:50051", "", false, true},
+		{"h2://127.0.0.1:443", "h2://127.0.0.1:443", "127.0.0.1", "", true, true},
+		{"h2c://127.0.0.1", "", "", "no port: write h2c://127.0.0.1:PORT", false, false},
+		{"https://joe:secret@a:1", "", "", "a user and password have no place in an upstream's URL: write https://HOST:PORT", false, false},
+		{"h3://a:1", "", "", "unknown scheme: write http://HOST:PORT, unix:///PATH.sock (HTTP over a unix socket), uwsgi://HOST:PORT or uwsgi+unix:///PATH.sock", false, false},
+	} {
+		t.Run(tt.in, func(t *testing.T) {
+			u, err := upstream.ParseTarget(tt.in)
+			if tt.err != "" {
+				if err == nil || err.Error() != tt.err || !u.IsZero() {
+					t.Errorf("%v, error %v\nwant %s", u, err, tt.err)
+				}
+				return
+			}
+			if err != nil || u.String() != tt.out || u.Host() != tt.host || u.TLS() != tt.tls || u.HTTP2() != tt.http2 || u.UWSGI() || u.Network() != "tcp" {
+				t.Errorf("%v, host %s, TLS %v, HTTP/2 %v, error %v", u, u.Host(), u.TLS(), u.HTTP2(), err)
+			}
+		})
+	}
+	if u := upstream.New(upstream.H2, "127.0.0.1:443"); u.String() != "h2://127.0.0.1:443" {
+		t.Errorf("got %v", u)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"http://a:1", "unix:///x", "unix:///.", "uwsgi://::1", "uwsgi://[::1]:3031", "uwsgi+unix:///a/b", "http://u:p@a"} {
 		f.Add(s)

@@ -71,7 +71,7 @@ type Watcher interface {
 // NewConn puts a connection under guard.
 func NewConn(conn net.Conn, limits Limits) *Conn {
 	c := &Conn{Conn: conn, limits: limits}
-	c.scan.headSize, c.scan.lineSize = limits.HeadSize, limits.LineSize
+	c.scan.headSize, c.scan.lineSize, c.scan.fieldSize = limits.HeadSize, limits.LineSize, limits.FieldSize
 	c.setInner(time.Now().Add(limits.IdleTimeout))
 	return c
 }

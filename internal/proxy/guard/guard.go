@@ -24,10 +24,11 @@ import (
 	"time"
 )
 
-// Limits bound what a client may send. All fields must be set.
+// Limits bound what a client may send. All fields must be set, but for FieldSize.
 type Limits struct {
 	HeadSize      int           // of a head, in bytes; more is refused with 431
 	LineSize      int           // of the request line, in bytes; more is refused with 414
+	FieldSize     int           // of one header field's line, in bytes; more is refused with 431; 0 is no limit but HeadSize
 	HeaderTimeout time.Duration // from a head's first byte to its last; then 408
 	BodyTimeout   time.Duration // between two reads of a body, or two writes
 	IdleTimeout   time.Duration // before the first request; between two it is the server's business

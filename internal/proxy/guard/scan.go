@@ -30,6 +30,7 @@ const (
 // scanner follows a client's stream of requests, line by line.
 type scanner struct {
 	headSize, lineSize int
+	fieldSize          int // 0 is no limit
 
 	at       place
 	refusal  *Refusal
@@ -171,6 +172,9 @@ func (s *scanner) checkSize(n int) *Refusal {
 	case inHeader:
 		if s.size+n > s.headSize {
 			return &Refusal{http.StatusRequestHeaderFieldsTooLarge, "the header is too large"}
+		}
+		if s.fieldSize > 0 && n > s.fieldSize {
+			return &Refusal{http.StatusRequestHeaderFieldsTooLarge, "a header field is too large"}
 		}
 	case inTrailer:
 		if s.size+n > maxTrailer {
