@@ -61,7 +61,7 @@ func newConfig(s Streams) *cobra.Command {
 	schema := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON schema of hale.yaml, for editors",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := io.WriteString(s.Out, config.Schema())
 			return err

@@ -17,7 +17,7 @@ func newDemo(s Streams) *cobra.Command {
 		Short: "Everything at once on this machine, with an embedded app to break",
 		Long: "Run a small site with its database behind hale serve on this machine's loopback, with a\n" +
 			"page to look at, break the site and watch the health answer. Ctrl-C ends it and\ntakes everything away.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Port < 1 || o.Port > 65000 {
 				return notAsked(fmt.Errorf("--port %d: write a port from 1 to 65000", o.Port))

@@ -213,10 +213,9 @@ func (o *doctorOptions) options(ctx context.Context, target string, group *targe
 // shared are the options of every examination.
 func (o *doctorOptions) shared() (doctor.Options, error) {
 	wait := o.idleWait
-	switch wait {
-	case 0:
+	if wait == 0 {
 		wait = -1
-	case doctor.IdleWait:
+	} else if wait == doctor.IdleWait {
 		wait = 0 // longer for some servers
 	}
 	known, err := o.times.known()

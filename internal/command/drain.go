@@ -20,7 +20,7 @@ func newDrain(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drain [-c FILE]",
 		Short: "Take this instance out of service: the running hale serve drains and ends",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if admin == "" {
 				cfg, err := loadConfig(file)

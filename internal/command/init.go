@@ -22,7 +22,7 @@ func newInit(s Streams) *cobra.Command {
 		Long: "Look at the files of the app in DIR (default: here), write DIR/hale.yaml, and say what\n" +
 			"was found and what was assumed. Nothing of the app is run. A hale.yaml that is there\n" +
 			"already is left as it is.",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument("directory", "hale init DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {

@@ -24,7 +24,7 @@ func newInstance(s Streams) *cobra.Command {
 		Short: "Print this instance's id, zone and addresses, and where they were learnt",
 		Long: "Print this instance's id, zone and addresses, and where each was learnt: EC2 and ECS\n" +
 			"metadata, a file, the network interfaces. It takes two seconds at most.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()

@@ -35,13 +35,14 @@ func newListen(s Streams) *cobra.Command {
 			"or a port alone, " + listen.DefaultAddress + " by default. Point the health check at it, and see what it sends.\n\n" +
 			"HTTP/1, HTTP/2 and gRPC are answered; PROXY headers, TLS on a plain port, bare\n" +
 			"connections and what is not HTTP are told as what they are. Ctrl-C ends it with a\n" +
-			"summary. The exit code is 1 if --count visits have not come until then.",
+			"summary. Exit code 0: it was ended, with --count after as many visits; 2: it could not\n" +
+			"listen, or was interrupted before they had come.",
 		Example: "  hale listen\n" +
 			"  hale listen :80 --status 503\n" +
 			"  hale listen --delay 1m           how long does the load balancer wait?\n" +
 			"  hale listen --tls --raw\n" +
 			"  hale listen --count 1 --output json | jq .request",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArgument("address", "hale listen :8080"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(cmd); err != nil {
 				return notAsked(err)
@@ -169,7 +170,7 @@ func (o *listenOptions) verdict(summary listen.Summary, err error) error {
 	case err != nil:
 		return notAsked(err)
 	case summary.Visits < o.server.Count:
-		return exitCode(exitNo)
+		return errInterrupted // whether they come is not known
 	}
 	return nil
 }

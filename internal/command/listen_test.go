@@ -169,7 +169,7 @@ func TestListenTLS(t *testing.T) {
 	}
 }
 
-// An interrupt ends it with a summary; that is a "no" only where more was to come.
+// An interrupt ends it with a summary. Where more was to come, nothing is known.
 func TestListenInterrupted(t *testing.T) {
 	for name, test := range map[string]struct {
 		flags []string
@@ -179,7 +179,7 @@ func TestListenInterrupted(t *testing.T) {
 	}{
 		"after a visit":    {nil, true, 0, "1 visit on 1 connection in "},
 		"after none":       {nil, false, 0, "nothing came in "},
-		"too early":        {[]string{"--count", "2"}, true, 1, "1 visit on 1 connection in "},
+		"too early":        {[]string{"--count", "2"}, true, 2, "1 visit on 1 connection in "},
 		"while it answers": {[]string{"--delay", "1h"}, true, 0, "1 visit on 1 connection in "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,6 +199,9 @@ func TestListenInterrupted(t *testing.T) {
 				t.Fatal(err)
 			}
 			contains(t, l.end(test.code), test.want)
+			if said := strings.HasSuffix(l.stderr.String(), "\nhale: interrupted\n"); said != (test.code == 2) {
+				t.Errorf("exit code %d, and on stderr %q", test.code, l.stderr)
+			}
 		})
 	}
 }

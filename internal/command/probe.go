@@ -43,8 +43,8 @@ func newProbe(s Streams) *cobra.Command {
 			"Without a scheme it is http. hale probe --list tells whose probes there are.\n\n" +
 			"It fits as a container's health check:\n" +
 			"HEALTHCHECK CMD [\"hale\", \"probe\", \"-q\", \"--as\", \"docker\", \"http://localhost/health\"]\n\n" +
-			"Exit code 0: the probe passed, with --count all of them; 1: it did not; 2: it\n" +
-			"could not be sent.",
+			"Exit code 0: the probe passed, with --count all of them; 1: one did not; 2: it\n" +
+			"could not be sent, or was interrupted before it was known.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.list {
 				return o.listProbers(s, args)

@@ -270,3 +270,19 @@ func TestProbeOnATerminal(t *testing.T) {
 		t.Errorf("%q", written)
 	}
 }
+
+// The table of probers is no wider than the terminal.
+func TestProbeListOnATerminal(t *testing.T) {
+	written, err := onTerminal(t, "hale probe --list")
+	if err != nil {
+		t.Fatal(err, written)
+	}
+	if !strings.Contains(written, "consul") {
+		t.Errorf("%q", written)
+	}
+	for line := range strings.SplitSeq(written, "\r\n") {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %q", len(line), line)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func Bind(ctx context.Context, address string) (net.Listener, error) {
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listen on %s: %s has the port; stop it for the time, or take another port: hale listen %s",
-			where, holder(port), net.JoinHostPort(host, strconv.Itoa(int(port)%65535+1)))
+			where, holder(port), net.JoinHostPort(host, strconv.Itoa(int(nextFree(ctx, host, port)))))
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("listen on %s: only root may listen on so low a port; use sudo, or a port from 1024: hale listen %s",
 			where, net.JoinHostPort(host, "8080"))
@@ -42,6 +42,20 @@ func Bind(ctx context.Context, address string) (net.Listener, error) {
 			where, strings.Join(ownAddresses(), ", "), port)
 	}
 	return nil, fmt.Errorf("listen on %s: %w; write [HOST]:PORT, such as :8080 or 127.0.0.1:8080", where, errors.Unwrap(err))
+}
+
+// nextFree returns the next port on which one can listen; 0, which is any, if
+// none of the next many is free.
+func nextFree(ctx context.Context, host string, port uint16) uint16 {
+	const many = 100
+	var config net.ListenConfig
+	for p := int(port) + 1; p <= min(int(port)+many, 65535); p++ {
+		if ln, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); err == nil {
+			_ = ln.Close()
+			return uint16(p) //nolint:gosec // at most 65535
+		}
+	}
+	return 0
 }
 
 // parseAddress takes an address apart.

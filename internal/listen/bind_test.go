@@ -57,7 +57,6 @@ func TestBindFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	port := taken.Addr().(*net.TCPAddr).Port
 	holder, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +69,7 @@ func TestBindFaults(t *testing.T) {
 		want    []string
 	}{
 		"a port that is taken": {taken.Addr().String(), []string{
-			fmt.Sprintf("%s (pid %d) has the port; ", holder, os.Getpid()), fmt.Sprintf("hale listen 127.0.0.1:%d", port+1),
+			fmt.Sprintf("%s (pid %d) has the port; ", holder, os.Getpid()), "hale listen 127.0.0.1:",
 		}},
 		"an address of another machine": {"192.0.2.1:8080", []string{"this machine has no such address, but 127.0.0.1", "hale listen :8080"}},
 		"a name that is none":           {"no-such-host.invalid:8080", []string{"listen on no-such-host.invalid:8080: ", "write [HOST]:PORT"}},
@@ -118,5 +117,50 @@ func TestALowPortNeedsRoot(t *testing.T) {
 	const want = "listen on 127.0.0.1:81: only root may listen on so low a port; use sudo, or a port from 1024: hale listen 127.0.0.1:8080"
 	if err := <-refused; err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)
+	}
+}
+
+// Instead of a port that is taken, one is proposed that is not.
+func TestBindProposesAFreePort(t *testing.T) {
+	for try := 1; ; try++ { // another program may take what was free
+		taken, proposed := proposal(t)
+		ln, err := listen.Bind(t.Context(), proposed)
+		switch {
+		case err == nil:
+			ln.Close()
+			if port := ln.Addr().(*net.TCPAddr).Port; port <= taken+1 {
+				t.Errorf("port %d is proposed instead of %d and the next", port, taken)
+			}
+			return
+		case try == 10:
+			t.Fatal(err)
+		}
+	}
+}
+
+// proposal asks for a port that is taken, as is the next, and returns the address
+// that is proposed instead.
+func proposal(t *testing.T) (taken int, proposed string) {
+	t.Helper()
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		at := ln.Addr().(*net.TCPAddr)
+		if at.Port > 65000 {
+			continue
+		}
+		next, err := net.ListenTCP("tcp", &net.TCPAddr{IP: at.IP, Port: at.Port + 1})
+		if err == nil {
+			defer next.Close()
+		}
+		_, err = listen.Bind(t.Context(), at.String())
+		if err == nil {
+			t.Fatal("a port that is taken was taken")
+		}
+		_, proposed, _ = strings.Cut(err.Error(), "hale listen ")
+		return at.Port, proposed
 	}
 }
