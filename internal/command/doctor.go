@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -212,10 +213,8 @@ func (o *doctorOptions) options(ctx context.Context, target string, group *targe
 
 // shared are the options of every examination.
 func (o *doctorOptions) shared() (doctor.Options, error) {
-	wait := o.idleWait
-	if wait == 0 {
-		wait = -1
-	} else if wait == doctor.IdleWait {
+	wait := cmp.Or(o.idleWait, -1)
+	if wait == doctor.IdleWait {
 		wait = 0 // longer for some servers
 	}
 	known, err := o.times.known()
