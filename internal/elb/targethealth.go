@@ -266,10 +266,6 @@ func (h TargetHealth) failed(r HealthRules, v Verdict, now time.Time) TargetHeal
 	case h.State == Healthy && r.UnhealthyDraining > 0:
 		state = UnhealthyDraining
 	}
-	if state == h.State {
-		h.Reason, h.Description = v.Reason, v.Description
-		return h
-	}
 	failures := h.Failures
 	next := h.to(state, v, now)
 	next.Failures = failures
@@ -285,7 +281,7 @@ func (h TargetHealth) failed(r HealthRules, v Verdict, now time.Time) TargetHeal
 // Load Balancer knows no reason of the target's but one.
 func (r HealthRules) tell(v Verdict) Verdict {
 	if r.Balancer == Network && v.Reason != InternalError {
-		return Verdict{FailedHealthChecks, FailedHealthChecks.Description()}
+		return Verdict{Reason: FailedHealthChecks}
 	}
 	return v
 }
