@@ -400,20 +400,30 @@ func TestHealthRulesOf(t *testing.T) {
 		want       elb.HealthRules
 	}{
 		{
-			"an Application Load Balancer's defaults", elb.Kind{Protocol: elb.HTTP}, elb.HealthCheck{}, nil,
+			"an Application Load Balancer's defaults",
+			elb.Kind{Protocol: elb.HTTP},
+			elb.HealthCheck{},
+			nil,
 			elb.HealthRules{Balancer: elb.Application, Healthy: 5, Unhealthy: 2, Registration: time.Second},
 		},
 		{
-			"thresholds that were set", elb.Kind{Protocol: elb.HTTP}, elb.HealthCheck{Healthy: 3, Unhealthy: 10}, nil,
+			"thresholds that were set",
+			elb.Kind{Protocol: elb.HTTP},
+			elb.HealthCheck{Healthy: 3, Unhealthy: 10},
+			nil,
 			elb.HealthRules{Balancer: elb.Application, Healthy: 3, Unhealthy: 10, Registration: time.Second},
 		},
 		{
-			"a Network Load Balancer cuts connections, unless told otherwise", elb.Kind{Protocol: elb.TCP}, elb.HealthCheck{},
+			"a Network Load Balancer cuts connections, unless told otherwise",
+			elb.Kind{Protocol: elb.TCP},
+			elb.HealthCheck{},
 			elb.Attributes{"target_health_state.unhealthy.connection_termination.enabled": "false", "target_health_state.unhealthy.draining_interval_seconds": "60"},
 			elb.HealthRules{Balancer: elb.Network, Healthy: 5, Unhealthy: 2, Registration: time.Second, UnhealthyDraining: time.Minute},
 		},
 		{
-			"an interval that says nothing", elb.Kind{Protocol: elb.TCP}, elb.HealthCheck{},
+			"an interval that says nothing",
+			elb.Kind{Protocol: elb.TCP},
+			elb.HealthCheck{},
 			elb.Attributes{"target_health_state.unhealthy.draining_interval_seconds": "60"},
 			elb.HealthRules{Balancer: elb.Network, Healthy: 5, Unhealthy: 2, Registration: time.Second},
 		},

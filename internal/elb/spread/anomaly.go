@@ -102,16 +102,14 @@ func outliers(samples []sample) []bool {
 	}
 	for i, s := range samples {
 		others := sample{all.requests - s.requests, all.errors - s.errors}
-		found[i] = s.errors >= leastErrors && others.requests > 0 &&
-			s.rate() >= timesOthers*others.rate() && s.rate() >= others.rate()+pointsAbove/100.0
+		found[i] = s.errors >= leastErrors && others.requests > 0 && s.exceeds(others)
 	}
 	return found
 }
 
-// rate is errors per request.
-func (s sample) rate() float64 {
-	if s.requests == 0 {
-		return 0
-	}
-	return float64(s.errors) / float64(s.requests)
+// exceeds tells whether errors are timesOthers as frequent as the others', and
+// pointsAbove more frequent. Rates are compared as fractions, by cross products.
+func (s sample) exceeds(others sample) bool {
+	own, theirs := s.errors*others.requests, others.errors*s.requests
+	return own >= timesOthers*theirs && 100*(own-theirs) >= pointsAbove*s.requests*others.requests
 }

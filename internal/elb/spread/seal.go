@@ -72,7 +72,7 @@ func (s *Sealer) open(purpose, value string) (c claim, ok bool) {
 	if err != nil {
 		return c, false
 	}
-	plain, err := s.aead.Open(sealed[nonceSize:nonceSize], nil, sealed, []byte(purpose))
+	plain, err := s.aead.Open(sealed[:0], nil, sealed, []byte(purpose))
 	if err != nil || len(plain) != claimSize {
 		return c, false
 	}

@@ -31,10 +31,12 @@ func warm(now time.Time, slowStart time.Duration, before, after []*Target) (unti
 		}
 	}
 	for _, t := range after {
-		if !t.healthy && established {
-			t.warmSince.Store(at)
+		if !t.healthy {
+			t.enter()
+			if established {
+				t.warmSince.Store(at)
+			}
 		}
-		t.healthy = true
 		if slowStart == 0 {
 			t.warmSince.Store(0)
 		}
@@ -45,13 +47,19 @@ func warm(now time.Time, slowStart time.Duration, before, after []*Target) (unti
 	return until
 }
 
-// leave forgets what is known of a target that is healthy no longer.
+// enter begins the count of a target that turned healthy: how requests ended
+// before does not matter.
+func (t *Target) enter() {
+	t.healthy = true
+	t.tally.take()
+}
+
+// leave forgets what was found of a target that is healthy no longer.
 func (t *Target) leave() {
 	t.healthy = false
 	t.warmSince.Store(0)
 	t.lowered.Store(0)
 	t.anomalous.Store(false)
-	t.tally.take()
 }
 
 // warmth returns the share that slow start leaves to a target: it rises in a line
