@@ -225,3 +225,88 @@ func TestDoctorInterrupted(t *testing.T) {
 	interrupt(t, os.Interrupt, t.TempDir(), nil, func() bool { return len(asked) > 0 },
 		"doctor", "--endpoint-url", api.URL, "--target-group", webARN)
 }
+
+// metadataOf serves the instance metadata of an instance.
+func metadataOf(t *testing.T, id, address string) (url string) {
+	t.Helper()
+	pages := map[string]string{
+		"/latest/meta-data/instance-id": id, "/latest/meta-data/local-ipv4": address,
+		"/latest/meta-data/placement/availability-zone": "eu-west-1a", "/latest/meta-data/placement/region": "eu-west-1",
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		const token = "c3VjaCBhIHRva2Vu"
+		page, ok := pages[r.URL.Path]
+		switch {
+		case r.Method == http.MethodPut && r.URL.Path == "/latest/api/token":
+			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "60")
+			_, _ = io.WriteString(w, token)
+		case r.Header.Get("X-Aws-Ec2-Metadata-Token") != token:
+			w.WriteHeader(http.StatusUnauthorized)
+		case !ok:
+			http.NotFound(w, r)
+		default:
+			_, _ = io.WriteString(w, page)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestDoctorGroupFromInside runs the doctor on one of the group's instances: it
+// finds its own address, and looks at what listens there.
+func TestDoctorGroupFromInside(t *testing.T) {
+	for _, test := range []struct {
+		site    string // of the corpus
+		finding string
+	}{
+		{"node-on-localhost", "bound-to-loopback"},
+		{"django-allowed-hosts-looks-fixed-mask", "django-allowed-hosts-looks-fixed"},
+	} {
+		t.Run(test.site, func(t *testing.T) {
+			all := sites.All()
+			i := slices.IndexFunc(all, func(c sites.Case) bool { return c.Name == test.site })
+			if i < 0 {
+				t.Fatal("no such site")
+			}
+			site := all[i].Start(t)
+			address := netip.MustParseAddrPort(site.Address)
+			const own, other = "i-0f76fade", "i-1f76fade"
+			account := doctorAccount(address)
+			failed := func(id string) types.TargetHealthDescription {
+				return target(id, address.Port(), types.TargetHealthStateEnumUnhealthy, types.TargetHealthReasonEnumFailedHealthChecks, "Health checks failed")
+			}
+			account.Health[webARN] = []types.TargetHealthDescription{failed(other), failed(own)}
+			account.TargetGroups[0].HealthCheckTimeoutSeconds = aws.Int32(25) // for machines that are slow themselves
+			api := elbfake.Start(t, account)
+
+			cmd := exec.CommandContext(t.Context(), "hale", "doctor", "--target-group", webARN, "--endpoint-url", api.URL,
+				"--from-inside", "--host", site.Domain, "--source", sites.Prober, "--idle-wait", "0", "--output", "json")
+			cmd.Env = append(cmd.Environ(), "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT="+metadataOf(t, own, sites.Private), "HOME="+t.TempDir())
+			out, _ := cmd.Output() // the exit code tells
+			if code := cmd.ProcessState.ExitCode(); code != 1 {
+				t.Fatalf("exit code %d: %s", code, out)
+			}
+			var document struct {
+				Targets []struct {
+					ID     string
+					Report *struct {
+						Target   string
+						Findings []struct{ ID string }
+						Fixed    bool `json:"healthy_when_fixed"`
+					}
+				}
+				Undecided []struct{ What string } `json:"not_decided"`
+			}
+			if err := json.Unmarshal(out, &document); err != nil {
+				t.Fatal(err)
+			}
+			if first := document.Targets[0]; first.ID != other || first.Report != nil {
+				t.Errorf("another machine's target was examined: %s", out)
+			}
+			report := document.Targets[1].Report
+			if report == nil || len(report.Findings) == 0 || report.Findings[0].ID != test.finding || !report.Fixed || report.Target != "http://"+site.Address+"/health" {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+}

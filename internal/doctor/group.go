@@ -188,7 +188,7 @@ func (x *groupExamination) unasked(t targetgroup.Target, err error) Undecided {
 
 func (x *groupExamination) ownAddress() netip.Addr {
 	for _, a := range x.own.Addresses {
-		if !a.Public && a.Addr.Is4() && !a.Addr.IsLoopback() {
+		if !a.Public && a.Addr.Is4() {
 			return a.Addr
 		}
 	}
