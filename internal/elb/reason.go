@@ -1,6 +1,7 @@
 // Package elb holds the rules of Elastic Load Balancing as plain values and
-// functions: a health check's settings, which codes count as success, why a
-// target is not healthy. It does no I/O.
+// functions: a health check's settings, which codes count as success, how a
+// target's health changes and why, which targets of a group take traffic, what
+// attributes there are, how things are named. It does no I/O.
 package elb
 
 import (

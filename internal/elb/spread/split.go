@@ -28,7 +28,7 @@ func NewSplit(weights ...int) *Split {
 //
 // Requests are not drawn by chance: multiples of the golden ratio put them so
 // evenly that among any hundred in a row, a weight of a tenth gets ten, give or
-// take one.
+// take two.
 func (s *Split) Pick() (i int, ok bool) {
 	if len(s.upTo) == 0 {
 		return 0, false
