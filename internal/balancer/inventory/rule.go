@@ -170,18 +170,19 @@ func (e *Edit) checkForwards(b *LoadBalancer, l *Listener, actions []rule.Action
 	return nil
 }
 
+// takes are the protocols of the groups that a listener can send to.
+var takes = map[elb.Protocol][]elb.Protocol{
+	elb.HTTP:  {elb.HTTP, elb.HTTPS},
+	elb.HTTPS: {elb.HTTP, elb.HTTPS},
+	elb.TCP:   {elb.TCP, elb.TCPUDP},
+	elb.TLS:   {elb.TCP, elb.TLS},
+}
+
 // compatible refuses a group that a listener cannot send to (ELBv2 API,
 // IncompatibleProtocols).
 func compatible(l *Listener, g *Group) error {
 	protocol := g.Kind.Protocol
-	fits := protocol == elb.HTTP || protocol == elb.HTTPS
-	switch l.Protocol {
-	case elb.TCP:
-		fits = protocol == elb.TCP || protocol == elb.TCPUDP
-	case elb.TLS:
-		fits = protocol == elb.TCP || protocol == elb.TLS
-	}
-	if !fits {
+	if !slices.Contains(takes[l.Protocol], protocol) {
 		return elb.Errorf("IncompatibleProtocols", "Listener protocol '%s' and target group protocol '%s' do not go together", l.Protocol, cmp.Or(protocol, "none"))
 	}
 	return nil

@@ -1,0 +1,234 @@
+package balancer
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hale/internal/balancer/inventory"
+	"hale/internal/elb"
+	"hale/internal/elb/spread"
+)
+
+// group is a target group at work: it probes its targets, holds what they are
+// held for, and says which of them takes a request.
+type group struct {
+	arn     string
+	log     *slog.Logger
+	ctx     context.Context // of its targets
+	cancel  context.CancelFunc
+	running *sync.WaitGroup
+	sealer  *spread.Sealer
+
+	// targets to choose among: those that may take traffic.
+	choice spread.Group[*target]
+	kind   atomic.Pointer[elb.Kind]
+	stick  atomic.Pointer[spread.Stickiness] // nil: requests stick to no target
+	meter  meter
+
+	mu       sync.Mutex // guards what follows, and the health of all targets
+	settings *inventory.Group
+	user     *inventory.LoadBalancer // whose rules use the group; nil: nobody's
+	node     netip.AddrPort          // that a Network Load Balancer's probes say they come from
+	health   elb.HealthRules
+	routing  elb.GroupRules
+	failOpen bool
+	targets  map[inventory.TargetID]*target
+	order    []*target // by registration
+	unusable map[netip.AddrPort]bool
+}
+
+func newGroup(ctx context.Context, running *sync.WaitGroup, log *slog.Logger, sealer *spread.Sealer, arn string) *group {
+	g := &group{arn: arn, log: log, running: running, sealer: sealer, targets: make(map[inventory.TargetID]*target)}
+	g.ctx, g.cancel = context.WithCancel(ctx)
+	running.Go(g.assess)
+	return g
+}
+
+// close ends the probing. It does not wait.
+func (g *group) close() { g.cancel() }
+
+// assess compares the targets from time to time.
+func (g *group) assess() {
+	tick := time.NewTicker(spread.AssessEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			g.choice.Assess()
+		case <-g.ctx.Done():
+			return
+		}
+	}
+}
+
+// update takes what the inventory says of the group now; user is the load
+// balancer that uses it, nil if none does.
+func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, v *inventory.Inventory) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	asked := g.settings == nil || g.settings.HealthCheck != settings.HealthCheck
+	g.settings, g.user = settings, user
+	g.kind.Store(&settings.Kind)
+	g.stick.Store(spread.StickinessOf(g.sealer, g.arn, settings.Kind, settings.Attributes))
+	g.health = elb.HealthRulesOf(settings.Kind, settings.HealthCheck, settings.Attributes)
+	var balancer elb.Attributes
+	if user != nil {
+		balancer = user.Attributes
+	}
+	g.routing = elb.GroupRulesOf(settings.Kind, settings.Attributes, balancer)
+	g.node = nodeOf(v, user)
+	g.unusable = listening(v)
+	g.order = g.order[:0:0]
+	kept := make(map[inventory.TargetID]bool, len(settings.Targets))
+	for _, registered := range settings.Targets {
+		kept[registered.TargetID] = true
+		g.order = append(g.order, g.take(registered, asked, now))
+	}
+	for id, t := range g.targets {
+		if !kept[id] {
+			t.cancel()
+			delete(g.targets, id)
+		}
+	}
+	g.route(now)
+}
+
+// take takes what the inventory says of a target.
+func (g *group) take(registered inventory.Target, asked bool, now time.Time) *target {
+	t := g.targets[registered.TargetID]
+	fresh := t == nil
+	if fresh {
+		t = newTarget(g, registered)
+		g.targets[registered.TargetID] = t
+	}
+	t.zone = registered.Zone
+	before := t.health
+	standing := g.standing(t)
+	if registered.Draining == nil {
+		t.health = t.health.Register(g.health, standing, now).Stand(g.health, standing, now)
+	} else if t.health.State != elb.Draining {
+		t.health = t.health.Register(g.health, standing, now).Deregister(registered.Draining.Until.Sub(now), now)
+	}
+	if fresh {
+		ctx, cancel := context.WithCancel(g.ctx)
+		t.cancel = cancel
+		g.running.Go(func() { t.watch(ctx) })
+	} else if asked || before != t.health {
+		t.rouse()
+	}
+	return t
+}
+
+// standing is what must be so for a target to be asked.
+func (g *group) standing(t *target) elb.Standing {
+	s := elb.Standing{GroupUnused: g.user == nil, IPUnusable: g.unusable[t.address]}
+	if g.user != nil && t.zone != "" && t.zone != "all" {
+		s.ZoneDisabled = !slices.ContainsFunc(g.user.Zones, func(z inventory.Zone) bool { return z.Name == t.zone })
+	}
+	return s
+}
+
+// report takes a probe's verdict.
+func (g *group) report(t *target, v elb.Verdict, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settle(t, t.health.Probe(g.health, v, now), now)
+}
+
+// age takes what time alone brings a target.
+func (g *group) age(t *target, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settle(t, t.health.After(now), now)
+}
+
+// settle has a target held for something else, perhaps.
+func (g *group) settle(t *target, next elb.TargetHealth, now time.Time) {
+	before := t.health
+	t.health = next
+	if before.State == next.State {
+		return
+	}
+	g.log.Info("target health", "group", g.settings.Name, "target", t.name(), "state", string(next.State), "was", string(before.State),
+		"reason", string(next.Reason), "description", next.Description)
+	g.route(now)
+}
+
+// route decides anew which targets may take traffic.
+func (g *group) route(now time.Time) {
+	members := make([]elb.Member, len(g.order))
+	for i, t := range g.order {
+		members[i] = elb.Member{Health: t.health, Zone: cmp.Or(strings.TrimPrefix(t.zone, "all"), "")}
+	}
+	zone := ""
+	if g.user != nil && len(g.user.Zones) > 0 {
+		zone = g.user.Zones[0].Name
+	}
+	routing := g.routing.Route(members, zone)
+	chosen := make([]spread.Member[*target], len(routing.Targets))
+	for i, of := range routing.Targets {
+		chosen[i] = spread.Member[*target]{Target: g.order[of], Healthy: g.order[of].health.State == elb.Healthy}
+	}
+	g.choice.Use(now, spread.SettingsOf(g.settings.Kind, g.settings.Attributes), chosen)
+	if routing.FailOpen != g.failOpen && routing.Registered > 0 {
+		g.log.Warn("fail-open", "group", g.settings.Name, "on", routing.FailOpen, "healthy", routing.Healthy, "registered", routing.Registered)
+	}
+	g.failOpen = routing.FailOpen && routing.Registered > 0
+}
+
+// status returns what is held of each target.
+func (g *group) status() []TargetStatus {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]TargetStatus, len(g.order))
+	for i, t := range g.order {
+		list[i] = TargetStatus{TargetID: t.id, Zone: t.zone, CheckPort: g.checkPort(t), TargetHealth: t.health}
+		list[i].Anomalous, list[i].Mitigated = t.Anomaly()
+	}
+	return list
+}
+
+func (g *group) checkPort(t *target) int { return cmp.Or(g.settings.HealthCheck.Port, t.id.Port) }
+
+// nodeOf returns a Network Load Balancer's own address, with the port of its
+// first listener.
+func nodeOf(v *inventory.Inventory, user *inventory.LoadBalancer) netip.AddrPort {
+	if user == nil || user.Type != elb.Network {
+		return netip.AddrPort{}
+	}
+	listeners := v.ListenersOf(user.ARN)
+	if len(listeners) == 0 {
+		return netip.AddrPort{}
+	}
+	address := addressesOf(user, listeners[0])[0]
+	if address.Addr().IsUnspecified() {
+		return netip.AddrPortFrom(loopback, address.Port())
+	}
+	return address
+}
+
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// listening returns the addresses that listeners have for themselves: such a
+// target would be the load balancer itself.
+func listening(v *inventory.Inventory) map[netip.AddrPort]bool {
+	all := make(map[netip.AddrPort]bool)
+	for _, l := range v.Listeners {
+		for _, address := range addressesOf(v.LoadBalancers[l.LoadBalancer], l) {
+			if address.Addr().IsUnspecified() {
+				all[netip.AddrPortFrom(loopback, address.Port())] = true
+				all[netip.AddrPortFrom(netip.IPv6Loopback(), address.Port())] = true
+			}
+			all[address] = true
+		}
+	}
+	return all
+}
