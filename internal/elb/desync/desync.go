@@ -221,7 +221,7 @@ func headerReason(name, value string) Reason {
 
 // Kinds of characters, as bits. Each character is of one kind.
 const (
-	isToken   = 1 << iota // in names and methods (RFC 9110, 5.6.2)
+	isToken = 1 << iota // in names and methods (RFC 9110, 5.6.2)
 	isSpace
 	isTab
 	isBreak   // CR, LF, NUL: no part of a request may hold them
