@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"hale/internal/balancer/inventory"
-	"hale/internal/elb"
 	"hale/internal/elb/accesslog"
 	"hale/internal/elb/spread"
 )
@@ -190,25 +189,14 @@ func (b *Balancer) publishGroups(v *inventory.Inventory) {
 	}
 }
 
-// TargetStatus is a target, and what is held of it.
-type TargetStatus struct {
-	inventory.TargetID
-	Zone      string
-	CheckPort int // that probes go to
-	elb.TargetHealth
-	// Anomalous tells that it fails more than the others do, Mitigated that it
-	// gets less traffic for it.
-	Anomalous, Mitigated bool
-}
-
-// TargetHealth returns the targets of a group, those too that drain. ok is false
-// if there is no such group.
-func (b *Balancer) TargetHealth(arn string) (targets []TargetStatus, ok bool) {
+// TargetHealth returns the targets of a group, those too that drain; none if
+// there is no such group.
+func (b *Balancer) TargetHealth(arn string) []inventory.TargetStatus {
 	g := (*b.groups.Load())[arn]
 	if g == nil {
-		return nil, false
+		return nil
 	}
-	return g.status(), true
+	return g.status()
 }
 
 // Shutdown stops accepting, lets requests in flight end until ctx does, and then

@@ -104,12 +104,11 @@ func idOf(a netip.AddrPort) inventory.TargetID {
 }
 
 // await waits until a target is held for what is wanted.
-func (h *house) await(target netip.AddrPort, want elb.State) balancer.TargetStatus {
+func (h *house) await(target netip.AddrPort, want elb.State) inventory.TargetStatus {
 	h.t.Helper()
-	var last balancer.TargetStatus
+	var last inventory.TargetStatus
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		targets, _ := h.TargetHealth(h.group)
-		for _, of := range targets {
+		for _, of := range h.TargetHealth(h.group) {
 			if of.TargetID == idOf(target) {
 				if last = of; of.State == want {
 					return of
@@ -272,7 +271,7 @@ func TestDraining(t *testing.T) {
 		}
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if targets, _ := h.TargetHealth(h.group); len(targets) == 1 {
+		if len(h.TargetHealth(h.group)) == 1 {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -185,12 +185,12 @@ func (g *group) route(now time.Time) {
 }
 
 // status returns what is held of each target.
-func (g *group) status() []TargetStatus {
+func (g *group) status() []inventory.TargetStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	list := make([]TargetStatus, len(g.order))
+	list := make([]inventory.TargetStatus, len(g.order))
 	for i, t := range g.order {
-		list[i] = TargetStatus{TargetID: t.id, Zone: t.zone, CheckPort: g.checkPort(t), TargetHealth: t.health}
+		list[i] = inventory.TargetStatus{TargetID: t.id, Zone: t.zone, CheckPort: g.checkPort(t), TargetHealth: t.health}
 		list[i].Anomalous, list[i].Mitigated = t.Anomaly()
 	}
 	return list

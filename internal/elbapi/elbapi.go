@@ -28,16 +28,7 @@ type Balancer interface {
 	Change(ctx context.Context, change func(*inventory.Edit) error) error
 	// TargetHealth returns what is known of the targets of a group, of those that
 	// are draining, too.
-	TargetHealth(group string) []TargetStatus
-}
-
-// TargetStatus is what is known of a target.
-type TargetStatus struct {
-	inventory.TargetID
-	Zone      string
-	CheckPort int
-	elb.TargetHealth
-	Anomalous, Mitigated bool
+	TargetHealth(group string) []inventory.TargetStatus
 }
 
 // Options is what an API needs.

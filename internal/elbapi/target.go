@@ -75,7 +75,7 @@ func (a api) describeTargetHealth(_ context.Context, in *elbv2.DescribeTargetHea
 		}
 		anomaly = anomaly || include == types.DescribeTargetHealthInputIncludeEnumAnomaly || include == types.DescribeTargetHealthInputIncludeEnumAll
 	}
-	all := slices.SortedFunc(slices.Values(a.balancer.TargetHealth(g.ARN)), func(x, y TargetStatus) int {
+	all := slices.SortedFunc(slices.Values(a.balancer.TargetHealth(g.ARN)), func(x, y inventory.TargetStatus) int {
 		return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Port, y.Port))
 	})
 	if in.Targets != nil {
@@ -84,14 +84,14 @@ func (a api) describeTargetHealth(_ context.Context, in *elbv2.DescribeTargetHea
 		}
 	}
 	return &elbv2.DescribeTargetHealthOutput{
-		TargetHealthDescriptions: each(all, func(t TargetStatus) types.TargetHealthDescription { return targetHealth(t, anomaly) }),
+		TargetHealthDescriptions: each(all, func(t inventory.TargetStatus) types.TargetHealthDescription { return targetHealth(t, anomaly) }),
 	}, nil
 }
 
 // asked returns the state of the targets that a question names. One without a
 // port stands for all of that id.
-func asked(g *inventory.Group, all []TargetStatus, targets []types.TargetDescription) ([]TargetStatus, error) {
-	var found []TargetStatus
+func asked(g *inventory.Group, all []inventory.TargetStatus, targets []types.TargetDescription) ([]inventory.TargetStatus, error) {
+	var found []inventory.TargetStatus
 	for _, t := range targets {
 		id, err := targetFrom(t)
 		if err != nil {
@@ -107,12 +107,12 @@ func asked(g *inventory.Group, all []TargetStatus, targets []types.TargetDescrip
 			continue
 		}
 		id.Port = cmp.Or(id.Port, g.Port)
-		found = append(found, TargetStatus{TargetID: id, CheckPort: cmp.Or(g.HealthCheck.Port, id.Port), TargetHealth: elb.NotRegisteredHealth()})
+		found = append(found, inventory.TargetStatus{TargetID: id, CheckPort: cmp.Or(g.HealthCheck.Port, id.Port), TargetHealth: elb.NotRegisteredHealth()})
 	}
 	return found, nil
 }
 
-func targetHealth(t TargetStatus, anomaly bool) types.TargetHealthDescription {
+func targetHealth(t inventory.TargetStatus, anomaly bool) types.TargetHealthDescription {
 	told := types.TargetHealthDescription{
 		Target:          &types.TargetDescription{Id: &t.ID, Port: number(t.Port), AvailabilityZone: text(t.Zone)},
 		HealthCheckPort: new(strconv.Itoa(t.CheckPort)),

@@ -116,6 +116,17 @@ type Target struct {
 // flight may end.
 type Draining struct{ Since, Until time.Time }
 
+// TargetStatus is a target, and what its load balancer holds of it.
+type TargetStatus struct {
+	TargetID
+	Zone      string
+	CheckPort int // that probes go to
+	elb.TargetHealth
+	// Anomalous tells that it fails more than the others do, Mitigated that it
+	// gets less traffic for it.
+	Anomalous, Mitigated bool
+}
+
 // All returns the attributes with the defaults of those that are not set.
 func (b *LoadBalancer) All() elb.Attributes { return b.attributes().Full(b.Attributes) }
 
