@@ -6,8 +6,8 @@ import (
 	"io"
 
 	"hale/internal/checktype"
-	"hale/internal/config"
 	"hale/internal/manual"
+	"hale/internal/yamlfile"
 )
 
 func listTypes(w io.Writer, asJSON bool) error {
@@ -48,7 +48,7 @@ func explainCheck(s Streams, name string, asJSON bool) error {
 		return e.Render(s.Out, min(widthOf(s.Out), widestText), s.colour(s.Out))
 	}
 	hint := "hale check --list names them all"
-	if near := config.Nearest(name, names); near != "" {
+	if near := yamlfile.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
 	}
 	return notAsked(fmt.Errorf("no type of check is called %q; %s", name, hint))

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"hale/health"
-	"hale/internal/config"
+	"hale/internal/yamlfile"
 )
 
 // selectChecks returns the checks that are asked for, which count for the
@@ -120,7 +120,7 @@ const mostNames = 12
 
 // suggest says which word was probably meant, or which there are.
 func suggest(word string, known []string) string {
-	if near := config.Nearest(word, known); near != "" {
+	if near := yamlfile.Nearest(word, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if more := len(known) - mostNames; more > 0 {

@@ -2,10 +2,8 @@ package config
 
 import (
 	"fmt"
+	"hale/internal/yamlfile"
 	"net"
-	"net/netip"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -26,34 +24,17 @@ func (d *decoder) agree() {
 	d.fileNames()
 }
 
-// ok tells whether the keys have no fault so far.
-func (d *decoder) ok(paths ...string) bool {
-	for _, p := range paths {
-		if d.bad[p] {
-			return false
-		}
-	}
-	return true
-}
-
-// faultOf records a fault of the value of a key, if the file has it.
-func (d *decoder) faultOf(path, format string, args ...any) {
-	if n := d.nodes[path]; n != nil {
-		d.fault(n, path, format, args...)
-	}
-}
-
 // addresses finds addresses that cannot be used side by side.
 func (d *decoder) addresses() {
 	c := d.config
-	if d.ok("listen", "admin") && overlap(string(c.Listen), string(c.Admin)) {
-		if n := d.nodes["admin"]; n != nil {
-			d.fault(n, "admin", "cannot have the port of listen; write one of its own")
+	if d.OK("listen", "admin") && yamlfile.Overlap(string(c.Listen), string(c.Admin)) {
+		if n := d.Node("admin"); n != nil {
+			d.Fault(n, "admin", "cannot have the port of listen; write one of its own")
 		} else {
-			d.faultOf("listen", "is where admin is by default (%s); write another port, or give admin one", c.Admin)
+			d.FaultOf("listen", "is where admin is by default (%s); write another port, or give admin one", c.Admin)
 		}
 	}
-	if c.App.URL == "" || !d.ok("app.url") {
+	if c.App.URL == "" || !d.OK("app.url") {
 		return
 	}
 	app, err := upstream.Parse(string(c.App.URL))
@@ -61,20 +42,10 @@ func (d *decoder) addresses() {
 		return
 	}
 	for key, a := range map[string]Address{"listen": c.Listen, "admin": c.Admin} {
-		if d.ok(key) && leadsTo(app.Address(), string(a)) {
-			d.faultOf("app.url", "leads back to Hale itself (%s), for ever; write the address of the app", key)
+		if d.OK(key) && leadsTo(app.Address(), string(a)) {
+			d.FaultOf("app.url", "leads back to Hale itself (%s), for ever; write the address of the app", key)
 		}
 	}
-}
-
-// overlap tells whether two addresses cannot be listened on at once.
-func overlap(a, b string) bool {
-	aHost, aPort, aErr := net.SplitHostPort(a)
-	bHost, bPort, bErr := net.SplitHostPort(b)
-	if aErr != nil || bErr != nil || aPort != bPort || aPort == "0" {
-		return false
-	}
-	return isAny(aHost) || isAny(bHost) || strings.EqualFold(aHost, bHost)
 }
 
 // leadsTo tells whether a connection to address to surely reaches a listener at
@@ -85,20 +56,8 @@ func leadsTo(to, at string) bool {
 	if toErr != nil || atErr != nil || toPort != atPort || atPort == "0" {
 		return false
 	}
-	return strings.EqualFold(toHost, atHost) || isLoopback(toHost) && (isAny(atHost) || isLoopback(atHost))
+	return strings.EqualFold(toHost, atHost) || yamlfile.IsLoopback(toHost) && (yamlfile.IsAny(atHost) || yamlfile.IsLoopback(atHost))
 }
-
-func isAny(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "" || err == nil && ip.IsUnspecified()
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
-}
-
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // commands looks at how the app is run.
 func (d *decoder) commands() {
@@ -106,41 +65,41 @@ func (d *decoder) commands() {
 	d.command("app.command", app.Command)
 	for i, step := range app.Before {
 		path := fmt.Sprintf("app.before[%d]", i)
-		if d.nodes[join(path, "command")] != nil {
-			path = join(path, "command")
+		if d.Node(yamlfile.Join(path, "command")) != nil {
+			path = yamlfile.Join(path, "command")
 		}
 		d.command(path, step.Command)
 	}
 	for i, name := range app.RequireEnv {
 		path := fmt.Sprintf("app.require_env[%d]", i)
-		if n := d.nodes[path]; n != nil && d.ok(path) && !variableName.MatchString(name) {
-			d.fault(n, path, "%s is not the name of a variable; write letters, digits and _ alone, such as SECRET_KEY", d.seen(n, name))
+		if n := d.Node(path); n != nil && d.OK(path) && !yamlfile.VariableName.MatchString(name) {
+			d.Fault(n, path, "%s is not the name of a variable; write letters, digits and _ alone, such as SECRET_KEY", d.Seen(n, name))
 		}
 	}
 	for path, text := range map[string]string{"app.user": app.User, envFileKey: app.EnvFile} {
-		if n := d.nodes[path]; n != nil && d.ok(path) && text == "" {
-			d.fault(n, path, "is empty; write one, or take the key away")
+		if n := d.Node(path); n != nil && d.OK(path) && text == "" {
+			d.Fault(n, path, "is empty; write one, or take the key away")
 		}
 	}
 }
 
 func (d *decoder) command(path string, words []string) {
-	if n := d.nodes[path]; n != nil && d.ok(path) && (len(words) == 0 || words[0] == "") {
-		d.fault(n, path, "names no program; write its words, such as [gunicorn, mysite.wsgi]")
+	if n := d.Node(path); n != nil && d.OK(path) && (len(words) == 0 || words[0] == "") {
+		d.Fault(n, path, "names no program; write its words, such as [gunicorn, mysite.wsgi]")
 	}
 }
 
 func (d *decoder) https() {
 	h := &d.config.HTTPS
-	if h.Redirect != 0 && len(h.TrustedProxies) == 0 && d.ok("https.redirect", "https.trusted_proxies") {
-		d.faultOf("https.trusted_proxies", "with nobody to believe, every request counts as plain HTTP and https.redirect sends it round in circles; name the load balancer's network, such as 10.0.0.0/8, or write redirect: off")
+	if h.Redirect != 0 && len(h.TrustedProxies) == 0 && d.OK("https.redirect", "https.trusted_proxies") {
+		d.FaultOf("https.trusted_proxies", "with nobody to believe, every request counts as plain HTTP and https.redirect sends it round in circles; name the load balancer's network, such as 10.0.0.0/8, or write redirect: off")
 	}
 }
 
 func (d *decoder) hosts() {
 	const path = "hosts.allow"
-	if n := d.nodes[path]; n != nil && d.ok(path) && len(d.config.Hosts.Allow) == 0 {
-		d.fault(n, path, `allows no host; name the app's, write "*" for any, or take the key away`)
+	if n := d.Node(path); n != nil && d.OK(path) && len(d.config.Hosts.Allow) == 0 {
+		d.Fault(n, path, `allows no host; name the app's, write "*" for any, or take the key away`)
 	}
 }
 
@@ -150,7 +109,7 @@ func (d *decoder) checks() {
 	const path = "health.checks"
 	lines := map[string]int{}
 	inOrder := d.checkNames(d.config.Health.Checks, path, lines)
-	if inOrder && d.ok(path) {
+	if inOrder && d.OK(path) {
 		d.dependencies(path)
 	}
 }
@@ -161,25 +120,25 @@ func (d *decoder) checkNames(checks []Check, list string, lines map[string]int) 
 	inOrder := true
 	for i := range checks {
 		c := &checks[i]
-		path := elementPath(list, i)
-		inOrder = d.checkName(c.Name, join(path, "name"), lines) && inOrder
-		inOrder = d.checkNames(c.Any, join(path, "any"), lines) && inOrder
-		inOrder = d.checkNames(c.All, join(path, "all"), lines) && inOrder
+		path := yamlfile.ElementPath(list, i)
+		inOrder = d.checkName(c.Name, yamlfile.Join(path, "name"), lines) && inOrder
+		inOrder = d.checkNames(c.Any, yamlfile.Join(path, "any"), lines) && inOrder
+		inOrder = d.checkNames(c.All, yamlfile.Join(path, "all"), lines) && inOrder
 	}
 	return inOrder
 }
 
 func (d *decoder) checkName(name, path string, lines map[string]int) bool {
-	n := d.nodes[path]
-	if n == nil || !d.ok(path) {
+	n := d.Node(path)
+	if n == nil || !d.OK(path) {
 		return false
 	}
 	if wrong := wrongName(name); wrong != "" {
-		d.fault(n, path, "%s %s", d.seen(n, name), wrong)
+		d.Fault(n, path, "%s %s", d.Seen(n, name), wrong)
 		return false
 	}
 	if line, ok := lines[name]; ok {
-		d.fault(n, path, "%s is the name of another check already (line %d); give each its own", d.seen(n, name), line)
+		d.Fault(n, path, "%s is the name of another check already (line %d); give each its own", d.Seen(n, name), line)
 		return false
 	}
 	lines[name] = n.Line
@@ -198,9 +157,9 @@ func (d *decoder) dependencies(list string) {
 			continue
 		}
 		c := &d.config.Health.Checks[i]
-		n, path := d.placeOf(c, elementPath(list, i), "depends_on", slices.Index(c.DependsOn, wrong.Value))
+		n, path := d.placeOf(c, yamlfile.ElementPath(list, i), "depends_on", slices.Index(c.DependsOn, wrong.Value))
 		if n != nil {
-			d.fault(n, path, "%s %s", d.seen(n, wrong.Value), d.withoutSecrets(d.nodes[list], wrong.Problem))
+			d.Fault(n, path, "%s %s", d.Seen(n, wrong.Value), d.WithoutSecrets(d.Node(list), wrong.Problem))
 		}
 	}
 }
@@ -223,12 +182,12 @@ func (c *Check) standIn() health.Check {
 func (d *decoder) placeOf(c *Check, path, key string, i int) (*yaml.Node, string) {
 	homes := []string{path}
 	for _, name := range slices.Backward(c.Template) {
-		homes = append(homes, join("health.templates", shownKey(name)))
+		homes = append(homes, yamlfile.Join("health.templates", yamlfile.ShownKey(name)))
 	}
 	for _, home := range homes {
-		list := join(home, key)
-		for _, at := range []string{elementPath(list, i), list} {
-			if n := d.nodes[at]; n != nil {
+		list := yamlfile.Join(home, key)
+		for _, at := range []string{yamlfile.ElementPath(list, i), list} {
+			if n := d.Node(at); n != nil {
 				return n, at
 			}
 		}
@@ -245,7 +204,7 @@ func wrongName(name string) string {
 		return "begins or ends with a space; take it away"
 	case strings.ContainsAny(name, `/\?#%`) || name == "." || name == "..":
 		return "cannot be part of a URL's path (/health/checks/NAME); write it without / \\ ? # and %"
-	case name != oneLine(name):
+	case name != yamlfile.OneLine(name):
 		return "has characters that cannot be printed; write it on one line, in plain text"
 	case len(name) > 100:
 		return "is too long; write at most 100 characters"
@@ -256,20 +215,13 @@ func wrongName(name string) string {
 // fileNames makes relative file names relative to the directory of hale.yaml.
 func (d *decoder) fileNames() {
 	c := d.config
-	c.App.EnvFile = d.inDir(c.App.EnvFile)
+	c.App.EnvFile = d.InDir(c.App.EnvFile)
 	for _, l := range []*LogTarget{&c.AccessLog, &c.Health.Log} {
 		if *l != LogStdout && *l != LogStderr {
-			*l = LogTarget(d.inDir(string(*l)))
+			*l = LogTarget(d.InDir(string(*l)))
 		}
 	}
 	if name, ok := c.Hosts.InstanceAddress.File(); ok {
-		c.Hosts.InstanceAddress = InstanceAddress("file:" + d.inDir(name))
+		c.Hosts.InstanceAddress = InstanceAddress("file:" + d.InDir(name))
 	}
-}
-
-func (d *decoder) inDir(name string) string {
-	if name == "" || filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(d.dir, name)
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"hale/internal/yamlfile"
 	"io"
 	"reflect"
 	"slices"
@@ -102,7 +103,7 @@ func (c *Check) withoutRun() health.Check {
 // decoded before them.
 func (d *decoder) site() checktype.Site {
 	c := d.config
-	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: d.dir, Lookup: d.env.lookup, Environ: d.env.environ, User: c.App.User}
+	return checktype.Site{AppURL: string(c.App.URL), Host: c.Hosts.public(), Dir: d.Dir(), Lookup: d.env.lookup, Environ: d.env.environ, User: c.App.User}
 }
 
 // public returns the name that users know the app by: the first exact one that
@@ -127,14 +128,14 @@ func (h *Hosts) public() string {
 
 // decodeNode implements nodeDecoder.
 func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
-	setDefaults(c)
-	m := d.mapping(n, path)
+	yamlfile.SetDefaults(c)
+	m := d.Mapping(n, path)
 	if m == nil {
 		return
 	}
 	d.useTemplates(c, m)
 	d.member(m)
-	if m.isGroup() {
+	if isGroup(m) {
 		d.group(c, m)
 		return
 	}
@@ -142,9 +143,9 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if len(d.groups) > 0 {
 		common = checkKeys(append(slices.Clone(keysOfMembers), keysOfGroupsAlone...))
 	}
-	d.fields(m, reflect.ValueOf(c).Elem(), "a check", common)
-	if m.byKey["type"] == nil && !m.misspelt("type", common) {
-		d.fault(m.node, join(m.path, "type"), "is missing; a check needs it")
+	d.Fields(m, reflect.ValueOf(c).Elem(), "a check", common)
+	if m.ByKey["type"] == nil && !m.Misspelt("type", common) {
+		d.Fault(m.Node, yamlfile.Join(m.Path, "type"), "is missing; a check needs it")
 	}
 
 	t, known := d.checkType(c.Type)
@@ -152,21 +153,21 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 		d.unknownType(m, c.Type)
 		// Which keys it may have cannot be told; those that no type has are wrong.
 		all := append(slices.Clone(common), d.allOptionKeys()...)
-		for _, p := range m.pairs {
-			p.taken = p.taken || slices.Contains(all, p.key.Value) || p.template != ""
+		for _, p := range m.Pairs {
+			p.Taken = p.Taken || slices.Contains(all, p.Key.Value) || d.of(p).template != ""
 		}
-		d.unknown(m, "a check", common, nil)
+		d.Unknown(m, "a check", common, nil)
 		return
 	}
 
-	before := len(d.faults)
+	before := d.Count()
 	options := t.New(d.site())
 	v := reflect.ValueOf(options).Elem()
-	keys, where := append(slices.Clone(common), keysOf(v.Type())...), "a check of type "+t.Name
-	d.fields(m, v, where, keys)
+	keys, where := append(slices.Clone(common), yamlfile.KeysOf(v.Type())...), "a check of type "+t.Name
+	d.Fields(m, v, where, keys)
 	d.brought(m, t)
-	d.unknown(m, where, keys, func(key string) string { return d.otherType(t, key) })
-	if len(d.faults) == before {
+	d.Unknown(m, where, keys, func(key string) string { return d.otherType(t, key) })
+	if d.Count() == before {
 		d.invalid(m, options.Validate())
 	}
 	c.Options = options
@@ -174,14 +175,14 @@ func (c *Check) decodeNode(d *decoder, n *yaml.Node, path string) {
 
 // brought reports the keys that templates bring and that are no check's of this
 // type. Keys that no type has were reported in the template.
-func (d *decoder) brought(m *mapping, t checktype.Type) {
-	for _, p := range m.pairs {
-		if p.taken || p.template == "" {
+func (d *decoder) brought(m *yamlfile.Mapping, t checktype.Type) {
+	for _, p := range m.Pairs {
+		if p.Taken || d.of(p).template == "" {
 			continue
 		}
-		p.taken = true
-		if others := d.otherType(t, p.key.Value); others != "" {
-			d.fault(p.use.node, p.use.path, "the template %s brings %s; %s", shownKey(p.template), p.key.Value, others)
+		p.Taken = true
+		if others := d.otherType(t, p.Key.Value); others != "" {
+			d.Fault(d.of(p).use.node, d.of(p).use.path, "the template %s brings %s; %s", yamlfile.ShownKey(d.of(p).template), p.Key.Value, others)
 		}
 	}
 }
@@ -191,7 +192,7 @@ var keysOfGroupsAlone = []string{"any", "all"}
 
 // checkKeys returns the keys that checks of all types have, but for some.
 func checkKeys(without []string) []string {
-	return slices.DeleteFunc(keysOf(reflect.TypeFor[Check]()), func(key string) bool { return slices.Contains(without, key) })
+	return slices.DeleteFunc(yamlfile.KeysOf(reflect.TypeFor[Check]()), func(key string) bool { return slices.Contains(without, key) })
 }
 
 // allOptionKeys returns the keys of the options of all types.
@@ -213,10 +214,10 @@ func (d *decoder) checkType(name string) (checktype.Type, bool) {
 
 // unknownType reports the type of a check, unless it has no type at all or one
 // with a fault already.
-func (d *decoder) unknownType(m *mapping, name string) {
-	path := join(m.path, "type")
-	n := d.nodes[path]
-	if n == nil || d.bad[path] {
+func (d *decoder) unknownType(m *yamlfile.Mapping, name string) {
+	path := yamlfile.Join(m.Path, "type")
+	n := d.Node(path)
+	if n == nil || !d.OK(path) {
 		return
 	}
 	var names []string
@@ -224,10 +225,10 @@ func (d *decoder) unknownType(m *mapping, name string) {
 		names = append(names, t.Name)
 	}
 	hint := "hale check --list names them all"
-	if near := Nearest(name, names); near != "" && d.made[n] == nil {
+	if near := yamlfile.Nearest(name, names); near != "" && !d.FromEnvironment(n) {
 		hint = "did you mean " + near + "?"
 	}
-	d.fault(n, path, "%s is not a type of check; %s", d.seen(n, name), hint)
+	d.Fault(n, path, "%s is not a type of check; %s", d.Seen(n, name), hint)
 }
 
 // otherType says which other types have an option.
@@ -244,7 +245,7 @@ func (d *decoder) otherType(this checktype.Type, key string) string {
 	case len(names) > 4:
 		names = append(names[:3], "others")
 	}
-	return fmt.Sprintf("it is for checks of type %s, not %s", alternatives(names), this.Name)
+	return fmt.Sprintf("it is for checks of type %s, not %s", yamlfile.Alternatives(names), this.Name)
 }
 
 // optionKeys returns the keys of a type's own options.
@@ -254,31 +255,31 @@ func (d *decoder) optionKeys(t checktype.Type) []string {
 		if d.keys == nil {
 			d.keys = map[string][]string{}
 		}
-		keys = keysOf(reflect.TypeOf(t.New(checktype.Site{})).Elem())
+		keys = yamlfile.KeysOf(reflect.TypeOf(t.New(checktype.Site{})).Elem())
 		d.keys[t.Name] = keys
 	}
 	return keys
 }
 
 // invalid reports what Validate refused, each option at its own place.
-func (d *decoder) invalid(m *mapping, err error) {
+func (d *decoder) invalid(m *yamlfile.Mapping, err error) {
 	switch err := err.(type) { //nolint:errorlint // the tree of joined errors is walked by hand
 	case nil:
 	case *checks.OptionError:
-		n, path := m.node, join(m.path, err.Key)
+		n, path := m.Node, yamlfile.Join(m.Path, err.Key)
 		key, _, _ := strings.Cut(strings.ReplaceAll(err.Key, "[", "."), ".")
-		if p := m.byKey[key]; p != nil {
-			n = target(p.value)
-			if p.home != "" {
-				path = join(p.home, err.Key)
+		if p := m.ByKey[key]; p != nil {
+			n = yamlfile.Target(p.Value)
+			if p.Home != "" {
+				path = yamlfile.Join(p.Home, err.Key)
 			}
-		} else if d.bad["app"] && d.config.App.URL == "" {
+		} else if !d.OK("app") && d.config.App.URL == "" {
 			return // it may lack only what it has from there
 		}
-		if at, ok := d.nodes[path]; ok {
+		if at := d.Node(path); at != nil {
 			n = at
 		}
-		d.fault(n, path, "%s", d.withoutSecrets(n, err.Err.Error()))
+		d.Fault(n, path, "%s", d.WithoutSecrets(n, err.Err.Error()))
 	case interface{ Unwrap() []error }:
 		for _, e := range err.Unwrap() {
 			d.invalid(m, e)
@@ -288,6 +289,6 @@ func (d *decoder) invalid(m *mapping, err error) {
 			d.invalid(m, option)
 			return
 		}
-		d.fault(m.node, m.path, "%s", d.withoutSecrets(m.node, err.Error()))
+		d.Fault(m.Node, m.Path, "%s", d.WithoutSecrets(m.Node, err.Error()))
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"hale/internal/yamlfile"
 	"sync"
 
 	"go.yaml.in/yaml/v4"
@@ -61,9 +62,9 @@ func (e *environment) lookupProcess(name string) (string, bool) {
 // whyMissing adds to the error of a variable that is not there why app.env_file
 // could not tell.
 func (e *environment) whyMissing(err error) string {
-	if _, ok := errors.AsType[*variableError](err); ok {
+	if _, ok := errors.AsType[*yamlfile.VariableError](err); ok {
 		if _, fileErr := e.fromFile(); fileErr != nil {
-			return err.Error() + "; " + envFileKey + " could not be read: " + oneLine(fileErr.Error())
+			return err.Error() + "; " + envFileKey + " could not be read: " + yamlfile.OneLine(fileErr.Error())
 		}
 	}
 	return err.Error()
@@ -72,35 +73,13 @@ func (e *environment) whyMissing(err error) string {
 // envFileOf finds app.env_file ahead of everything else, since any value may
 // name its variables. What is wrong with it, decoding reports.
 func (d *decoder) envFileOf(root *yaml.Node) string {
-	n := child(child(root, "app"), "env_file")
-	if n == nil || n.Kind != yaml.ScalarNode || isNull(n) {
+	n := yamlfile.Child(yamlfile.Child(root, "app"), "env_file")
+	if n == nil || n.Kind != yaml.ScalarNode || yamlfile.IsNull(n) {
 		return ""
 	}
-	e, err := expand(n.Value, newEnvironment(d.options, "").lookupProcess)
+	e, err := yamlfile.Expand(n.Value, newEnvironment(d.options, "").lookupProcess)
 	if err != nil {
 		return ""
 	}
-	return d.inDir(e.text)
-}
-
-// child returns the value of a key of a mapping, or nil.
-func child(n *yaml.Node, key string) *yaml.Node {
-	n = target(n)
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return target(n.Content[i+1])
-		}
-	}
-	return nil
-}
-
-// target returns what an alias stands for, or n itself.
-func target(n *yaml.Node) *yaml.Node {
-	for n != nil && n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
+	return d.InDir(e.Text)
 }

@@ -1,13 +1,8 @@
 package config
 
 import (
-	"bytes"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-
 	"hale/internal/checktype"
+	"hale/internal/yamlfile"
 )
 
 // Options are what reading a hale.yaml depends on besides the file.
@@ -25,26 +20,15 @@ type Options struct {
 	Types []checktype.Type
 }
 
-// maxFile is the size above which a file is taken for something else.
-const maxFile = 1 << 20
-
 // Load reads the file at path. What is wrong with its content is an *Error
 // that lists every fault; a file that cannot be read is another error, which
 // wraps the operating system's.
 func Load(path string, o Options) (*Config, error) {
-	f, err := os.Open(path)
+	data, err := yamlfile.Read(path, "hale.yaml")
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	var data bytes.Buffer
-	if _, err := data.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	if data.Len() > maxFile {
-		return nil, fmt.Errorf("read configuration: %s is larger than 1 MiB; is it a hale.yaml?", path)
-	}
-	return Parse(path, data.Bytes(), o)
+	return Parse(path, data, o)
 }
 
 // Parse reads a hale.yaml from memory. The name stands for the file in errors,
@@ -54,12 +38,11 @@ func Parse(name string, data []byte, o Options) (*Config, error) {
 	if o.Types == nil {
 		o.Types = checktype.Types()
 	}
-	d := &decoder{file: name, dir: filepath.Dir(name), options: o, config: Default()}
-	d.config.File = name
-	if root := d.document(data); root != nil {
+	d := newDecoder(name, o)
+	if root := d.Document(data); root != nil {
 		d.root(root)
 	}
-	if err := newError(d.faults); err != nil {
+	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	return d.config, nil
@@ -68,6 +51,27 @@ func Parse(name string, data []byte, o Options) (*Config, error) {
 // Default returns the configuration that an absent key falls back to.
 func Default() *Config {
 	c := new(Config)
-	setDefaults(c)
+	yamlfile.SetDefaults(c)
 	return c
 }
+
+// Error is all that is wrong with one hale.yaml.
+type Error = yamlfile.Error
+
+// Fault is one mistake in hale.yaml.
+type Fault = yamlfile.Fault
+
+// Address is where to listen: "host:port" or ":port". Empty means off, where
+// off is allowed.
+type Address = yamlfile.Address
+
+// LogTarget is where a log goes: LogStdout, LogStderr, or the name of a file.
+// Empty means off.
+type LogTarget = yamlfile.LogTarget
+
+// Targets that are not files.
+const (
+	LogOff    = yamlfile.LogOff
+	LogStdout = yamlfile.LogStdout
+	LogStderr = yamlfile.LogStderr
+)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"hale/internal/yamlfile"
 	"reflect"
 	"slices"
 
@@ -25,23 +26,23 @@ func (s *Steps) decodeNode(d *decoder, n *yaml.Node, path string) {
 	case n.Kind == yaml.SequenceNode && len(n.Content) > 0 && !slices.ContainsFunc(n.Content, isNotWord):
 		words := make([]string, len(n.Content))
 		for i, c := range n.Content {
-			words[i] = target(c).Value
+			words[i] = yamlfile.Target(c).Value
 		}
-		d.fault(n, path, "is one command, not a list of commands; write [%s]", outline(words))
-	case n.Kind == yaml.ScalarNode && !isNull(n):
-		d.fault(n, path, "is one command, not a list of commands; write [%s]", asCommand(n.Value))
+		d.Fault(n, path, "is one command, not a list of commands; write [%s]", yamlfile.Outline(words))
+	case n.Kind == yaml.ScalarNode && !yamlfile.IsNull(n):
+		d.Fault(n, path, "is one command, not a list of commands; write [%s]", yamlfile.AsCommand(n.Value))
 	default:
-		d.list(n, reflect.ValueOf(s).Elem(), field{}, path)
+		d.List(n, reflect.ValueOf(s).Elem(), yamlfile.Field{}, path)
 	}
 }
 
-func isNotWord(n *yaml.Node) bool { return target(n).Kind != yaml.ScalarNode }
+func isNotWord(n *yaml.Node) bool { return yamlfile.Target(n).Kind != yaml.ScalarNode }
 
 // decodeNode implements nodeDecoder.
 func (s *Step) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.MappingNode {
-		d.object(n, reflect.ValueOf(s).Elem(), path)
+		d.Object(n, reflect.ValueOf(s).Elem(), path)
 		return
 	}
-	d.list(n, reflect.ValueOf(&s.Command).Elem(), field{key: "command"}, path)
+	d.List(n, reflect.ValueOf(&s.Command).Elem(), yamlfile.Field{Key: "command"}, path)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"hale/internal/yamlfile"
 	"reflect"
 	"slices"
 
@@ -13,26 +14,26 @@ type Templates []string
 
 // template is one of them, taken apart.
 type template struct {
-	*mapping
+	*yamlfile.Mapping
 	name string
 }
 
 // decodeNode implements nodeDecoder.
 func (t *Templates) decodeNode(d *decoder, n *yaml.Node, path string) {
-	if isNull(n) {
+	if yamlfile.IsNull(n) {
 		return
 	}
-	m := d.mapping(n, path)
+	m := d.Mapping(n, path)
 	if m == nil {
 		return
 	}
 	d.templates = map[string]template{}
-	for _, p := range m.pairs {
-		name := p.key.Value
+	for _, p := range m.Pairs {
+		name := p.Key.Value
 		*t = append(*t, name)
-		d.templates[name] = template{new(mapping), name} // for those who use one with a fault
-		if keys := d.mapping(p.value, join(path, shownKey(name))); keys != nil {
-			keys.partial = true
+		d.templates[name] = template{new(yamlfile.Mapping), name} // for those who use one with a fault
+		if keys := d.Mapping(p.Value, yamlfile.Join(path, yamlfile.ShownKey(name))); keys != nil {
+			keys.Partial = true
 			d.templates[name] = template{keys, name}
 			d.template(keys)
 		}
@@ -52,68 +53,68 @@ var ownKeys = map[string]string{
 
 // template looks at a template by itself. What depends on the check that it is
 // used in is looked at there.
-func (d *decoder) template(m *mapping) {
+func (d *decoder) template(m *yamlfile.Mapping) {
 	known := checkKeys(nil)
 	for key, why := range ownKeys {
 		known = slices.DeleteFunc(known, func(k string) bool { return k == key })
-		if p := m.remove(key); p != nil {
-			d.fault(p.key, join(m.path, key), "%s", why)
+		if p := m.Remove(key); p != nil {
+			d.Fault(p.Key, yamlfile.Join(m.Path, key), "%s", why)
 		}
 	}
 	var c Check
-	d.fields(m, reflect.ValueOf(&c).Elem(), "a template", known)
+	d.Fields(m, reflect.ValueOf(&c).Elem(), "a template", known)
 	where, keys := "a template", known
 	t, ok := d.checkType(c.Type)
 	if ok {
 		options := reflect.ValueOf(t.New(d.site())).Elem()
-		where, keys = "a template of type "+t.Name, append(keys, keysOf(options.Type())...)
-		d.fields(m, options, where, keys)
+		where, keys = "a template of type "+t.Name, append(keys, yamlfile.KeysOf(options.Type())...)
+		d.Fields(m, options, where, keys)
 	} else {
 		d.unknownType(m, c.Type)
 		keys = append(keys, d.allOptionKeys()...)
-		for _, p := range m.pairs {
-			p.taken = p.taken || slices.Contains(keys, p.key.Value)
+		for _, p := range m.Pairs {
+			p.Taken = p.Taken || slices.Contains(keys, p.Key.Value)
 		}
 	}
-	d.unknown(m, where, keys, func(key string) string { return d.otherType(t, key) })
+	d.Unknown(m, where, keys, func(key string) string { return d.otherType(t, key) })
 }
 
 // useTemplates adds to a check the keys of the templates that it names: those of
 // the later ones win, and its own win over all. Mappings, headers for one, are
 // put together key by key in the same way.
-func (d *decoder) useTemplates(c *Check, m *mapping) {
-	p := m.byKey["template"]
+func (d *decoder) useTemplates(c *Check, m *yamlfile.Mapping) {
+	p := m.ByKey["template"]
 	if p == nil {
 		return
 	}
-	path := join(m.path, "template")
-	d.value(p.value, reflect.ValueOf(&c.Template).Elem(), field{}, path)
+	path := yamlfile.Join(m.Path, "template")
+	d.Value(p.Value, reflect.ValueOf(&c.Template).Elem(), yamlfile.Field{}, path)
 	switch {
-	case !d.ok(path):
+	case !d.OK(path):
 		return
 	case len(c.Template) > mostTemplates:
-		d.fault(target(p.value), path, "names %d templates; %d are enough", len(c.Template), mostTemplates)
+		d.Fault(yamlfile.Target(p.Value), path, "names %d templates; %d are enough", len(c.Template), mostTemplates)
 		return
 	}
 	for i, name := range slices.Backward(c.Template) {
-		n := target(p.value)
+		n := yamlfile.Target(p.Value)
 		at := path
 		if n.Kind == yaml.SequenceNode {
-			n, at = target(n.Content[i]), elementPath(path, i)
+			n, at = yamlfile.Target(n.Content[i]), yamlfile.ElementPath(path, i)
 		}
 		t, ok := d.templates[name]
 		switch {
 		case !ok:
 			d.unknownTemplate(n, at, name)
 		case slices.Contains(c.Template[:i], name):
-			d.fault(n, at, "%s is there twice; keep one", d.seen(n, name))
-		case d.spend(len(t.pairs), n, at):
-			m.add(t, use{n, at})
+			d.Fault(n, at, "%s is there twice; keep one", d.Seen(n, name))
+		case d.Spend(len(t.Pairs), n, at):
+			d.add(m, t, use{n, at})
 		}
 	}
-	for _, p := range m.pairs {
-		if len(p.more) > 0 {
-			p.value, p.more = together(target(p.value), p.more), nil
+	for _, p := range m.Pairs {
+		if o := d.of(p); len(o.more) > 0 {
+			p.Value, o.more = together(yamlfile.Target(p.Value), o.more), nil
 		}
 	}
 }
@@ -125,17 +126,18 @@ type use struct {
 }
 
 // add adds the keys of a template that m has not.
-func (m *mapping) add(t template, at use) {
-	for _, p := range t.pairs {
-		key := p.key.Value
-		own := m.byKey[key]
+func (d *decoder) add(m *yamlfile.Mapping, t template, at use) {
+	for _, p := range t.Pairs {
+		key := p.Key.Value
+		own := m.ByKey[key]
 		switch {
 		case ownKeys[key] != "": // reported there
 		case own == nil:
-			own = &pair{key: p.key, value: p.value, merged: true, template: t.name, home: t.path, use: at}
-			m.pairs, m.byKey[key] = append(m.pairs, own), own
-		case target(own.value).Kind == yaml.MappingNode && target(p.value).Kind == yaml.MappingNode:
-			own.more = append(own.more, p.value)
+			own = &yamlfile.Pair{Key: p.Key, Value: p.Value, Merged: true, Home: t.Path}
+			d.origins[own] = &origin{template: t.name, use: at}
+			m.Pairs, m.ByKey[key] = append(m.Pairs, own), own
+		case yamlfile.Target(own.Value).Kind == yaml.MappingNode && yamlfile.Target(p.Value).Kind == yaml.MappingNode:
+			d.of(own).more = append(d.of(own).more, p.Value)
 		}
 	}
 }
@@ -154,10 +156,10 @@ func (d *decoder) unknownTemplate(n *yaml.Node, path, name string) {
 	names := []string(d.config.Health.Templates)
 	hint := "there are none in health.templates"
 	if len(names) > 0 {
-		hint = "there are " + alternatives(names)
+		hint = "there are " + yamlfile.Alternatives(names)
 	}
-	if near := Nearest(name, names); near != "" && d.made[n] == nil {
+	if near := yamlfile.Nearest(name, names); near != "" && !d.FromEnvironment(n) {
 		hint = "did you mean " + near + "?"
 	}
-	d.fault(n, path, "%s is not a template; %s", d.seen(n, name), hint)
+	d.Fault(n, path, "%s is not a template; %s", d.Seen(n, name), hint)
 }

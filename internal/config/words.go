@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"errors"
+	"hale/internal/yamlfile"
 	"reflect"
 
 	"go.yaml.in/yaml/v4"
@@ -16,13 +17,13 @@ type OneOrMore[T ~string] []T
 // decodeNode implements nodeDecoder.
 func (w *OneOrMore[T]) decodeNode(d *decoder, n *yaml.Node, path string) {
 	if n.Kind == yaml.SequenceNode {
-		d.list(n, reflect.ValueOf((*[]T)(w)).Elem(), field{}, path)
+		d.List(n, reflect.ValueOf((*[]T)(w)).Elem(), yamlfile.Field{}, path)
 		return
 	}
 	var word T
 	v := reflect.ValueOf(&word).Elem()
-	if text, ok := d.scalar(n, "a word or a list of words", path); ok {
-		d.text(n, v, field{}, path, text)
+	if text, ok := d.Scalar(n, "a word or a list of words", path); ok {
+		d.Text(n, v, yamlfile.Field{}, path, text)
 		*w = OneOrMore[T]{word}
 	}
 }
@@ -35,7 +36,7 @@ type Profile string
 func (p *Profile) UnmarshalText(b []byte) error {
 	*p = Profile(b)
 	for _, wrong := range asHealthSays(health.Check{Name: "a", Profiles: []string{string(b)}, Run: nothing}) {
-		return valueError(wrong.Problem)
+		return yamlfile.ValueError(wrong.Problem)
 	}
 	return nil
 }

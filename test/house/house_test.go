@@ -22,15 +22,16 @@ var floors = []struct {
 	{"main", false, []string{"cmd/hale"}},
 	{"commands", false, []string{"internal/command"}},
 	{"the demo", false, []string{"internal/demo"}},
-	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/doctor/...", "internal/listen", "internal/manual"}},
+	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/doctor/...", "internal/balance", "internal/listen", "internal/manual"}},
 	{"configuration", false, []string{"internal/config"}},
 	{"the table of checks", false, []string{"internal/checktype"}},
+	{"the balancer", true, []string{"internal/balancer/...", "internal/elbapi/..."}},
 	{"evidence", true, []string{"internal/machine/...", "internal/probe", "internal/targetgroup"}},
 	{"checks", true, []string{"checks/...", "internal/proc/...", "internal/listenqueue"}},
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
 	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/elb/...", "internal/logfile", "internal/relay", "internal/supervise"}},
-	{"the machine", false, []string{"internal/account", "internal/awsprofile", "internal/explain", "internal/inturn", "docs"}},
+	{"the machine", false, []string{"internal/account", "internal/awsprofile", "internal/explain", "internal/inturn", "internal/yamlfile", "docs"}},
 }
 
 type listed struct {

@@ -1,4 +1,4 @@
-package config
+package yamlfile
 
 import (
 	"cmp"
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Error is all that is wrong with one hale.yaml, in the order of the file. Its
+// Error is all that is wrong with one file, in the order of the file. Its
 // text has one line for each fault.
 type Error struct {
 	Faults []Fault // never empty
@@ -30,7 +30,7 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// Fault is one mistake in hale.yaml.
+// Fault is one mistake in a file.
 type Fault struct {
 	File   string // as given to Load
 	Line   int    // from 1

@@ -1,4 +1,4 @@
-package config
+package yamlfile
 
 import (
 	"cmp"
@@ -20,8 +20,8 @@ var (
 	prefixType   = reflect.TypeFor[netip.Prefix]()
 )
 
-// isText tells whether v is set from one text.
-func isText(v reflect.Value) bool {
+// IsText tells whether v is set from one text.
+func IsText(v reflect.Value) bool {
 	if _, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return true
 	}
@@ -33,17 +33,17 @@ func isText(v reflect.Value) bool {
 	}
 }
 
-// setText sets v, for which isText holds, from a text. A wrong text of the
-// kinds that are read here is a valueError.
-func setText(v reflect.Value, text string) error {
+// SetText sets v, for which isText holds, from a text. A wrong text of the
+// kinds that are read here is a ValueError.
+func SetText(v reflect.Value, text string) error {
 	switch v.Type() {
 	case durationType:
 		n, err := time.ParseDuration(text)
 		switch {
 		case err != nil:
-			return valueError("is not a duration; write 5s, 250ms or 1m30s")
+			return ValueError("is not a duration; write 5s, 250ms or 1m30s")
 		case n < 0:
-			return valueError("is negative; write a duration such as 5s, 250ms or 1m30s")
+			return ValueError("is negative; write a duration such as 5s, 250ms or 1m30s")
 		}
 		v.SetInt(int64(n))
 		return nil
@@ -65,7 +65,7 @@ func setText(v reflect.Value, text string) error {
 		case "false", "False", "FALSE":
 			v.SetBool(false)
 		default:
-			return valueError("is neither true nor false; write one of them")
+			return ValueError("is neither true nor false; write one of them")
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
@@ -78,7 +78,7 @@ func setText(v reflect.Value, text string) error {
 	case reflect.Float32, reflect.Float64:
 		n, err := strconv.ParseFloat(text, v.Type().Bits())
 		if err == nil && n-n != 0 {
-			return valueError("is not a number; write one such as 0.5")
+			return ValueError("is not a number; write one such as 0.5")
 		}
 		v.SetFloat(n)
 		return wrongNumber(err, "is not a number; write one such as 0.5")
@@ -88,10 +88,10 @@ func setText(v reflect.Value, text string) error {
 	return nil
 }
 
-func wrongNumber(err error, text valueError) error {
+func wrongNumber(err error, text ValueError) error {
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		return valueError("is too large or too small a number")
+		return ValueError("is too large or too small a number")
 	case err != nil:
 		return text
 	}
@@ -106,43 +106,43 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
-		return p, valueError("is not a network; write 10.0.0.0/8, fd00::/8 or one address")
+		return p, ValueError("is not a network; write 10.0.0.0/8, fd00::/8 or one address")
 	case p != p.Masked():
-		return p, valueError("is an address within a network, not a network; its last bits must be 0 as in 10.0.0.0/8")
+		return p, ValueError("is an address within a network, not a network; its last bits must be 0 as in 10.0.0.0/8")
 	}
 	return p, nil
 }
 
-// check says what is wrong with a value that lies outside of b, or "".
-func (b bounds) check(v reflect.Value) string {
+// Check says what is wrong with a value that lies outside of b, or "".
+func (b Bounds) Check(v reflect.Value) string {
 	bound := func(text string) (reflect.Value, bool) {
 		if text == "" {
 			return reflect.Value{}, false
 		}
 		w := reflect.New(v.Type()).Elem()
-		return w, setText(w, text) == nil
+		return w, SetText(w, text) == nil
 	}
-	if w, ok := bound(zeroOf(v, b.above)); ok && compare(v, w) <= 0 {
+	if w, ok := bound(ZeroOf(v, b.Above)); ok && compare(v, w) <= 0 {
 		if v.Type() == durationType {
 			return "is no time at all; write a duration such as 5s, 250ms or 1m30s"
 		}
-		return "is too small; write more than " + b.above
+		return "is too small; write more than " + b.Above
 	}
-	low, hasLow := bound(b.minimum)
-	high, hasHigh := bound(b.maximum)
+	low, hasLow := bound(b.Minimum)
+	high, hasHigh := bound(b.Maximum)
 	switch {
 	case hasLow && hasHigh && (compare(v, low) < 0 || compare(v, high) > 0):
-		return "is out of range; write " + b.minimum + " to " + b.maximum
+		return "is out of range; write " + b.Minimum + " to " + b.Maximum
 	case hasLow && compare(v, low) < 0:
-		return "is too small; write " + b.minimum + " or more"
+		return "is too small; write " + b.Minimum + " or more"
 	case hasHigh && compare(v, high) > 0:
-		return "is too large; write " + b.maximum + " or less"
+		return "is too large; write " + b.Maximum + " or less"
 	}
 	return ""
 }
 
-// zeroOf writes a bound of 0 as a duration where v is one.
-func zeroOf(v reflect.Value, text string) string {
+// ZeroOf writes a bound of 0 as a duration where v is one.
+func ZeroOf(v reflect.Value, text string) string {
 	if text == "0" && v.Type() == durationType {
 		return "0s"
 	}
@@ -164,10 +164,10 @@ func compare(a, b reflect.Value) int {
 
 // wantedBy names what kind of value belongs to a field, for faults that say
 // that a list is none.
-func wantedBy(v reflect.Value, f field) string {
+func wantedBy(v reflect.Value, f Field) string {
 	switch {
-	case len(f.words) > 0:
-		return "one of " + strings.Join(f.words, ", ")
+	case len(f.Words) > 0:
+		return "one of " + strings.Join(f.Words, ", ")
 	case v.Type() == durationType:
 		return "a duration; write 5s, 250ms or 1m30s"
 	case v.Kind() == reflect.Bool:
@@ -180,14 +180,14 @@ func wantedBy(v reflect.Value, f field) string {
 	return "one value; write it on this line as a text"
 }
 
-// seen is how a fault names the value of n: in quotes and shortened, or by its
+// Seen is how a fault names the value of n: in quotes and shortened, or by its
 // variables where the environment had a part in it.
-func (d *decoder) seen(n *yaml.Node, text string) string {
+func (d *Decoder) Seen(n *yaml.Node, text string) string {
 	e := d.made[n]
 	switch {
 	case e == nil:
-		return strconv.Quote(brief(withoutPassword(text)))
-	case e.text == "":
+		return strconv.Quote(Brief(withoutPassword(text)))
+	case e.Text == "":
 		return "the empty value of ${" + strings.Join(e.names, "}${") + "}"
 	case len(e.names) == 1 && wholeVariable.MatchString(n.Value):
 		return "the value of ${" + e.names[0] + "}"
@@ -197,17 +197,17 @@ func (d *decoder) seen(n *yaml.Node, text string) string {
 
 var wholeVariable = regexp.MustCompile(`^\$\{[^{}]*\}$`)
 
-// describe names what kind of thing n is.
-func (d *decoder) describe(n *yaml.Node) string {
+// Describe names what kind of thing n is.
+func (d *Decoder) Describe(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
 		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
-	case isNull(n):
+	case IsNull(n):
 		return "nothing"
 	}
-	return strconv.Quote(brief(withoutPassword(n.Value)))
+	return strconv.Quote(Brief(withoutPassword(n.Value)))
 }
 
 var (
@@ -217,7 +217,7 @@ var (
 
 // asList writes a text as the list that it should have been.
 func asList(text string) string {
-	text = brief(withoutPassword(text))
+	text = Brief(withoutPassword(text))
 	words := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ',' })
 	if len(words) == 0 {
 		words = []string{text}
@@ -225,12 +225,12 @@ func asList(text string) string {
 	return flowList(words)
 }
 
-// asCommand outlines the list of words that a line for a shell should have been.
-func asCommand(line string) string {
+// AsCommand outlines the list of words that a line for a shell should have been.
+func AsCommand(line string) string {
 	if shellWords.MatchString(line) {
 		return `[sh, -c, "..."]`
 	}
-	return outline(strings.Fields(line))
+	return Outline(strings.Fields(line))
 }
 
 var (
@@ -238,9 +238,9 @@ var (
 	optionName  = regexp.MustCompile(`^(--[A-Za-z][A-Za-z0-9-]*=?|-[A-Za-z])`)
 )
 
-// outline writes the words of a command as a YAML list: the program and the
+// Outline writes the words of a command as a YAML list: the program and the
 // names of options, but nothing of what they are given, which may be a password.
-func outline(words []string) string {
+func Outline(words []string) string {
 	const left = "..."
 	var shown []string
 	leave := func() {
@@ -252,7 +252,7 @@ func outline(words []string) string {
 		option := optionName.FindString(word)
 		switch {
 		case i == 0 && programName.MatchString(word), option != "" && option == word:
-			shown = append(shown, brief(word))
+			shown = append(shown, Brief(word))
 		case option != "":
 			shown = append(shown, option+left)
 		default:
@@ -274,14 +274,17 @@ func flowList(words []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// alternatives writes "a, b or c".
-func alternatives(words []string) string {
+// Alternatives writes "a, b or c".
+func Alternatives(words []string) string {
 	last := len(words) - 1
 	if last < 1 {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
+
+// VariableName is what a variable is called.
+var VariableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 var userInfo = regexp.MustCompile(`(://[^:/@\s]*):\S*@`)
 
@@ -290,15 +293,15 @@ func withoutPassword(s string) string {
 	return userInfo.ReplaceAllString(s, "$1:...@")
 }
 
-// withoutSecrets takes the environment's part in the value of n, and of what is
+// WithoutSecrets takes the environment's part in the value of n, and of what is
 // below n, out of a message that another package made.
-func (d *decoder) withoutSecrets(n *yaml.Node, message string) string {
+func (d *Decoder) WithoutSecrets(n *yaml.Node, message string) string {
 	for _, e := range d.below(n) {
 		for i, name := range e.names {
 			message = hide(message, e.values[i], "${"+name+"}")
 		}
 	}
-	return oneLine(withoutPassword(message))
+	return OneLine(withoutPassword(message))
 }
 
 var (
@@ -344,12 +347,12 @@ func isPart(text, value string) bool {
 }
 
 // below returns the expansions of n and of what is in it.
-func (d *decoder) below(n *yaml.Node) []*expansion {
-	n = target(n)
+func (d *Decoder) below(n *yaml.Node) []*Expansion {
+	n = Target(n)
 	if e := d.made[n]; e != nil {
-		return []*expansion{e}
+		return []*Expansion{e}
 	}
-	var all []*expansion
+	var all []*Expansion
 	for _, c := range n.Content {
 		if c.Kind != yaml.AliasNode || len(c.Alias.Content) == 0 { // no endless descent
 			all = append(all, d.below(c)...)

@@ -1,10 +1,11 @@
-package config
+package yamlfile
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,11 +15,31 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// document reads data as the one YAML document that it should be and returns
+// maxFile is the size above which a file is taken for something else.
+const maxFile = 1 << 20
+
+// Read returns the content of a file; title is what such files are called.
+func Read(path, title string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	var data bytes.Buffer
+	if _, err := data.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if data.Len() > maxFile {
+		return nil, fmt.Errorf("read configuration: %s is larger than 1 MiB; is it a %s?", path, title)
+	}
+	return data.Bytes(), nil
+}
+
+// Document reads data as the one YAML document that it should be and returns
 // its top node, or nil after a fault that leaves nothing to decode.
-func (d *decoder) document(data []byte) *yaml.Node {
+func (d *Decoder) Document(data []byte) *yaml.Node {
 	if line, column, wrong := badByte(data); wrong != "" {
-		d.faultAt(line, column, "", wrong)
+		d.FaultAt(line, column, "", wrong)
 		return nil
 	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
@@ -35,26 +56,26 @@ func (d *decoder) document(data []byte) *yaml.Node {
 		return nil
 	}
 	root := doc.Content[0]
-	if isNull(root) {
+	if IsNull(root) {
 		return d.empty(1, 1)
 	}
 	var second yaml.Node
 	switch err := loader.Load(&second); {
 	case err == nil:
-		d.faultAt(second.Line, second.Column, "", "a second document begins here; hale.yaml is one: remove this line and join the two")
+		d.FaultAt(second.Line, second.Column, "", "a second document begins here; "+d.about.Title+" is one: remove this line and join the two")
 	case !errors.Is(err, io.EOF):
 		d.syntaxFault(data, err)
 	}
 	return root
 }
 
-func (d *decoder) empty(line, column int) *yaml.Node {
-	d.faultAt(line, column, "", `the file is empty; begin with "app: {url: http://127.0.0.1:8000}"`)
+func (d *Decoder) empty(line, column int) *yaml.Node {
+	d.FaultAt(line, column, "", "the file is empty; begin with \""+d.about.Empty+"\"")
 	return nil
 }
 
-// isNull tells whether a key was written without a value.
-func isNull(n *yaml.Node) bool {
+// IsNull tells whether a key was written without a value.
+func IsNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
 }
 
@@ -87,10 +108,10 @@ func badByte(data []byte) (line, column int, wrong string) {
 // syntaxFault reports what the YAML parser stumbled over. The parser's messages
 // are those of a parser; where it is known what people do to get one, the fault
 // says that instead.
-func (d *decoder) syntaxFault(data []byte, err error) {
+func (d *Decoder) syntaxFault(data []byte, err error) {
 	load, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
-		d.faultAt(1, 1, "", "not YAML: "+oneLine(err.Error()))
+		d.FaultAt(1, 1, "", "not YAML: "+OneLine(err.Error()))
 		return
 	}
 	at, text := load.Mark, ""
@@ -128,9 +149,9 @@ func (d *decoder) syntaxFault(data []byte, err error) {
 	case strings.Contains(msg, "max depth"):
 		text = "too many brackets within brackets"
 	default:
-		text = "not YAML: " + oneLine(msg)
+		text = "not YAML: " + OneLine(msg)
 	}
-	d.faultAt(at.Line, at.Column, "", text)
+	d.FaultAt(at.Line, at.Column, "", text)
 }
 
 // source is a file's lines, to look at what is around a position.
@@ -199,4 +220,26 @@ func (s source) colonWithoutSpace(number int) int {
 		}
 	}
 	return 0
+}
+
+// Child returns the value of a key of a mapping, or nil.
+func Child(n *yaml.Node, key string) *yaml.Node {
+	n = Target(n)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return Target(n.Content[i+1])
+		}
+	}
+	return nil
+}
+
+// Target returns what an alias stands for, or n itself.
+func Target(n *yaml.Node) *yaml.Node {
+	for n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
 }

@@ -1,4 +1,4 @@
-package config
+package yamlfile
 
 import (
 	"errors"
@@ -14,19 +14,19 @@ const maxNested = 16
 // value may name them often.
 const maxText = 1 << 20
 
-// expansion is a value with its variables filled in.
-type expansion struct {
-	text   string
+// Expansion is a value with its variables filled in.
+type Expansion struct {
+	Text   string
 	names  []string // of the variables that it was made from
 	values []string // what each of them was, never to be shown
 }
 
-// variableError is a variable that is not there.
-type variableError struct{ text string }
+// VariableError is a variable that is not there.
+type VariableError struct{ text string }
 
-func (e *variableError) Error() string { return e.text }
+func (e *VariableError) Error() string { return e.text }
 
-// expand fills in the variables of s:
+// Expand fills in the variables of s:
 //
 //	${NAME}            its value; unset is an error
 //	${NAME:-default}   its value, or the default where it is unset or empty
@@ -36,14 +36,14 @@ func (e *variableError) Error() string { return e.text }
 // Any other dollar sign stands for itself, since regular expressions and
 // passwords have them. Values are not looked through for further variables;
 // defaults are.
-func expand(s string, lookup func(string) (string, bool)) (*expansion, error) {
-	e := &expansion{}
+func Expand(s string, lookup func(string) (string, bool)) (*Expansion, error) {
+	e := &Expansion{}
 	text, err := e.expand(s, lookup, 0)
-	e.text = text
+	e.Text = text
 	return e, err
 }
 
-func (e *expansion) expand(s string, lookup func(string) (string, bool), depth int) (string, error) {
+func (e *Expansion) expand(s string, lookup func(string) (string, bool), depth int) (string, error) {
 	if depth > maxNested {
 		return "", fmt.Errorf("variables are nested more than %d deep", maxNested)
 	}
@@ -80,26 +80,26 @@ func (e *expansion) expand(s string, lookup func(string) (string, bool), depth i
 }
 
 // variable returns the value of what stands between ${ and }.
-func (e *expansion) variable(body string, lookup func(string) (string, bool), depth int) (string, error) {
+func (e *Expansion) variable(body string, lookup func(string) (string, bool), depth int) (string, error) {
 	name, operand := body, ""
 	if i := strings.IndexFunc(body, func(c rune) bool { return !isNameChar(c) }); i >= 0 {
 		name, operand = body[:i], body[i:]
 	}
-	if name == "" || isDigits(name[:1]) {
-		return "", fmt.Errorf("${%s} names no variable; write ${NAME}, or $${ for the two characters themselves", brief(body))
+	if name == "" || IsDigits(name[:1]) {
+		return "", fmt.Errorf("${%s} names no variable; write ${NAME}, or $${ for the two characters themselves", Brief(body))
 	}
 	value, set := lookup(name)
 	fallback, hasFallback := strings.CutPrefix(operand, ":-")
 	message, hasMessage := strings.CutPrefix(operand, ":?")
 	switch {
 	case operand != "" && !hasFallback && !hasMessage:
-		return "", fmt.Errorf("${%s} is not understood; write ${%s}, ${%s:-default} or ${%s:?message}", brief(body), name, name, name)
+		return "", fmt.Errorf("${%s} is not understood; write ${%s}, ${%s:-default} or ${%s:?message}", Brief(body), name, name, name)
 	case hasFallback && value == "":
 		return e.expand(fallback, lookup, depth+1)
 	case hasMessage && value == "":
-		return "", &variableError{fmt.Sprintf("${%s} is not set: %s", name, brief(message))}
+		return "", &VariableError{fmt.Sprintf("${%s} is not set: %s", name, Brief(message))}
 	case !set:
-		return "", &variableError{fmt.Sprintf("${%s} is not set in the environment; set it, or write ${%s:-default}", name, name)}
+		return "", &VariableError{fmt.Sprintf("${%s} is not set in the environment; set it, or write ${%s:-default}", name, name)}
 	}
 	e.names = append(e.names, name)
 	e.values = append(e.values, value)
@@ -126,18 +126,18 @@ func isNameChar(c rune) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// brief shortens a text from the file for a fault.
-func brief(s string) string {
+// Brief shortens a text from the file for a fault.
+func Brief(s string) string {
 	const most = 60
-	s = oneLine(s)
+	s = OneLine(s)
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "..."
 	}
 	return s
 }
 
-// oneLine takes out what would break a line or move a terminal's cursor.
-func oneLine(s string) string {
+// OneLine takes out what would break a line or move a terminal's cursor.
+func OneLine(s string) string {
 	return strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) {
 			return ' '
