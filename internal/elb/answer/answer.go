@@ -9,6 +9,9 @@ package answer
 import (
 	"net/http"
 	"strconv"
+	"strings"
+
+	"hale/internal/elb"
 )
 
 // Answer is a whole answer. Its Header and Body may be shared: nobody changes them.
@@ -198,4 +201,26 @@ func Fixed(status int, contentType, body string) Answer {
 		Header: http.Header{"Server": serverValue, "Content-Type": {contentType + "; charset=utf-8"}},
 		Body:   []byte(body),
 	}
+}
+
+// Fits tells whether a request can be sent to a target group of that version; if
+// not, the answer is ProtocolMismatch (guide, "Troubleshoot": HTTP 464). The
+// protocol is as in "HTTP/1.1", "HTTP/2.0". A request is gRPC by its content type.
+func Fits(version elb.Version, proto, method, contentType string) bool {
+	http2 := strings.HasPrefix(proto, "HTTP/2")
+	switch version {
+	case elb.HTTP2:
+		return http2
+	case elb.GRPC:
+		return http2 && method == http.MethodPost
+	default:
+		return !http2 || !isGRPC(contentType)
+	}
+}
+
+// isGRPC: application/grpc, also with a + or a ; behind it (the gRPC protocol over
+// HTTP/2).
+func isGRPC(contentType string) bool {
+	rest, found := strings.CutPrefix(contentType, "application/grpc")
+	return found && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }

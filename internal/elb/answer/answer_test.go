@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hale/internal/elb"
 	"hale/internal/elb/answer"
 )
 
@@ -125,6 +126,32 @@ func TestFixed(t *testing.T) {
 		a := answer.Fixed(404, test.contentType, "{}")
 		if a.Status != 404 || string(a.Body) != "{}" || a.Header.Get("Content-Type") != test.want || a.Header.Get("Server") != answer.Server {
 			t.Errorf("%q: %+v", test.contentType, a)
+		}
+	}
+}
+
+func TestFits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		version                    elb.Version
+		proto, method, contentType string
+		want                       bool
+	}{
+		{"", "HTTP/1.1", "GET", "", true},
+		{elb.HTTP1, "HTTP/1.1", "POST", "application/grpc", true}, // no gRPC without HTTP/2
+		{elb.HTTP1, "HTTP/2.0", "GET", "", true},
+		{elb.HTTP1, "HTTP/2.0", "POST", "application/grpc+proto", false},
+		{elb.HTTP1, "HTTP/2.0", "POST", "application/grpc-web", true},
+		{elb.HTTP2, "HTTP/1.1", "GET", "", false},
+		{elb.HTTP2, "HTTP/1.0", "GET", "", false},
+		{elb.HTTP2, "HTTP/2.0", "GET", "", true},
+		{elb.HTTP2, "HTTP/2.0", "POST", "application/grpc", true},
+		{elb.GRPC, "HTTP/1.1", "POST", "application/grpc", false},
+		{elb.GRPC, "HTTP/2.0", "GET", "application/grpc", false},
+		{elb.GRPC, "HTTP/2.0", "POST", "application/grpc;a=b", true},
+	} {
+		if got := answer.Fits(test.version, test.proto, test.method, test.contentType); got != test.want {
+			t.Errorf("%+v: %v", test, got)
 		}
 	}
 }

@@ -318,7 +318,7 @@ func (c *condition) matchesQuery(query string) bool {
 // compared so is unconfirmed, but it can hold no colon.
 func withoutPort(host string) string {
 	i := strings.LastIndexByte(host, ':')
-	if i < 0 || strings.Trim(host[i+1:], digits) != "" || strings.IndexByte(host[i:], ']') >= 0 {
+	if i < 0 || strings.Trim(host[i+1:], digits) != "" { // none, or within an IPv6 address
 		return host
 	}
 	return host[:i]

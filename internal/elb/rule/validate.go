@@ -11,29 +11,37 @@ import (
 )
 
 // Limits (guide of Application Load Balancers, "Quotas" and "Condition types for
-// listener rules"; lengths: ELBv2 API, the shapes).
+// listener rules").
 //
 // The guide also speaks of three values in a condition. The service has been seen
-// to take five in one and to refuse the sixth with the sentence below
+// to take five in one and to refuse the sixth with a sentence about the rule
 // (aws/aws-cdk#10065, aws-cloudformation/cfn-lint#3833), and the API says five for
 // source-ip: three is not enforced.
 const (
-	MaxPriority      = 50000
-	MaxRules         = 100 // of a listener, the default rule not counted
-	MaxValues        = 5   // of a rule
-	MaxWildcards     = 5   // of a rule
-	MaxGroups        = 5   // of a forward
-	MaxWeight        = 999
-	MaxStickiness    = 604800 // seconds
-	maxActions       = 2      // one that authenticates and one that routes; unconfirmed
-	maxValue         = 128
-	maxHeaderName    = 40
-	maxMethod        = 40
-	maxMessage       = 1024
-	maxRewrite       = 1024
-	maxRedirectPart  = 128
-	highestPort      = 65535
-	cannotHere       = "is not available in hale balance: it needs a service outside of this machine"
+	MaxPriority  = 50000
+	MaxRules     = 100 // of a listener, the default rule not counted
+	MaxValues    = 5   // of a rule
+	MaxWildcards = 5   // of a rule
+	MaxGroups    = 5   // of a forward
+
+	maxActions = 2 // one that authenticates and one that routes; unconfirmed
+)
+
+// Bounds of single values (ELBv2 API, the shapes). Lengths are in bytes.
+const (
+	maxValue        = 128
+	maxHeaderName   = 40
+	maxMethod       = 40
+	maxMessage      = 1024
+	maxRewrite      = 1024
+	maxRedirectPart = 128 // guide, "Redirect actions"; of the query unconfirmed
+	maxPort         = 65535
+	maxWeight       = 999
+	maxStickiness   = 604800 // seconds
+)
+
+// Codes of refusals, beside elb.CodeValidation.
+const (
 	codeAction       = "InvalidLoadBalancerAction"
 	codeActions      = "TooManyActions"
 	codeRules        = "TooManyRules"
@@ -359,7 +367,7 @@ func (a *Action) check(l Listener) *elb.Error {
 	case FixedResponse:
 		return a.FixedResponseConfig.check()
 	case AuthenticateOIDC, AuthenticateCognito, JWTValidation:
-		return elb.Errorf(codeAction, "The action '%s' %s", a.Type, cannotHere)
+		return elb.Errorf(codeAction, "The action '%s' is not available in hale balance: it needs a service outside of this machine", a.Type)
 	default:
 		return invalid("1 validation error detected: Value '%s' at 'actions.1.member.type' failed to satisfy constraint: Member must satisfy enum value set: [%s]", printable(string(a.Type)), join(ActionTypes()))
 	}
@@ -373,8 +381,8 @@ func (c *ForwardConfig) check() *elb.Error {
 		return elb.Errorf(codeTargetGroups, "An action can have at most %d target groups", MaxGroups)
 	case sticky.Enabled && sticky.DurationSeconds == 0:
 		return elb.Errorf(codeAction, "You must specify a target group stickiness duration when target group stickiness is enabled")
-	case sticky.DurationSeconds < 0 || sticky.DurationSeconds > MaxStickiness:
-		return invalid("Target group stickiness duration '%d' must be between 1 and %d seconds", sticky.DurationSeconds, MaxStickiness)
+	case sticky.DurationSeconds < 0 || sticky.DurationSeconds > maxStickiness:
+		return invalid("Target group stickiness duration '%d' must be between 1 and %d seconds", sticky.DurationSeconds, maxStickiness)
 	}
 	seen := map[string]bool{}
 	for _, g := range c.TargetGroups {
@@ -383,8 +391,8 @@ func (c *ForwardConfig) check() *elb.Error {
 			return invalid("A target group ARN must be specified")
 		case seen[g.TargetGroupArn]:
 			return elb.Errorf(codeAction, "Target group '%s' is in the action more than once", printable(g.TargetGroupArn))
-		case g.Weight < 0 || g.Weight > MaxWeight:
-			return invalid("Weight '%d' must be between 0 and %d", g.Weight, MaxWeight)
+		case g.Weight < 0 || g.Weight > maxWeight:
+			return invalid("Weight '%d' must be between 0 and %d", g.Weight, maxWeight)
 		}
 		seen[g.TargetGroupArn] = true
 	}
@@ -426,8 +434,8 @@ func (c *RedirectConfig) check(l Listener) *elb.Error {
 	default:
 		return invalid("Redirect protocol '%s' must be HTTP, HTTPS or #{protocol}", printable(c.Protocol))
 	}
-	if port, err := strconv.Atoi(filled.Port); filled.Port != "#{port}" && (err != nil || port < 1 || port > highestPort || strings.Trim(filled.Port, digits) != "") {
-		return invalid("Redirect port '%s' must be between 1 and %d, or #{port}", printable(c.Port), highestPort)
+	if port, err := strconv.Atoi(filled.Port); filled.Port != "#{port}" && (err != nil || port < 1 || port > maxPort || strings.Trim(filled.Port, digits) != "") {
+		return invalid("Redirect port '%s' must be between 1 and %d, or #{port}", printable(c.Port), maxPort)
 	}
 	for _, part := range redirectParts {
 		if err := part.check(part.of(&filled)); err != nil {
