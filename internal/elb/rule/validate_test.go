@@ -192,6 +192,7 @@ func TestInvalid(t *testing.T) {
 		"redirect, protocol":        {rule: acting(redirect(rule.RedirectConfig{Protocol: "https"})), message: "protocol 'https'"},
 		"redirect, port 0":          {rule: acting(redirect(rule.RedirectConfig{Port: "0"})), message: "between 1 and 65535"},
 		"redirect, port above":      {rule: acting(redirect(rule.RedirectConfig{Port: "65536"})), message: "between 1 and 65535"},
+		"redirect, port with 0s":    {rule: acting(redirect(rule.RedirectConfig{Protocol: "HTTPS", Port: "0443"})), message: "between 1 and 65535"},
 		"redirect, signed port":     {rule: acting(redirect(rule.RedirectConfig{Port: "+80"})), message: "between 1 and 65535"},
 		"redirect, host":            {rule: acting(redirect(rule.RedirectConfig{Host: "a/b"})), message: "not valid"},
 		"redirect, host's keyword":  {rule: acting(redirect(rule.RedirectConfig{Host: "#{path}.com"})), message: "keyword"},
