@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -71,6 +72,18 @@ func forwardTo(u upstream.Upstream) *policy {
 // serve starts a site; it is gone, with all its goroutines, after the test.
 func serve(t testing.TB, p proxy.Policy, s proxy.Settings) *site {
 	t.Helper()
+	return serveBy(t, p, s, (*proxy.Server).Serve)
+}
+
+// serveTLS starts a site whose listener speaks TLS.
+func serveTLS(t testing.TB, p proxy.Policy, s proxy.Settings) *site {
+	t.Helper()
+	config := &tls.Config{Certificates: []tls.Certificate{certificate()}, MinVersion: tls.VersionTLS12}
+	return serveBy(t, p, s, func(srv *proxy.Server, l net.Listener) error { return srv.ServeTLS(l, config) })
+}
+
+func serveBy(t testing.TB, p proxy.Policy, s proxy.Settings, by func(*proxy.Server, net.Listener) error) *site {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +91,7 @@ func serve(t testing.TB, p proxy.Policy, s proxy.Settings) *site {
 	e := proxy.New(p, s, nil)
 	srv := proxy.NewServer(e, nil)
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
+	go func() { done <- by(srv, l) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

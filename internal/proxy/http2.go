@@ -70,7 +70,8 @@ type call struct {
 	asked    atomic.Bool  // there was a connection, so the upstream may have seen something
 	reused   atomic.Bool
 	ready    atomic.Int64 // when there was a connection
-	relaying atomic.Bool  // a write to the client is under way
+	reading  atomic.Bool  // a read of the body from the client is under way
+	relaying atomic.Bool  // a write to the client is
 }
 
 // interim is a 1xx answer.
@@ -83,6 +84,7 @@ type interim struct {
 var (
 	errClientLeft = errors.New("the client has left")
 	errIdle       = errors.New("neither side sent anything in time")
+	errBodyIdle   = errors.New("no more of the body came in time, and no answer")
 )
 
 // ClientGone implements guard.Watcher.
@@ -121,6 +123,8 @@ func (c *call) tick() {
 	switch {
 	case c.relaying.Load(): // the client takes its time, which is bounded there
 		c.timer.Reset(limit)
+	case idle >= limit && c.reading.Load():
+		c.cancel(errBodyIdle)
 	case idle >= limit:
 		c.cancel(errIdle)
 	default:
@@ -135,9 +139,12 @@ func (c *call) converse(transport *http.Transport) *Error {
 	r := c.request()
 	resp, err := transport.RoundTrip(r)
 	c.hints.Wait()
-	// The transport tells when it has written the head; of what it was stopped
-	// at, nobody knows.
-	x.out.Sent = x.out.Sent || c.sent.Load() > 0 || c.asked.Load() && c.ctx.Err() != nil
+	// The transport tells when it has written the head, but perhaps later than
+	// the answer comes; and of what it was stopped at, nobody knows.
+	if c.asked.Load() && (err == nil || c.ctx.Err() != nil) {
+		c.sent.CompareAndSwap(0, c.ready.Load())
+	}
+	x.out.Sent = x.out.Sent || c.sent.Load() > 0
 	x.out.Reused = c.reused.Load()
 	if ready := c.ready.Load(); ready > 0 && !x.out.Reused {
 		x.out.Connect = time.Duration(ready)
@@ -207,7 +214,7 @@ func (c *call) request() *http.Request {
 		GotConn: func(i httptrace.GotConnInfo) {
 			c.asked.Store(true)
 			c.reused.Store(i.Reused)
-			c.ready.Store(int64(time.Since(c.began)))
+			c.ready.Store(max(1, int64(time.Since(c.began))))
 		},
 		WroteHeaders: func() {
 			c.sent.Store(int64(time.Since(c.began)))
@@ -266,17 +273,18 @@ func (c *call) fill(h *answerHead, resp *http.Response) error {
 	if h.status < 200 || h.status > 599 {
 		return fmt.Errorf("its status %d is not between 200 and 599", h.status)
 	}
+	for name := range resp.Trailer {
+		if !framesMessage(name) {
+			h.trailer = joined(h.trailer, name)
+		}
+	}
 	for name, values := range resp.Header {
-		if framesMessage(name) && name != "Content-Length" {
+		// HTTP/1.1 has trailers in answers of unknown length alone.
+		if framesMessage(name) && (name != "Content-Length" || h.trailer != "") {
 			continue
 		}
 		for _, v := range values {
 			h.fields = append(h.fields, Field{name, v})
-		}
-	}
-	for name := range resp.Trailer {
-		if !framesMessage(name) {
-			h.trailer = joined(h.trailer, name)
 		}
 	}
 	h.eventStream = isEventStream(resp.Header.Get("Content-Type"))
@@ -398,18 +406,16 @@ func (c *call) end(trailer http.Header) {
 func (c *call) failed(op string, err error, kind error) *Error {
 	x := c.x
 	cause := context.Cause(c.ctx)
-	waits := false
 	if c.body != nil {
-		waits = c.body.reading.Load()
 		_ = c.body.Close() // so that its error is not to be waited for
 		if c.body.err != nil {
 			return c.body.err
 		}
 	}
 	switch {
-	case errors.Is(cause, errIdle) && waits && !x.started:
+	case errors.Is(cause, errBodyIdle) && !x.started:
 		return &Error{Kind: ErrBodyTimeout, Op: "read the request's body", Err: cause}
-	case errors.Is(cause, errIdle):
+	case errors.Is(cause, errIdle), errors.Is(cause, errBodyIdle):
 		return x.fail(ErrTimeout, op, cause)
 	case cause != nil:
 		return x.fail(ErrClientGone, op, nil)
@@ -456,7 +462,6 @@ type sentBody struct {
 
 	begun   atomic.Bool // something of it was asked for
 	gone    atomic.Bool // all of it was read
-	reading atomic.Bool
 	stopped atomic.Bool // so that an error of reading is Close's doing
 
 	mu   sync.Mutex // held while reading; guards what follows
@@ -475,9 +480,9 @@ func (b *sentBody) Read(p []byte) (int, error) {
 		return 0, errBodyClosed
 	}
 	b.begun.Store(true)
-	b.reading.Store(true)
+	b.call.reading.Store(true)
 	n, err := b.r.Read(p)
-	b.reading.Store(false)
+	b.call.reading.Store(false)
 	b.call.move()
 	x := b.call.x
 	b.read += int64(n)
