@@ -39,6 +39,7 @@ type examination struct {
 	site         site
 	named        bool // it was looked for the site's name
 	surroundings surroundings
+	started      []Evidence // of how long the app took to start, where that was measured
 	waiting      waiting
 	watched      int // idle connections watched, a request each
 	findings     []Finding
@@ -92,6 +93,7 @@ func (x *examination) run(ctx context.Context) error {
 	x.minimise(ctx)
 	x.stale()
 	x.lookBeside(ctx)
+	x.examinePlatform(ctx)
 	switch {
 	case x.err != nil || x.limited || x.wavering:
 	case x.current.sign.class == classHealthy:

@@ -99,6 +99,7 @@ func ExamineGroup(ctx context.Context, o GroupOptions) (GroupReport, error) {
 			r.Findings = append(r.Findings, tell(f, x.software, x.fixData()))
 		}
 	}
+	tellStart(r.Findings, x.started)
 	return r, nil
 }
 
@@ -136,6 +137,7 @@ type groupExamination struct {
 	own      instance.Instance    // this machine, if it is to be looked at
 	software []string             // that had a hand in answers
 	done     []*examined          // the targets that were probed
+	started  []Evidence           // of how long the slowest took to start
 }
 
 // examine examines one target.
@@ -165,6 +167,9 @@ func (x *groupExamination) examine(ctx context.Context, t targetgroup.Target, ti
 	}
 	x.known.Passed[t.Name()] = r.Healthy
 	x.known.P99 = max(x.known.P99, r.Times.slowest())
+	if took := one.Known.StartUp; took > x.known.StartUp {
+		x.known.StartUp, x.started = took, one.started
+	}
 	if old := r.answeredHTTP1(); old != "" {
 		x.known.HTTP1[t.Name()] = old
 	}

@@ -75,6 +75,7 @@ func (x *examination) addTold(r *Report) {
 			r.Undecided = append(r.Undecided, Undecided(u))
 		}
 		x.addFindings(r, d.Findings)
+		tellStart(r.Findings, x.started)
 	case x.Timing && x.Probe.Prober.Timing.Interval == 0:
 		r.Undecided = append(r.Undecided, Undecided{
 			"how long until a dead instance is taken out: " + x.Probe.Prober.Title + " has no interval of its own", "look into its configuration",
@@ -88,6 +89,7 @@ func (x *examination) addTold(r *Report) {
 		findings, notes := targetgroup.Contradictions(t)
 		r.Notes = notes
 		x.addFindings(r, findings)
+		tellStart(r.Findings, x.started)
 	}
 }
 

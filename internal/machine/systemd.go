@@ -41,6 +41,33 @@ func troubled(ctx context.Context) ([]Unit, error) {
 	return unitsIn(string(content)), nil
 }
 
+// KillSignal returns the signal by which systemd stops a service (KillSignal= of
+// systemd.kill(5)), such as "SIGTERM".
+func KillSignal(ctx context.Context, unit string) (string, error) {
+	if !validUnit.MatchString(unit) {
+		return "", fmt.Errorf("ask for the stop signal: %q is not the name of a unit", unit)
+	}
+	content, err := run(ctx, "systemctl", "show", "--property=KillSignal", "--value", unit)
+	if err != nil {
+		return "", fmt.Errorf("ask for the stop signal of %s: %w", unit, err)
+	}
+	return signalNamed(strings.TrimSpace(string(content)))
+}
+
+// signalNamed is the name of a signal that systemd gives by number or name.
+func signalNamed(text string) (string, error) {
+	if name, ok := signals[text]; ok {
+		text = name
+	}
+	if !strings.HasPrefix(text, "SIG") {
+		return "", fmt.Errorf("%q is no signal", explain.Line(text))
+	}
+	return text, nil
+}
+
+// signals are those that stop services, by Linux's numbers (signal(7)).
+var signals = map[string]string{"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "9": "SIGKILL", "10": "SIGUSR1", "12": "SIGUSR2", "15": "SIGTERM", "28": "SIGWINCH"}
+
 // unitsIn reads lines of "name loaded failed failed Description".
 func unitsIn(content string) []Unit {
 	var units []Unit

@@ -83,3 +83,17 @@ func TestTroubled(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestSignalNamed(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"15": "SIGTERM", "SIGQUIT": "SIGQUIT", "3": "SIGQUIT"} {
+		if got, err := signalNamed(text); err != nil || got != want {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "77", "\x1b[2J"} {
+		if got, err := signalNamed(text); err == nil {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

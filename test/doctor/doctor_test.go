@@ -177,7 +177,8 @@ func faults(c sites.Case, r doctor.Report) (wrong []string) {
 }
 
 // passing are the failure modes of checks that pass.
-var passing = []string{"false-positive-200", "caddy-empty-200", "big-health-body", "compressed-body", "probe-load", "container-healthcheck-localhost-v6", "keepalive-shorter-than-lb-idle"}
+var passing = []string{"false-positive-200", "caddy-empty-200", "big-health-body", "compressed-body", "probe-load", "container-healthcheck-localhost-v6", "keepalive-shorter-than-lb-idle",
+	"container-healthcheck-tool-missing", "asg-cold-start-vs-grace", "ecs-kill-loop", "shutdown-order-502"}
 
 func passes(c sites.Case) bool {
 	return !slices.ContainsFunc(c.Findings, func(id string) bool { return !slices.Contains(passing, id) })
@@ -204,6 +205,7 @@ func options(t *testing.T, c sites.Case, s sites.Site) doctor.Options {
 		source = netip.MustParseAddr(sites.Prober)
 	}
 	p, err := probe.New(t.Context(), prober, url, probe.Options{Source: source})
+	var told *targetgroup.Group
 	if s.Settings != "" {
 		group, settingsErr := targetgroup.Settings(strings.NewReader(s.Settings), "settings", "")
 		if settingsErr != nil {
@@ -211,6 +213,7 @@ func options(t *testing.T, c sites.Case, s sites.Site) doctor.Options {
 		}
 		p, err = group.ProbeURL(t.Context(), s.Address)
 		p.Source = source
+		told = &group
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +226,10 @@ func options(t *testing.T, c sites.Case, s sites.Site) doctor.Options {
 	default:
 		p.Timeout = 20 * time.Second // for machines that are slow themselves
 	}
-	o := doctor.Options{Probe: p, Target: url, Domain: s.Domain, Paths: c.Path, Inside: c.Inside, Logs: s.Log}
+	if told != nil { // so that no answer is too slow for it
+		told.HealthCheck.Timeout = p.Timeout
+	}
+	o := doctor.Options{Group: told, Probe: p, Target: url, Domain: s.Domain, Paths: c.Path, Inside: c.Inside, Logs: s.Log}
 	if c.Nameless {
 		o.Domain = ""
 	}

@@ -140,10 +140,9 @@ func expressSites() []Case {
 		},
 		{Name: "limiter-and-redirect", Row: "limiter-and-redirect", Findings: []string{"rate-limited", redirect}, Start: onExpress(expressLimit + expressSSL)},
 		{
-			// What else that row has, the container's own health check and the
-			// service that kills it, no machine shows.
-			Name: "ecs-node-set", Row: "ecs-node-set", Findings: []string{"port-undefined-random", "keepalive-shorter-than-lb-idle"},
-			Inside: true, Alone: true, Start: unset,
+			Name: "ecs-node-set", Row: "ecs-node-set",
+			Findings: []string{"port-undefined-random", "container-healthcheck-tool-missing", "keepalive-shorter-than-lb-idle", "ecs-kill-loop"},
+			Inside:   true, Alone: true, Start: unset,
 		},
 	}
 }
@@ -163,19 +162,30 @@ func managed(t testing.TB) Site {
 	return site
 }
 
-// unset is a site whose PORT and HOST nobody has set, and whose author has left
-// idle connections to Node.
+// unset is a task of ECS whose PORT and HOST nobody has set, whose author has
+// left idle connections to Node, whose container has no curl for its own check,
+// and whose service has no grace period.
 func unset(t testing.TB) Site {
 	s := newSetting(t)
 	dir := express(t, "")
 	edit(t, filepath.Join(dir, "shop.js"), "app.listen(process.env.PORT, process.env.HOST);", `app.listen(process.env.PORT, 'localhost', () =>
 	console.log('listening on ' + server.address().address + ' port ' + server.address().port));`)
 	edit(t, filepath.Join(dir, "shop.js"), "server.keepAliveTimeout = 65000;\n", "")
-	log := runExpress(t, dir, nil)
+	write(t, filepath.Join(dir, "task-definition.json"), `{
+	"family": "shop",
+	"containerDefinitions": [{
+		"name": "web", "essential": true, "portMappings": [{"containerPort": 3000}],
+		"healthCheck": {"command": ["CMD-SHELL", "curl -f http://localhost:3000/health || exit 1"]}
+	}]
+}
+`)
+	log := runExpress(t, dir, []string{onECS, imagePath(s, "node")})
 	for deadline := time.Now().Add(time.Minute); !strings.Contains(readFile(t, log), "listening on "); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("Node does not listen: %s", readFile(t, log))
 		}
 	}
-	return s.site(log)
+	site := s.site(log)
+	site.Settings = inService(s.address, 30, 0)
+	return site
 }

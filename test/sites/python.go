@@ -18,6 +18,15 @@ type python struct {
 	module string // "mysite.wsgi:application"
 	env    []string
 	args   []string // of the server, in addition
+	// contain puts what runs the server into a container; nil: it is in none.
+	contain func(servers.Spec) servers.Spec
+}
+
+func (p python) contained(spec servers.Spec) servers.Spec {
+	if p.contain == nil {
+		return spec
+	}
+	return p.contain(spec)
 }
 
 // environment is the server's: the sources are only read.
@@ -65,7 +74,7 @@ func (p python) uwsgi(t testing.TB, address string) (log string) {
 	if strings.HasPrefix(address, "/") {
 		socket = []string{"--socket", address, "--chmod-socket=666"}
 	}
-	servers.Run(t, servers.Spec{
+	servers.Run(t, p.contained(servers.Spec{
 		Name: "uwsgi",
 		Args: append(append([]string{
 			"--plugin", "python3", "--chdir", p.dir, "--module", p.module, "--master", "--processes", "1", "--threads", "8",
@@ -83,7 +92,7 @@ func (p python) uwsgi(t testing.TB, address string) (log string) {
 		},
 		// Its master looks for the end of its workers but once a second.
 		StopSignal: syscall.SIGKILL,
-	})
+	}))
 	return log
 }
 
@@ -98,7 +107,7 @@ func (p python) uvicorn(t testing.TB, address string) (log string) {
 		"handlers": {"file": {"class": "logging.FileHandler", "filename": %q, "formatter": "plain"}},
 		"root": {"handlers": ["file"], "level": "INFO"}
 	}`, log))
-	run(t, servers.Spec{
+	run(t, p.contained(servers.Spec{
 		Name: "uvicorn",
 		Args: append([]string{
 			"--app-dir", p.dir, "--host", host, "--port", port, "--timeout-keep-alive", "75",
@@ -106,7 +115,7 @@ func (p python) uvicorn(t testing.TB, address string) (log string) {
 		}, p.args...),
 		Dir: p.dir,
 		Env: p.environment(),
-	}, address)
+	}), address)
 	return log
 }
 

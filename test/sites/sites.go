@@ -50,6 +50,9 @@ type Site struct {
 	// behind is the address of the program behind the site's proxy, where its
 	// proof asks that; "" for others.
 	behind string
+	// within runs a shell's command in the site's container, where it has one, and
+	// returns the exit code.
+	within func(command string) int
 	// relief ends the load of a site whose fault is its load; nil for others.
 	relief func()
 }
@@ -97,7 +100,7 @@ func All() []Case {
 		haproxySites(), caddySites(), lighttpdSites(), varnishSites(), phpSites(), imitatedSites(), lateSites(),
 		webServerChains(),
 		djangoHosts(), djangoRedirects(), djangoFailures(), djangoChains(), metadataCases(),
-		loaded(),
+		loaded(), onPlatforms(),
 		setups(), healthyApps(), healthySetups(),
 		standInSites(),
 		goSites(), symfonySites(),

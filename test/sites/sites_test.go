@@ -19,7 +19,7 @@ func proofs(t *testing.T) map[string]proof {
 		haproxyProofs(), caddyProofs(), lighttpdProofs(), varnishProofs(), phpProofs(), imitatedProofs(), lateProofs(),
 		webServerChainsProofs(),
 		djangoProofs(),
-		loadProofs(),
+		loadProofs(), platformProofs(),
 		setupProofs(), healthyAppProofs(),
 		standInProofs(),
 		goProofs(), symfonyProofs(),
