@@ -132,6 +132,16 @@ func (b *Balancer) Try(change func(*inventory.Edit) error) (*inventory.Inventory
 	return edit.Inventory(), nil
 }
 
+// Recheck looks again at what the inventory does not say: whether the instances
+// among the targets still run.
+func (b *Balancer) Recheck() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.publishGroups(b.Inventory())
+	}
+}
+
 func (b *Balancer) save(v *inventory.Inventory) error {
 	if b.store == nil {
 		return nil
@@ -176,7 +186,7 @@ func (b *Balancer) publishGroups(v *inventory.Inventory) {
 	for arn, settings := range v.Groups {
 		g := old[arn]
 		if g == nil {
-			g = newGroup(b.ctx, &b.running, b.log, b.sealer, arn)
+			g = newGroup(b, arn)
 		}
 		next[arn] = g
 		g.update(settings, v.LoadBalancers[users[arn]], v)

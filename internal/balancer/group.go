@@ -25,6 +25,7 @@ type group struct {
 	cancel  context.CancelFunc
 	running *sync.WaitGroup
 	sealer  *spread.Sealer
+	place   inventory.Place
 
 	// targets to choose among: those that may take traffic.
 	choice spread.Group[*target]
@@ -35,7 +36,8 @@ type group struct {
 	mu       sync.Mutex // guards what follows, and the health of all targets
 	settings *inventory.Group
 	user     *inventory.LoadBalancer // whose rules use the group; nil: nobody's
-	node     netip.AddrPort          // that a Network Load Balancer's probes say they come from
+	manner   manner
+	spread   spread.Settings
 	health   elb.HealthRules
 	routing  elb.GroupRules
 	failOpen bool
@@ -44,10 +46,10 @@ type group struct {
 	unusable map[netip.AddrPort]bool
 }
 
-func newGroup(ctx context.Context, running *sync.WaitGroup, log *slog.Logger, sealer *spread.Sealer, arn string) *group {
-	g := &group{arn: arn, log: log, running: running, sealer: sealer, targets: make(map[inventory.TargetID]*target)}
-	g.ctx, g.cancel = context.WithCancel(ctx)
-	running.Go(g.assess)
+func newGroup(b *Balancer, arn string) *group {
+	g := &group{arn: arn, log: b.log, running: &b.running, sealer: b.sealer, place: b.options.Place, targets: make(map[inventory.TargetID]*target)}
+	g.ctx, g.cancel = context.WithCancel(b.ctx)
+	g.running.Go(g.assess)
 	return g
 }
 
@@ -84,7 +86,11 @@ func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, 
 		balancer = user.Attributes
 	}
 	g.routing = elb.GroupRulesOf(settings.Kind, settings.Attributes, balancer)
-	g.node = nodeOf(v, user)
+	g.spread = spread.SettingsOf(settings.Kind, settings.Attributes)
+	g.manner = manner{kind: settings.Kind, check: settings.HealthCheck, node: nodeOf(v, user)}
+	if settings.All().Bool("proxy_protocol_v2.enabled") {
+		g.manner.proxy = 2
+	}
 	g.unusable = listening(v)
 	g.order = g.order[:0:0]
 	kept := make(map[inventory.TargetID]bool, len(settings.Targets))
@@ -130,6 +136,11 @@ func (g *group) take(registered inventory.Target, asked bool, now time.Time) *ta
 // standing is what must be so for a target to be asked.
 func (g *group) standing(t *target) elb.Standing {
 	s := elb.Standing{GroupUnused: g.user == nil, IPUnusable: g.unusable[t.address]}
+	if g.settings.Kind.Targets == elb.Instances {
+		if _, ok := g.place.AddressOf(t.id.ID); !ok {
+			s.Instance = "terminated"
+		}
+	}
 	if g.user != nil && t.zone != "" && t.zone != "all" {
 		s.ZoneDisabled = !slices.ContainsFunc(g.user.Zones, func(z inventory.Zone) bool { return z.Name == t.zone })
 	}
@@ -177,7 +188,7 @@ func (g *group) route(now time.Time) {
 	for i, of := range routing.Targets {
 		chosen[i] = spread.Member[*target]{Target: g.order[of], Healthy: g.order[of].health.State == elb.Healthy}
 	}
-	g.choice.Use(now, spread.SettingsOf(g.settings.Kind, g.settings.Attributes), chosen)
+	g.choice.Use(now, g.spread, chosen)
 	if routing.FailOpen != g.failOpen && routing.Registered > 0 {
 		g.log.Warn("fail-open", "group", g.settings.Name, "on", routing.FailOpen, "healthy", routing.Healthy, "registered", routing.Registered)
 	}

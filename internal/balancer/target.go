@@ -51,10 +51,12 @@ const keptProbes = 10
 
 func newTarget(g *group, registered inventory.Target) *target {
 	t := &target{group: g, id: registered.TargetID, woken: make(chan struct{}, 1)}
-	if address, err := netip.ParseAddr(t.id.ID); err == nil {
-		t.address = netip.AddrPortFrom(address, uint16(t.id.Port)) //nolint:gosec // checked when it was registered
+	address, err := netip.ParseAddr(t.id.ID)
+	if err != nil {
+		address, _ = g.place.AddressOf(t.id.ID)
 	}
-	t.upstream = upstream.New(protocolOf(g.settings.Kind), t.name())
+	t.address = netip.AddrPortFrom(address, uint16(t.id.Port)) //nolint:gosec // checked when it was registered
+	t.upstream = upstream.New(protocolOf(g.settings.Kind), t.address.String())
 	t.Key = spread.KeyOf(t.id.ID, t.id.Port)
 	return t
 }
@@ -86,14 +88,11 @@ func (t *target) rouse() {
 	}
 }
 
-// watch probes the target, and lets time do its part, until ctx ends. The first
-// probe comes at once; the second after a part of the interval that is drawn, so
-// that those of many targets do not come together for ever.
+// watch probes the target, and lets time do its part, until ctx ends.
 func (t *target) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	next := time.Now() // of the next probe
-	spreadOut := true
+	var rhythm rhythm
 	for {
 		select {
 		case <-timer.C:
@@ -104,26 +103,53 @@ func (t *target) watch(ctx context.Context) {
 		now := time.Now()
 		t.group.age(t, now)
 		q := t.group.question(t)
+		wait := until(q.due, now)
 		if !q.asked {
-			next, spreadOut = now, true // when it is asked again, at once
-			timer.Reset(until(q.due, now))
-			continue
+			rhythm.stop()
+		} else {
+			if rhythm.due(now, q.check.Interval, q.crowd) {
+				// A probe's length does not move the next one (load balancer's
+				// guide, "Health checks"): it is not waited for here.
+				t.group.running.Go(func() { t.ask(ctx, q) })
+			}
+			wait = min(wait, rhythm.next.Sub(now))
 		}
-		if now.Before(next) {
-			timer.Reset(min(until(q.due, now), next.Sub(now)))
-			continue
-		}
-		// A probe's length does not move the next one (load balancer's guide,
-		// "Health checks"): it is not waited for here.
-		t.group.running.Go(func() { t.ask(ctx, q) })
-		if next = next.Add(q.interval); spreadOut || next.Before(now) {
-			next = now.Add(q.interval)
-		}
-		if spreadOut {
-			next, spreadOut = next.Add(-rand.N(q.interval)/2), false //nolint:gosec // no secret
-		}
-		timer.Reset(min(until(q.due, now), next.Sub(now)))
+		timer.Reset(wait)
 	}
+}
+
+// rhythm is when a target is probed. The zero rhythm has not begun.
+type rhythm struct {
+	next  time.Time
+	begun int // probes, up to two
+}
+
+// stop has the next probe come at once when the target is asked again.
+func (r *rhythm) stop() { *r = rhythm{} }
+
+// due tells whether it is time for a probe, and if so, when the next one is. The
+// first comes at once, but for those of a crowd, which are spread over that time;
+// the second after a part of the interval that is drawn, so that the probes of
+// many targets do not go together for ever.
+func (r *rhythm) due(now time.Time, interval, crowd time.Duration) bool {
+	if r.begun == 0 {
+		r.begun, r.next = 1, now
+		if crowd > 0 {
+			r.next = now.Add(rand.N(min(crowd, interval))) //nolint:gosec // no secret
+		}
+	}
+	if now.Before(r.next) {
+		return false
+	}
+	if r.begun == 1 {
+		r.begun, r.next = 2, now.Add(interval-rand.N(interval)) //nolint:gosec // no secret
+		return true
+	}
+	// One that comes late does not move the others; those that would have been
+	// meanwhile are left out.
+	late := now.Sub(r.next)
+	r.next = r.next.Add(late - late%interval + interval)
+	return true
 }
 
 const longAway = time.Hour
@@ -135,29 +161,32 @@ func until(due, now time.Time) time.Duration {
 	return max(due.Sub(now), 0)
 }
 
-// question is how a target is asked, if it is.
-type question struct {
-	asked    bool
-	due      time.Time // when time alone brings something, zero if never
-	kind     elb.Kind
-	check    elb.HealthCheck
-	interval time.Duration
-	address  string
-	proxy    int
-	node     netip.AddrPort
+// manner is how a group's targets are asked.
+type manner struct {
+	kind  elb.Kind
+	check elb.HealthCheck
+	proxy int // the version of the PROXY protocol's header, 0: none
+	node  netip.AddrPort
 }
+
+// question is how a target is asked now, if it is.
+type question struct {
+	manner
+	asked   bool
+	due     time.Time // when time alone brings something, zero if never
+	address string
+	crowd   time.Duration // over which the first probes are spread
+}
+
+// pace is between the first probes of a group's targets: 5,000 a second.
+const pace = 200 * time.Microsecond
 
 func (g *group) question(t *target) question {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	q := question{
-		asked: t.health.Probed(), kind: g.settings.Kind, check: g.settings.HealthCheck, interval: g.settings.HealthCheck.Interval,
-		address: net.JoinHostPort(t.id.ID, strconv.Itoa(g.checkPort(t))), node: g.node,
-	}
+	q := question{manner: g.manner, asked: t.health.Probed(), address: net.JoinHostPort(t.address.Addr().String(), strconv.Itoa(g.checkPort(t)))}
 	q.due, _ = t.health.Due()
-	if g.settings.All().Bool("proxy_protocol_v2.enabled") {
-		q.proxy = 2
-	}
+	q.crowd = time.Duration(len(g.order)-1) * pace
 	return q
 }
 

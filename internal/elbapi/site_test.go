@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
@@ -50,7 +51,6 @@ func (m *memory) Change(_ context.Context, change func(*inventory.Edit) error) e
 	e := m.now.Begin(inventory.Place{
 		Region: region, Account: "123456789012",
 		HasCertificate: func(arn string) bool { return strings.HasPrefix(arn, "arn:cert-") },
-		HasInstance:    func(id string) bool { return id == "i-1" || id == "i-2" },
 	}, m.clock)
 	if err := change(e); err != nil {
 		return err

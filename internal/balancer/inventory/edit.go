@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -15,10 +16,14 @@ type Place struct {
 	Region, Account string // of ARNs
 	// HasCertificate tells whether a certificate of that ARN can be had. Nil: none.
 	HasCertificate func(arn string) bool
-	// HasInstance tells whether an instance of that ID runs here. Nil: none.
-	HasInstance func(id string) bool
+	// Instance returns the address of the instance of that ID; ok is false if none
+	// runs here. Nil: none does.
+	Instance func(id string) (address netip.Addr, ok bool)
 	// MostTargets raises how many targets a group can have; 0: as many as ELB.
 	MostTargets int
+	// FastChecks lets health checks ask more often than ELB's would, with
+	// time-outs shorter and as long as the interval.
+	FastChecks bool
 }
 
 // Edit is the next inventory in the making. Its methods change it, or refuse and
@@ -59,12 +64,16 @@ func hex16() string {
 	return hex.EncodeToString(id[:])
 }
 
-// fault makes a refusal of the settings that ELB would not take.
-func fault(faults []elb.Fault) error {
-	if len(faults) == 0 {
-		return nil
+// checkHealth refuses the settings of a health check that ELB would not take.
+func (p Place) checkHealth(k elb.Kind, check elb.HealthCheck) error {
+	for _, f := range check.Faults(k) {
+		times := f.Setting == "HealthCheckIntervalSeconds" || f.Setting == "HealthCheckTimeoutSeconds"
+		if p.FastChecks && times && check.Interval >= 0 && check.Timeout >= 0 {
+			continue
+		}
+		return elb.Errorf(elb.CodeValidation, "%s", f.Error())
 	}
-	return elb.Errorf(elb.CodeValidation, "%s", faults[0].Error())
+	return nil
 }
 
 // sameTags reports whether two sets of tags are the same in any order.

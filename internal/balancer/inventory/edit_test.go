@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func begin(v *Inventory) *Edit {
 	return v.Begin(Place{
 		Region: "us-east-1", Account: "123456789012",
 		HasCertificate: func(arn string) bool { return arn == "cert-1" || arn == "cert-2" },
-		HasInstance:    func(id string) bool { return id == "i-1" },
+		Instance:       func(id string) (netip.Addr, bool) { return netip.MustParseAddr("127.0.0.1"), id == "i-1" },
 	}, noon)
 }
 

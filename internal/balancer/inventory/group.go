@@ -37,7 +37,7 @@ func (e *Edit) CreateGroup(n NewGroup) (*Group, error) {
 	if g.Kind.Balancer() == elb.Application {
 		g.Kind.Version = cmp.Or(g.Kind.Version, elb.HTTP1)
 	}
-	if err := fault(n.HealthCheck.Faults(g.Kind)); err != nil {
+	if err := e.place.checkHealth(g.Kind, n.HealthCheck); err != nil {
 		return nil, err
 	}
 	g.HealthCheck = n.HealthCheck.WithDefaults(g.Kind)
@@ -133,7 +133,7 @@ func (e *Edit) ModifyHealthCheck(arn string, set elb.HealthCheck) (*Group, error
 	if set.Protocol == elb.TCP && set.Matcher == "" {
 		next.Path, next.Matcher = "", "" // a connection has neither
 	}
-	if err := fault(next.Faults(g.Kind)); err != nil {
+	if err := e.place.checkHealth(g.Kind, next); err != nil {
 		return nil, err
 	}
 	g.HealthCheck = next.WithDefaults(g.Kind)

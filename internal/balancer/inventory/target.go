@@ -47,6 +47,15 @@ func (e *Edit) Register(arn string, targets []Target) (*Group, error) {
 	return g, nil
 }
 
+// AddressOf returns the address of an instance; ok is false if none of that ID
+// runs here.
+func (p Place) AddressOf(instance string) (address netip.Addr, ok bool) {
+	if p.Instance == nil {
+		return netip.Addr{}, false
+	}
+	return p.Instance(instance)
+}
+
 func (e *Edit) checkTarget(g *Group, t Target) error {
 	if t.Port < 1 || t.Port > 65535 {
 		return elb.Errorf(elb.CodeValidation, "Target port '%d' is not between 1 and 65535", t.Port)
@@ -55,7 +64,7 @@ func (e *Edit) checkTarget(g *Group, t Target) error {
 		return elb.Errorf(elb.CodeValidation, "Availability Zone '%s' is not one of region %s, nor all", t.Zone, e.place.Region)
 	}
 	if g.Kind.Targets == elb.Instances {
-		if e.place.HasInstance == nil || !e.place.HasInstance(t.ID) {
+		if _, ok := e.place.AddressOf(t.ID); !ok {
 			return elb.Errorf("InvalidTarget", "The following targets are not in a running state and cannot be registered: '%s'", t.ID)
 		}
 		return nil
