@@ -67,8 +67,13 @@ func (f *front) release() {
 
 func (f *front) recycle() {
 	clear(f.fields)
-	if f.hijacked && f.peer.server != nil {
-		f.peer.server.connEnded()
+	if f.peer != nil && f.peer.server != nil {
+		switch {
+		case f.hijacked:
+			f.peer.server.connEnded()
+		case f.http2:
+			f.peer.server.count(0, -1)
+		}
 	}
 	if f.spooled != nil {
 		f.spooled.close()
@@ -86,6 +91,9 @@ func (f *front) serve() {
 	f.peer = peerOf(f.r)
 	f.head.of(f.peer, time.Now())
 	f.http2 = f.r.ProtoMajor == 2
+	if f.http2 && f.peer.server != nil {
+		f.peer.server.count(0, 1)
+	}
 	if f.r.Method == guard.StandIn && f.peer.conn != nil {
 		if refusal := f.peer.conn.Refused(); refusal != nil {
 			f.refuse(refusal)

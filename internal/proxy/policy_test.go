@@ -205,7 +205,7 @@ func TestAnsweredAdapted(t *testing.T) {
 
 // A connection that has grown old ends with its next answer.
 func TestConnAge(t *testing.T) {
-	u := appServer(t, func(w http.ResponseWriter, _ *http.Request) {})
+	u := appServer(t, func(http.ResponseWriter, *http.Request) {})
 	for _, tt := range []struct {
 		age  time.Duration
 		want bool

@@ -28,9 +28,10 @@ type Server struct {
 	closing atomic.Bool  // answers close their connections
 	cut     atomic.Bool  // guarded by the engine's tunnels: upgraded connections are
 
-	mu    sync.Mutex    // guards what follows
-	conns int           // open connections, upgraded ones too
-	none  chan struct{} // closed when there are none; nil if nobody waits
+	mu      sync.Mutex    // guards what follows
+	conns   int           // open connections, upgraded ones too
+	streams int           // requests over HTTP/2, which may outlive their connection
+	none    chan struct{} // closed when there are none of either; nil if nobody waits
 }
 
 // NewServer returns a server for the engine, with its settings as they are when
@@ -114,19 +115,21 @@ func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
 func (s *Server) connState(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		s.mu.Lock()
-		s.conns++
-		s.mu.Unlock()
+		s.count(1, 0)
 	case http.StateClosed:
 		s.connEnded()
 	default: // one that is upgraded ends with its tunnel
 	}
 }
 
-func (s *Server) connEnded() {
+func (s *Server) connEnded() { s.count(-1, 0) }
+
+func (s *Server) count(conns, streams int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns--; s.conns == 0 && s.none != nil {
+	s.conns += conns
+	s.streams += streams
+	if s.conns == 0 && s.streams == 0 && s.none != nil {
 		close(s.none)
 		s.none = nil
 	}
@@ -189,10 +192,10 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// wait waits until no connection is left.
+// wait waits until no connection, and no request, is left.
 func (s *Server) wait(ctx context.Context) bool {
 	s.mu.Lock()
-	if s.conns == 0 {
+	if s.conns == 0 && s.streams == 0 {
 		s.mu.Unlock()
 		return true
 	}
