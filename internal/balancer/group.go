@@ -28,10 +28,11 @@ type group struct {
 	place   inventory.Place
 
 	// targets to choose among: those that may take traffic.
-	choice spread.Group[*target]
-	kind   atomic.Pointer[elb.Kind]
-	stick  atomic.Pointer[spread.Stickiness] // nil: requests stick to no target
-	meter  meter
+	choice   spread.Group[*target]
+	kind     atomic.Pointer[elb.Kind]
+	stick    atomic.Pointer[spread.Stickiness] // nil: requests stick to no target
+	meter    meter
+	observed observed
 
 	mu       sync.Mutex // guards what follows, and the health of all targets
 	settings *inventory.Group
@@ -184,6 +185,7 @@ func (g *group) route(now time.Time) {
 		zone = g.user.Zones[0].Name
 	}
 	routing := g.routing.Route(members, zone)
+	g.observed.hosts(now, g.user != nil, routing.Healthy, g.unhealthy())
 	chosen := make([]spread.Member[*target], len(routing.Targets))
 	for i, of := range routing.Targets {
 		chosen[i] = spread.Member[*target]{Target: g.order[of], Healthy: g.order[of].health.State == elb.Healthy}

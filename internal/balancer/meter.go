@@ -11,7 +11,7 @@ import (
 
 // Counts is what happened to requests: in one minute, or since the balancer began.
 type Counts struct {
-	Requests uint64 // that were sent to a target and answered by it
+	Requests uint64 // that a target was chosen for
 	// Target is the targets' answers by class: [2] is 2xx. ELB is the load
 	// balancer's own: [3] are redirects, [4] and [5] errors.
 	Target, ELB [6]uint64
@@ -154,11 +154,13 @@ func (p *policy) count(o *proxy.Outcome, q *request) {
 		if errors.Is(o.Err, proxy.ErrConnect) {
 			c.ConnectionErrors++
 		}
+		if q.target != nil {
+			c.Requests++
+		}
 		if !o.Answered {
 			c.ELB[class]++
 			return
 		}
-		c.Requests++
 		c.Target[class]++
 		c.Took.Add(o.TargetTime)
 	}

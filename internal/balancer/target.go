@@ -226,6 +226,7 @@ func ours(err error) bool {
 }
 
 func (t *target) keep(p Probed) {
+	t.group.observed.probed(p.Reason)
 	t.recentMu.Lock()
 	defer t.recentMu.Unlock()
 	t.recent[t.probes%keptProbes] = p
