@@ -580,7 +580,6 @@ func TestRapidReset(t *testing.T) {
 	p := &underWay{Upstream: u}
 	s := serveTLS(t, p, proxy.Settings{Streams: 10})
 	f := newFrames(t, s)
-	go func() { _, _ = io.Copy(io.Discard, f.conn) }()
 	for i := range uint32(1000) {
 		f.head.Reset()
 		for _, field := range []string{":method GET", ":scheme https", ":path /", ":authority a"} {
@@ -591,6 +590,12 @@ func TestRapidReset(t *testing.T) {
 			f.WriteRSTStream(2*i+1, http2.ErrCodeCancel) != nil {
 			break // cut off: as well
 		}
+	}
+	_ = f.WritePing(false, [8]byte{})
+	for answered := false; !answered; { // until all of it was read, or it was cut off
+		frame, err := f.ReadFrame()
+		ping, ok := frame.(*http2.PingFrame)
+		answered = err != nil || ok && ping.IsAck()
 	}
 	f.conn.Close()
 	if err := s.server.Shutdown(t.Context()); err != nil {
