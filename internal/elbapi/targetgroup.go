@@ -187,8 +187,8 @@ func healthCheckFrom(s healthSettings) (elb.HealthCheck, error) {
 	// To package inventory zero is what was not given: one that was is refused here.
 	if err := first(
 		among("HealthCheckProtocol", s.protocol),
-		atLeast("HealthCheckIntervalSeconds", s.interval, 5), atLeast("HealthCheckTimeoutSeconds", s.timeout, 2),
-		atLeast("HealthyThresholdCount", s.healthy, 2), atLeast("UnhealthyThresholdCount", s.unhealthy, 2),
+		atLeast("HealthCheckIntervalSeconds", s.interval, 1), atLeast("HealthCheckTimeoutSeconds", s.timeout, 1),
+		atLeast("HealthyThresholdCount", s.healthy, 1), atLeast("UnhealthyThresholdCount", s.unhealthy, 1),
 	); err != nil {
 		return h, err
 	}

@@ -95,7 +95,7 @@ func TestTargetGroups(t *testing.T) {
 		{
 			"an interval of 0, which is not the default",
 			create(elbv2.CreateTargetGroupInput{Name: new("x"), Protocol: types.ProtocolEnumHttp, Port: aws.Int32(1), HealthCheckIntervalSeconds: aws.Int32(0)}),
-			"ValidationError: 1 validation error detected: Value '0' at 'healthCheckIntervalSeconds' failed to satisfy constraint: Member must have value greater than or equal to 5",
+			"ValidationError: 1 validation error detected: Value '0' at 'healthCheckIntervalSeconds' failed to satisfy constraint: Member must have value greater than or equal to 1",
 		},
 		{
 			"a port that is none",
