@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"hale/internal/balancer/inventory"
+	"hale/internal/elb"
 	"hale/internal/elb/accesslog"
 	"hale/internal/elb/spread"
 )
@@ -31,6 +33,9 @@ type Options struct {
 	Certificates Certificates
 	// Log is told what people should know. Nil: nothing is logged.
 	Log *slog.Logger
+	// Listen opens the sockets of listeners, at a TCP address. Nil: as package net
+	// does.
+	Listen func(ctx context.Context, address string) (net.Listener, error)
 	// AccessLog gets a line for each request, in ELB's form. Nil: none is written.
 	AccessLog AccessLog
 }
@@ -57,6 +62,7 @@ type Balancer struct {
 	fronts  map[string]*front // of load balancers, by ARN
 	drained *time.Timer       // ends the next draining
 	closed  bool
+	paused  bool
 }
 
 // Open reads the state and begins to work: it listens, and probes. A listener
@@ -81,6 +87,12 @@ func Open(o Options) (*Balancer, error) {
 	if o.Certificates != nil {
 		b.options.Place.HasCertificate = o.Certificates.Has
 	}
+	if b.options.Listen == nil {
+		var config net.ListenConfig
+		b.options.Listen = func(ctx context.Context, address string) (net.Listener, error) {
+			return config.Listen(ctx, "tcp", address)
+		}
+	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.inventory.Store(kept)
 	b.groups.Store(&map[string]*group{})
@@ -100,8 +112,11 @@ func (b *Balancer) Inventory() *inventory.Inventory { return b.inventory.Load() 
 func (b *Balancer) Change(_ context.Context, change func(*inventory.Edit) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	switch {
+	case b.closed:
 		return errClosed
+	case b.paused:
+		return errPaused
 	}
 	edit := b.Inventory().Begin(b.options.Place, time.Now())
 	if err := change(edit); err != nil {
@@ -120,7 +135,43 @@ func (b *Balancer) Change(_ context.Context, change func(*inventory.Edit) error)
 	return nil
 }
 
-var errClosed = errors.New("the balancer is shutting down")
+// Refusals that clients of the API try again after.
+var (
+	errClosed = elb.Errorf("ServiceUnavailable", "The load balancer is shutting down")
+	errPaused = elb.Errorf("Throttling", "The load balancer is being handed over to another process")
+)
+
+// Pause has Change refuse, and lets another process have the state directory,
+// until Resume. Requests go on as before.
+func (b *Balancer) Pause() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.paused {
+		return errPaused
+	}
+	b.paused = true
+	if b.store != nil {
+		b.store.release()
+	}
+	return nil
+}
+
+// Resume ends a Pause. It fails if another process has the state directory.
+func (b *Balancer) Resume() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.paused || b.closed {
+		return nil
+	}
+	if b.store != nil {
+		if err := b.store.take(); err != nil {
+			return err
+		}
+	}
+	b.paused = false
+	b.awaitDrained(b.Inventory())
+	return nil
+}
 
 // Try makes a change on a copy, and drops it: it tells whether Change would be
 // refused, and what would be there then.
@@ -173,7 +224,7 @@ func (b *Balancer) endDrained() {
 		e.Drained()
 		return nil
 	})
-	if err != nil && !errors.Is(err, errClosed) {
+	if err != nil && !errors.Is(err, errClosed) && !errors.Is(err, errPaused) {
 		b.log.Error("a draining is over, but that could not be kept", "error", err)
 	}
 }
@@ -229,7 +280,7 @@ func (b *Balancer) Shutdown(ctx context.Context) error {
 	b.cancel()
 	b.running.Wait()
 	if b.store != nil {
-		b.store.close()
+		b.store.release()
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("shut down: %w", err)

@@ -2,6 +2,7 @@ package balancer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
 	"hale/internal/elb/rule"
+	"hale/internal/handover"
 	"hale/test/servers"
 )
 
@@ -160,21 +162,26 @@ type reply struct {
 
 func get(t *testing.T, url string) reply {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	got, err := fetch(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return got
+}
+
+func fetch(ctx context.Context, url string) (reply, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return reply{}, err
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	answer, err := client.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		return reply{}, err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reply{answer.StatusCode, answer.Header, string(body)}
+	return reply{answer.StatusCode, answer.Header, string(body)}, err
 }
 
 func TestRequestsAreSharedOut(t *testing.T) {
@@ -354,5 +361,90 @@ func TestListenersComeAndGo(t *testing.T) {
 	}
 	if status := h.await(one.AddrPort, elb.Unused); status.Reason != elb.NotInUse {
 		t.Errorf("reason %s", status.Reason)
+	}
+}
+
+// Another process takes over without a refused connection: sockets, state, and
+// what was known of the targets, in the end.
+func TestSuccession(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var sockets, next handover.Sockets
+	h := newHouse(t, balancer.Options{StateDir: dir, Listen: sockets.Listen}, nil)
+	one := newApp(t, "one")
+	h.register(one.AddrPort)
+	h.await(one.AddrPort, elb.Healthy)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	offered := make(chan bool, 1)
+	go func() {
+		succeeded, err := sockets.Offer(ctx, dir, h.Pause, func() { t.Error("resumed") })
+		if err != nil {
+			t.Error(err)
+		}
+		offered <- succeeded
+	}()
+	stop, asked := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-stop:
+				asked <- n
+				return
+			default:
+				if got, err := fetch(ctx, h.url); err != nil || got.status != 200 {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				n++
+			}
+		}
+	}()
+	var predecessor *handover.Predecessor
+	for deadline := time.Now().Add(time.Minute); predecessor == nil && time.Now().Before(deadline); {
+		var err error
+		if predecessor, err = next.Take(ctx, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := h.Change(ctx, func(*inventory.Edit) error { return nil })
+	if refusal, ok := errors.AsType[*elb.Error](err); !ok || refusal.Code != "Throttling" {
+		t.Errorf("a change while it is handed over: %v", err)
+	}
+	successor := open(t, balancer.Options{StateDir: dir, Listen: next.Listen})
+	if err := predecessor.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	if !<-offered {
+		t.Error("it was not taken")
+	}
+	shutdown(t, h.Balancer)
+	if got := get(t, h.url); got.status != 200 {
+		t.Errorf("got %+v", got)
+	}
+	close(stop)
+	if <-asked == 0 {
+		t.Error("nothing was asked meanwhile")
+	}
+	h.Balancer = successor
+	h.await(one.AddrPort, elb.Healthy)
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, balancer.Options{StateDir: t.TempDir()}, nil)
+	nothing := func(*inventory.Edit) error { return nil }
+	if err := h.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Change(t.Context(), nothing); err == nil {
+		t.Error("a change while paused")
+	}
+	if err := h.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Change(t.Context(), nothing); err != nil {
+		t.Error(err)
 	}
 }

@@ -51,7 +51,7 @@ func (b *Balancer) listen(v *inventory.Inventory) (sockets, error) {
 		if f := b.fronts[user.ARN]; f != nil && f.listeners[arn].listensOn(addressesOf(user, l)) {
 			continue
 		}
-		of, err := open(b.ctx, addressesOf(user, l))
+		of, err := b.open(addressesOf(user, l))
 		if err != nil {
 			opened.close()
 			return nil, elb.Errorf("InvalidConfigurationRequest", "A listener of load balancer '%s' cannot listen: %v", user.Name, err)
@@ -61,11 +61,10 @@ func (b *Balancer) listen(v *inventory.Inventory) (sockets, error) {
 	return opened, nil
 }
 
-func open(ctx context.Context, addresses []netip.AddrPort) ([]net.Listener, error) {
+func (b *Balancer) open(addresses []netip.AddrPort) ([]net.Listener, error) {
 	var opened []net.Listener
-	var config net.ListenConfig
 	for _, address := range addresses {
-		l, err := config.Listen(ctx, "tcp", address.String())
+		l, err := b.options.Listen(b.ctx, address.String())
 		if err != nil {
 			closeAll(opened)
 			return nil, err
@@ -210,6 +209,9 @@ func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener
 		l.server = proxy.NewServer(f.engine, b.log)
 	}
 	if of == nil {
+		of, _ = b.open(addresses) // why not is told by the next try
+	}
+	if of == nil {
 		b.running.Go(func() { b.keepTrying(l) })
 	} else {
 		b.serve(l, of)
@@ -221,7 +223,7 @@ func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener
 func (b *Balancer) keepTrying(l *listener) {
 	const pause = time.Second
 	for told := false; ; {
-		of, err := open(b.ctx, l.addresses)
+		of, err := b.open(l.addresses)
 		if err == nil {
 			b.serve(l, of)
 			return

@@ -43,24 +43,34 @@ func openStore(dir string) (*store, *inventory.Inventory, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("lock the state directory: %w", err)
+	s := &store{dir: dir}
+	if err := s.take(); err != nil {
+		return nil, nil, err
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, nil, fmt.Errorf("the state directory %s is in use by another hale balance: stop that one, or give this one its own with --state", dir)
-		}
-		return nil, nil, fmt.Errorf("lock the state directory %s: %w", dir, err)
-	}
-	s := &store{dir: dir, lock: lock}
 	v, err := s.load()
 	if err != nil {
-		s.close()
+		s.release()
 		return nil, nil, err
 	}
 	return s, v, nil
+}
+
+// take locks the directory for this process.
+func (s *store) take() error {
+	lock, err := os.OpenFile(filepath.Join(s.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock the state directory: %w", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		s.lock = lock
+		return nil
+	}
+	_ = lock.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("the state directory %s is in use by another hale balance: stop that one, or give this one its own with --state", s.dir)
+	}
+	return fmt.Errorf("lock the state directory %s: %w", s.dir, err)
 }
 
 func (s *store) load() (*inventory.Inventory, error) {
@@ -130,8 +140,8 @@ func syncDir(path string) error {
 	return dir.Sync()
 }
 
-// close lets others have the directory.
-func (s *store) close() { _ = s.lock.Close() }
+// release lets others have the directory.
+func (s *store) release() { _ = s.lock.Close() }
 
 // newSealer returns what seals stickiness cookies: with the key that the store
 // holds, so that clients stick through a restart. Without a store, the key is new.
