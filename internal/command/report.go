@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +24,24 @@ type reportText struct {
 	b        strings.Builder
 }
 
-// nearest is how many fixes of a finding are printed in full. The first is for
-// what the site is made of.
-const nearest = 1
+// nearest returns which of a finding's fixes is printed in full: the first that is
+// for what the site is made of, else that of the load balancer; -1: none is near.
+func (t *reportText) nearest(f *doctor.Finding) int {
+	if f.Way != "" { // that is nearer than any of them
+		return -1
+	}
+	if i := slices.IndexFunc(f.Fixes, func(fix doctor.Fix) bool { return fix.Own }); i >= 0 || len(f.Fixes) == 1 {
+		return max(i, 0)
+	}
+	where := t.prober.Name
+	switch where {
+	case "alb", "alb-grpc", "nlb", "classic", "route53":
+		where = "aws"
+	case "kubelet":
+		where = "kubernetes"
+	}
+	return slices.IndexFunc(f.Fixes, func(fix doctor.Fix) bool { return fix.Where == where })
+}
 
 func (t *reportText) write(r *doctor.Report) string {
 	verdict := t.paint(text.FgRed, "unhealthy")
@@ -174,12 +190,12 @@ func (t *reportText) finding(n int, f *doctor.Finding) {
 		t.way("   ", "To do: "+f.Way)
 	}
 	var others []string
-	most, title := nearest, "Other fixes"
-	if f.Way != "" { // that is nearer than any of them
-		most, title = 0, "Fixes"
+	whole, title := t.nearest(f), "Other fixes"
+	if whole < 0 {
+		title = "Fixes"
 	}
 	for i, fix := range f.Fixes {
-		if i >= most && !t.allFixes {
+		if i != whole && !t.allFixes {
 			others = append(others, fix.Where+": "+fix.Summary())
 			continue
 		}

@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"hale/internal/machine/webserver"
 	"hale/internal/probe"
 	"hale/internal/targetgroup"
 )
@@ -99,7 +101,7 @@ func (x *examination) run(ctx context.Context) error {
 	case x.current.sign.class == classHealthy:
 		x.examinePass(ctx)
 	default:
-		x.unexplained()
+		x.unexplained(ctx)
 	}
 	if x.err == errBudget { //nolint:errorlint // it is never wrapped here
 		x.undecided = append(x.undecided, Undecided{
@@ -221,6 +223,7 @@ func (x *examination) accept(ctx context.Context, h *hypothesis, s step, seen []
 	}
 	if hop := s.after.probe.Address; hop != s.before.probe.Address {
 		x.reach(hop)
+		x.site.learn(s.after)
 	}
 	x.conclude(h.id, s.before, seen)
 	x.stack = append(x.stack, s)
@@ -305,11 +308,24 @@ func (x *examination) send(ctx context.Context, p probe.Probe) exchange {
 	}
 	e := exchange{p, a, signOf(p, &a), time.Now()}
 	x.sent = append(x.sent, e)
-	x.site.learn(e)
+	if x.isSite(p.Address) {
+		x.site.learn(e)
+	}
 	if e.sign.class == classLimited && len(x.sent) > 1 && x.first.sign.class != classLimited {
 		x.limit(x.first, e)
 	}
 	return e
+}
+
+// isSite tells whether an address is one of the site's, as far as is known, and
+// not of another program on the same machine.
+func (x *examination) isSite(address netip.AddrPort) bool {
+	port := address.Port()
+	return port == x.Probe.Address.Port() || port == x.current.probe.Address.Port() || port == x.usersPort() || slices.Contains(x.hops, address) ||
+		slices.ContainsFunc(x.surroundings.server.Upstreams, func(up webserver.Upstream) bool {
+			_, to, ok := up.Dial()
+			return ok && strings.HasSuffix(to, ":"+strconv.Itoa(int(port)))
+		})
 }
 
 // conclude writes a finding down.
@@ -321,7 +337,7 @@ func (x *examination) conclude(id string, met exchange, seen []Evidence) {
 	data := x.fixData(met)
 	f := Finding{
 		ID: id, Title: mode.Title, Because: mode.because(data), Evidence: seen,
-		Fixes: fixesFor(id, x.site.software, data),
+		Fixes: fixesFor(id, append(slices.Clone(x.site.software), process(x.surroundings.app().Name())), data),
 	}
 	if x.behind != "" {
 		f.Because += " It was seen behind " + x.behind + "."
@@ -373,13 +389,16 @@ func (x *examination) minimise(ctx context.Context) {
 }
 
 // unexplained says what no experiment turned.
-func (x *examination) unexplained() {
+func (x *examination) unexplained(ctx context.Context) {
 	c := x.current
 	what := "why the answer is: " + x.brief(c)
 	if x.explained != "" {
 		what = "what the answer will be once this is mended"
 	} else if len(x.findings) > 0 {
 		what = "why the answer behind that is: " + x.brief(c)
+	}
+	if x.explained == "" && c.sign.class == classSilent {
+		what += x.elsewhere(ctx)
 	}
 	x.undecided = append(x.undecided, Undecided{what, strings.Join(x.waysOn(), "; ")})
 }

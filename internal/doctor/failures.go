@@ -19,6 +19,7 @@ var errorHypotheses = []hypothesis{
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: has(dependencyDown), look: theAnswer},
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, inside: true, look: logged(dependencyDown)},
 	{id: "spring-health-down", on: []class{classUnavailable}, fits: has(`^\{"status":\s*"(DOWN|OUT_OF_SERVICE)"`), look: downByItself},
+	{id: "handler-exception", on: []class{classServerError}, changes: withUsualFields, only: true},
 	{id: "handler-exception", on: []class{classServerError}, look: othersWork},
 	{id: "handler-exception", on: []class{classEmpty}, look: othersWork},
 	{id: "handler-exception", on: []class{classServerError}, inside: true, look: logged(traceback)},
@@ -46,7 +47,7 @@ const (
 	pendingMigrations = `no such table|[Rr]elation "[^"]*" does not exist|Table '[^']*' doesn't exist|Unknown column|no such column|column "?[^" ]*"? does not exist|PendingMigration|Migrations are pending|unapplied migration`
 	poolExhausted     = `remaining connection slots|[Tt]oo many (connections|clients)|QueuePool limit|Connection is not available, request timed out|could not obtain a (database )?connection|ConnectionTimeoutError|PoolError: connection pool exhausted`
 	dependencyDown    = `could not connect to server|connection to server at .* failed|Can't connect to (local )?(MySQL |MariaDB )?server|could not translate host name|Error \d+ connecting to .*(refused|timed out)|ECONNREFUSED|Temporary failure in name resolution|Name or service not known|getaddrinfo (ENOTFOUND|EAI_AGAIN)|kombu\.exceptions\.OperationalError|redis\.exceptions\.ConnectionError|OperationalError: \(2\d{3},`
-	traceback         = `Traceback \(most recent call last\)|panic serving|Unhandled(Promise)?(Rejection|Exception)|^\s+at .*\(.*\.(js|java|rb):\d+|Internal Server Error: /|Error during (the )?processing|Servlet\.service\(\) .* threw exception`
+	traceback         = `Traceback \(most recent call last\)|panic serving|Unhandled(Promise)?(Rejection|Exception)|^\s+at .*\(.*\.(js|java|rb):\d+|Internal Server Error: /|Error during (the )?processing|Servlet\.service\(\) .* threw exception|PHP (Fatal|Parse) error|Uncaught \w+: `
 )
 
 const maintenanceWords = `(?i)maintenance|<title>Be right back`
@@ -86,13 +87,29 @@ func saidBehind(ctx context.Context, x *examination) []Evidence {
 // slow fits an answer that came late: it waited for something.
 func slow(x *examination) bool { return x.current.answer.Times.Total > moment }
 
+// withUsualFields sends what every browser sends and a probe does not: code that
+// takes it for granted fails without.
+func withUsualFields(x *examination) []change {
+	var all []change
+	for _, c := range []change{acceptAll, userAgent} {
+		if name, _, _ := strings.Cut(c.text, ":"); x.current.probe.Get(name) == "" || c.code == userAgent.code {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // othersWork tells that the server is well and the handler of this path is
 // not: a path that does not exist gets a proper answer.
 func othersWork(ctx context.Context, x *examination) []Evidence {
 	for _, c := range []change{randomPath(), pathIs("path", "/")} {
 		e := x.with(ctx, c)
 		if x.going() && !e.sign.class.transport() && e.answer.Status < 500 {
-			return []Evidence{x.unturned(c, e)}
+			seen := []Evidence{x.unturned(c, e)}
+			if x.Inside {
+				seen = append(seen, logged(traceback)(ctx, x)...)
+			}
+			return seen
 		}
 	}
 	return nil

@@ -21,6 +21,8 @@ type Fix struct {
 	// Text is Markdown: a sentence that says what to do, then code to paste in
 	// fenced blocks, each with its language and where useful its file's name.
 	Text string `json:"text"`
+	// Own tells that it is for software that was recognised here.
+	Own bool `json:"-"`
 }
 
 // Summary is the fix's first sentence, in one line.
@@ -50,7 +52,7 @@ func fixesFor(id string, recognised []string, data fixData) []Fix {
 		if err != nil {
 			panic(err) // fixable has seen it
 		}
-		fixes = append(fixes, Fix{w.Name, strings.TrimSpace(render(name, string(text), data))})
+		fixes = append(fixes, Fix{w.Name, strings.TrimSpace(render(name, string(text), data)), isHere(id, w, recognised)})
 	}
 	return fixes
 }

@@ -280,7 +280,7 @@ func everyFix(t *testing.T, data fixData) func(yield func(aFix) bool) {
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				if !yield(aFix{Fix{w.Name, strings.TrimSpace(rendered)}, m.ID, blocks}) {
+				if !yield(aFix{Fix{Where: w.Name, Text: strings.TrimSpace(rendered)}, m.ID, blocks}) {
 					return
 				}
 			}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -48,10 +49,7 @@ func (x *examination) findNames(ctx context.Context) {
 	if x.site.best() != "" || x.current.answer.TLS != nil {
 		return
 	}
-	port := x.UsersPort
-	if port == 0 {
-		port = usersPort
-	}
+	port := x.usersPort()
 	x.say("asking port %d for its certificate", port)
 	p := x.Probe
 	own := *p.Prober
@@ -61,6 +59,8 @@ func (x *examination) findNames(ctx context.Context) {
 	p.VerifyTLS = false
 	x.send(ctx, p) // which learns from it
 }
+
+func (x *examination) usersPort() uint16 { return cmp.Or(x.UsersPort, usersPort) }
 
 // used are the names that were guessed, and that turned an answer.
 func (x *examination) used() []Name {

@@ -80,6 +80,14 @@ func (x *examination) examineConnected(ctx context.Context) {
 	x.conclude("false-positive-200", x.current, []Evidence{{
 		Change: "GET " + ask.Path + " instead of a connection", Before: x.brief(x.current), After: x.brief(e),
 	}})
+	x.retell("the check does no more than connect", "A port accepts connections even when the app behind it is broken; here it speaks HTTP, and can be asked.")
+}
+
+// retell says of the last finding what is at hand, where that is another form of
+// its failure mode than the usual one.
+func (x *examination) retell(title, because string) {
+	last := &x.findings[len(x.findings)-1]
+	last.Title, last.Because = title, because
 }
 
 // examineAnswer looks whether the answer is the health check's own.
@@ -87,6 +95,7 @@ func (x *examination) examineAnswer(ctx context.Context) {
 	a := &x.current.answer
 	if a.Status/100 == 3 {
 		x.conclude("false-positive-200", x.current, x.answered("the probe itself: a redirect counts as success here"))
+		x.retell("a redirect counts as success", "The answer is a redirect, which web servers and frameworks send before anything of the app has worked.")
 		return
 	}
 	c := randomPath()
@@ -107,6 +116,7 @@ func (x *examination) examineAnswer(ctx context.Context) {
 			Change: "the answer's header: a file, which the web server sends without asking the app",
 			Before: "ETag: " + printable(a.Get("ETag"), 60) + ", Last-Modified: " + printable(a.Get("Last-Modified"), 40),
 		}})
+		x.retell("a file answers the health check", "The answer is a file that the web server sends by itself, so the check passes even when the app is broken.")
 		return
 	case isFile(a):
 		x.undecided = append(x.undecided, Undecided{

@@ -85,10 +85,11 @@ func emptyBody(x *examination) bool { return x.current.answer.BodySize == 0 }
 
 func byEdgeItself(x *examination) bool { return byEdge(&x.current.answer) }
 
-// bareFound knows HAProxy's redirect: 302 or 301, no body, and no Server.
+// bareFound knows HAProxy's redirect: 302 or 301, no body, so no type of one, and
+// no Server.
 func bareFound(x *examination) bool {
 	a := &x.current.answer
-	return a.BodySize == 0 && a.Get("Server") == "" && a.Get("Date") == "" && strings.EqualFold(a.Get("Content-Length"), "0")
+	return a.BodySize == 0 && a.Get("Server") == "" && a.Get("Date") == "" && a.Get("Content-Type") == "" && strings.EqualFold(a.Get("Content-Length"), "0")
 }
 
 // rackSSL knows ActionDispatch::SSL: an absolute 301 in text/html by a server
@@ -96,7 +97,7 @@ func bareFound(x *examination) bool {
 func rackSSL(x *examination) bool {
 	a := &x.current.answer
 	return a.Status == 301 && a.Get("Server") == "" && a.BodySize == 0 && strings.HasPrefix(a.Get("Content-Type"), "text/html") &&
-		a.Get("Date") == "" && !bareFound(x)
+		a.Get("Date") == "" && a.Get("X-Content-Type-Options") == "" && !bareFound(x) // that is Sinatra's, and others' of Rack
 }
 
 func uvicorn307(x *examination) bool { return x.current.answer.Status == 307 && runs("uvicorn")(x) }

@@ -176,6 +176,10 @@ func (x *examination) judgeFlapping(ctx context.Context, own []exchange) {
 	if len(times) == 0 || late == 0 && near < 2 {
 		return
 	}
+	if late == 1 && near == 0 {
+		x.stalled(len(own), times)
+		return
+	}
 	x.flapping = late > 0
 	x.conclude("tight-timeout-flapping", own[0], []Evidence{{
 		Change: fmt.Sprintf("the same probe, %d times", len(own)),
@@ -193,4 +197,28 @@ func (x *examination) unsteady(own []exchange, passed, failed int, other exchang
 		fmt.Sprintf("why the same probe passes at times: of %d, %d passed and %d were answered %s or so", len(own), passed, failed, x.brief(other)),
 		"look whether several processes or machines answer here in turn, such as the upstreams of a proxy or two versions of the app, and examine each by itself",
 	})
+}
+
+// stalled ends the examination of a check of which one answer did not come in
+// time, once, and all others came at once: more patience would not mend that.
+func (x *examination) stalled(sent int, times []time.Duration) {
+	x.flapping, x.wavering = true, true
+	x.undecided = append(x.undecided, Undecided{
+		fmt.Sprintf("why one probe was not answered within %v: of %d, the %d others passed, the slowest in %s", x.Probe.Timeout, sent, len(times), rough(times[len(times)-1])),
+		"look what keeps the app busy for so long at times: few workers and a slow request, a job in the same process, collecting garbage, a processor that is taken away from it; and run this again",
+	})
+}
+
+// elsewhere tells whether a server that is silent answers another path: then it
+// is the handler that waits for something.
+func (x *examination) elsewhere(ctx context.Context) string {
+	c := randomPath()
+	e := x.with(ctx, c)
+	switch {
+	case !x.going():
+		return ""
+	case e.sign.class == classSilent:
+		return "; a path that does not exist is not answered, either, so nobody takes requests, or all wait for the same"
+	}
+	return "; a path that does not exist is answered " + x.brief(e) + " in " + rough(e.answer.Times.Total) + ", so it is the handler of this path that waits, for a lock or a dependency, or that forgets to answer"
 }

@@ -136,6 +136,14 @@ func process(name string) string {
 	return strings.ToLower(strings.TrimRight(name, "0123456789."))
 }
 
+// isHere tells whether a fix's place was recognised at the site, or is what the
+// failure mode is named after.
+func isHere(id string, w Where, recognised []string) bool {
+	return strings.HasPrefix(id, w.Name+"-") || slices.ContainsFunc(recognised, func(name string) bool {
+		return name == w.Name || slices.Contains(kin[name], w.Name)
+	})
+}
+
 // fitting picks from the wheres that a failure mode has fixes for, in the
 // order of wheres:
 //   - of software, what was recognised; and what the mode's own id begins with

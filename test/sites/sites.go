@@ -106,7 +106,7 @@ func All() []Case {
 		goSites(), symfonySites(),
 		expressSites(), tomcatSites(),
 		rubySites(), flaskSites(), fastapiSites(),
-		namedSites(), idleSites(),
+		namedSites(), idleSites(), mistakenSites(),
 	)
 }
 

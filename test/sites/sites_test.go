@@ -25,7 +25,7 @@ func proofs(t *testing.T) map[string]proof {
 		goProofs(), symfonyProofs(),
 		expressProofs(), tomcatProofs(),
 		rubyProofs(), flaskProofs(), fastapiProofs(),
-		namedProofs(), idleProofs(),
+		namedProofs(), idleProofs(), mistakenProofs(),
 	} {
 		for name := range some {
 			if _, twice := all[name]; twice {

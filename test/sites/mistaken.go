@@ -1,0 +1,69 @@
+package sites
+
+import (
+	"path/filepath"
+	"testing"
+
+	"hale/test/servers"
+)
+
+// mistakenSites are sites whose answers are easily taken for those of other
+// software, or for another fault.
+func mistakenSites() []Case {
+	return []Case{
+		{
+			// A bare 301 without a server's name is HAProxy's, and Rails's, too.
+			Name: "sinatra-https", Row: "web-server-xfp-rewrite", Findings: []string{"web-server-xfp-rewrite"},
+			Start: func(t testing.TB) Site {
+				servers.NeedRuby(t, "sinatra/base", "ruby-sinatra")
+				dir, address := filepath.Join(t.TempDir(), "sinatra"), private(t)
+				write(t, filepath.Join(dir, "config.ru"), `require "sinatra/base"
+
+class Shop < Sinatra::Base
+  set :environment, :production
+  before { redirect to(request.path_info).sub("http:", "https:"), 301 unless request.secure? }
+  get("/health") { "ok" }
+end
+
+run Shop
+`)
+				return site(address, puma(t, dir, address))
+			},
+		},
+		{
+			// Every browser sends Accept, and a probe does not.
+			Name: "express-wants-accept", Row: "handler-exception", Findings: []string{"handler-exception"},
+			Start: onExpress("app.get('/health', (req, res) => res.send(req.headers.accept.includes('json') ? '{}' : 'ok'));\n"),
+		},
+		{
+			// PHP that nobody runs is a file like any other, and passes.
+			Name: "php-source", Row: "false-positive-200", Findings: []string{"false-positive-200"},
+			Start: askedFor("/health.php", nginxFile("health.php", "<?php echo \"healthy\\n\";")),
+		},
+		{
+			Name: "php-fatal", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				s.file("www/health.php", "<?php new Shop();")
+				s.words["@fpm@"] = filepath.Join(s.dir(), "fpm.sock")
+				s.logs = append(s.logs, servePHP(s, s.words["@fpm@"]))
+				site := serveNginx(s, `server {
+	listen @address@;
+	root @dir@/www;
+	location ~ \.php$ { include /etc/nginx/fastcgi_params; fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; fastcgi_pass unix:@fpm@; }
+}`)
+				site.Path = "/health.php"
+				return site
+			},
+		},
+	}
+}
+
+// nginxFile is an nginx that serves a file, and knows no programs.
+func nginxFile(name, content string) func(testing.TB) Site {
+	return func(t testing.TB) Site {
+		s := newSetting(t)
+		s.file("www/"+name, content)
+		return serveNginx(s, "server { listen @address@; root @dir@/www; }\n")
+	}
+}
