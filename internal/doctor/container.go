@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -20,8 +21,10 @@ import (
 )
 
 // examinePlatform looks at what will become of the app on the platform that it
-// runs on: how long it took to start, and how its container is checked.
+// runs on: whether the cloud's probers are let in, how long it took to start, and
+// how its container is checked.
 func (x *examination) examinePlatform(ctx context.Context) {
+	x.examineRanges(ctx)
 	if !x.Inside {
 		return
 	}
@@ -35,6 +38,7 @@ func (x *examination) examinePlatform(ctx context.Context) {
 func (x *examination) examineContainer(ctx context.Context) {
 	app := x.surroundings.app()
 	if app.PID == 0 {
+		x.maybeNotPublished()
 		return
 	}
 	by, sign := app.Container()
@@ -53,6 +57,56 @@ func (x *examination) examineContainer(ctx context.Context) {
 			x.firstAddressAlone(ctx, app, d)
 		}
 		return // what comes first is what the container is started with
+	}
+}
+
+// notPublished proves an app that listens in a network of its own, as containers
+// have, and nobody here who takes what comes to its port.
+func notPublished(_ context.Context, x *examination) []Evidence {
+	to := x.current.probe.Address
+	if at, err := machine.ListenersOn(to.Port()); err != nil || len(at) > 0 {
+		return nil
+	}
+	elsewhere, err := machine.ListenersElsewhere(to.Port())
+	if err != nil {
+		return nil
+	}
+	elsewhere = slices.DeleteFunc(elsewhere, func(p machine.Process) bool {
+		return x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{{PID: p.PID, Program: p.Program}}})
+	})
+	switch {
+	case len(elsewhere) == 0:
+		return nil
+	case len(elsewhere) > 1: // any of them may be meant, or none
+		x.undecided = append(x.undecided, Undecided{
+			fmt.Sprintf("whether port %d leads to the wrong place: it does not lead into a container, and %d processes in containers listen on such a port (docker-port-not-published)", to.Port(), len(elsewhere)),
+			"docker ps --format '{{.Names}} {{.Ports}}', or kubectl get pods,services -o wide: to which port of this machine is the app published?",
+		})
+		return nil
+	}
+	p := elsewhere[0]
+	return append(x.answered("connect to "+to.String()),
+		Evidence{Change: "the sockets of this machine", Before: fmt.Sprintf("none listens on port %d", to.Port())},
+		Evidence{
+			Change: "the sockets of other networks on this machine",
+			Before: fmt.Sprintf("%s (process %d) listens on port %d in a network of its own", p.Name(), p.PID, to.Port()),
+		})
+}
+
+// maybeNotPublished tells of containers where nobody listens: what they hold can
+// only be seen by root.
+func (x *examination) maybeNotPublished() {
+	if !x.found("nothing-listening") || os.Geteuid() == 0 {
+		return
+	}
+	for _, socket := range []string{"/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"} {
+		if _, err := os.Stat(socket); err == nil {
+			x.undecided = append(x.undecided, Undecided{
+				"whether the app listens in a container whose port is not published (docker-port-not-published)",
+				"docker ps --format '{{.Names}} {{.Ports}}': is there an arrow from port " + portOf(x.Probe) + "? Or run this as root",
+			})
+			return
+		}
 	}
 }
 
@@ -243,7 +297,7 @@ func (x *examination) asideOf(id string, seen []Evidence) {
 // the first address of a name and no other, where nobody listens at that one.
 func (x *examination) firstAddressAlone(ctx context.Context, app machine.Process, d definition) {
 	asked, ok := d.Check.Asks()
-	port, err := strconv.ParseUint(asked.Port, 10, 16)
+	port, err := portNumber(asked.Port)
 	if !ok || err != nil || asked.Host != "localhost" || !x.firstIsV6(app) {
 		return
 	}
@@ -264,7 +318,7 @@ func (x *examination) firstAddressAlone(ctx context.Context, app machine.Process
 		{Change: "wget is " + tool, Before: "it takes the first address of localhost, ::1, and no other"},
 	}
 	if app.OwnNetwork() {
-		v4, v6, err := app.Listens(uint16(port))
+		v4, v6, err := app.Listens(port)
 		if err != nil || !v4 || v6 {
 			return
 		}
@@ -278,7 +332,7 @@ func (x *examination) firstAddressAlone(ctx context.Context, app machine.Process
 	}
 	at := func(ip netip.Addr) exchange {
 		p := x.current.probe
-		p.Address, p.Source = netip.AddrPortFrom(ip, uint16(port)), netip.Addr{}
+		p.Address, p.Source = netip.AddrPortFrom(ip, port), netip.Addr{}
 		p.Path, p.Protocol, p.Host = asked.Path, probe.HTTP, net.JoinHostPort("localhost", asked.Port)
 		if asked.Secure {
 			p.Protocol = probe.HTTPS
@@ -291,6 +345,11 @@ func (x *examination) firstAddressAlone(ctx context.Context, app machine.Process
 			Change: fmt.Sprintf("127.0.0.1 instead of ::1, port %d", port), Before: x.brief(v6), After: x.brief(v4),
 		}))
 	}
+}
+
+func portNumber(text string) (uint16, error) {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return uint16(port), err
 }
 
 // firstIsV6 tells whether the app's localhost is ::1 before 127.0.0.1: a resolver

@@ -33,6 +33,7 @@ var socketHypotheses = []hypothesis{
 	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true, proves: itsOwn},
 	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true, proves: theOnly(otherPort)},
 	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), accept: knowsPath, proves: itsOwn},
+	{id: "docker-port-not-published", on: refused, inside: true, look: notPublished},
 	{id: "nothing-listening", on: refused, look: nobodyListens},
 
 	{id: "listen-backlog-full", on: []class{classConnectTimeout}, inside: true, look: overflowing, changes: wait},

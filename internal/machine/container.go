@@ -205,7 +205,10 @@ func (p Process) Listens(port uint16) (v4, v6 bool, err error) {
 		v6   bool
 	}{{"net/tcp", false}, {"net/tcp6", true}} {
 		content, _, err := tail(procFile(p.PID, table.name), mostSocketTable)
-		if err != nil && !(table.v6 && errors.Is(err, fs.ErrNotExist)) {
+		if table.v6 && errors.Is(err, fs.ErrNotExist) {
+			continue // a machine without IPv6
+		}
+		if err != nil {
 			return false, false, err
 		}
 		for _, bound := range listening(string(content), port) {

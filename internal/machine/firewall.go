@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 
@@ -59,6 +60,12 @@ func (f Firewall) Blocking() []FirewallRule {
 // iptables-save(8). That takes the rights of root (CAP_NET_ADMIN): without, the
 // error is fs.ErrPermission, and where neither program is, fs.ErrNotExist.
 func FirewallFor(ctx context.Context, port uint16) (Firewall, error) {
+	return FirewallFrom(ctx, port, netip.Addr{})
+}
+
+// FirewallFrom is FirewallFor for connections from one address of IPv4: rules
+// that ask for it are conditional no more.
+func FirewallFrom(ctx context.Context, port uint16, source netip.Addr) (Firewall, error) {
 	if err := supported(); err != nil {
 		return Firewall{}, err
 	}
@@ -86,7 +93,7 @@ func FirewallFor(ctx context.Context, port uint16) (Firewall, error) {
 		if err == nil {
 			var chains []chain
 			chains, err = tool.read(content)
-			f.Rules = append(f.Rules, decide(chains, port)...)
+			f.Rules = append(f.Rules, decide(chains, packet{port: port, source: source})...)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -131,6 +138,7 @@ type rule struct {
 // connection to port, or the kernel's answer to it.
 type packet struct {
 	port     uint16
+	source   netip.Addr // the client's; the zero value: not known
 	outgoing bool
 }
 
@@ -165,9 +173,9 @@ var hooks = map[string]bool{"prerouting": false, "input": false, "ingress": fals
 // maxRules bounds how many rules one base chain is told of.
 const maxRules = 200
 
-// decide returns the rules that the packets of a port meet, of base chains that
-// do not let all through.
-func decide(chains []chain, port uint16) []FirewallRule {
+// decide returns the rules that packets meet, and the answers to them, of base
+// chains that do not let all through.
+func decide(chains []chain, p packet) []FirewallRule {
 	byName := make(map[string]chain, len(chains))
 	for _, c := range chains {
 		byName[c.table+" "+c.name] = c
@@ -178,7 +186,7 @@ func decide(chains []chain, port uint16) []FirewallRule {
 		if !ok {
 			continue
 		}
-		w := walk{chains: byName, packet: packet{port, outgoing}}
+		w := walk{chains: byName, packet: packet{p.port, p.source, outgoing}}
 		if w.chain(c, yes, 0) == goesOn && c.policy != "" {
 			w.add(c, rule{text: "policy " + string(c.policy)}, c.policy, yes)
 			w.met[len(w.met)-1].Policy = true

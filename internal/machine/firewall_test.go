@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +102,7 @@ func TestFirewallRules(t *testing.T) {
 			"drop port: ip filter web: tcp dport 8003 drop",
 		}},
 	} {
-		if got := texts(decide(captured(t, test.file), test.port)); !slices.Equal(got, test.want) {
+		if got := texts(decide(captured(t, test.file), packet{port: test.port})); !slices.Equal(got, test.want) {
 			t.Errorf("%s, port %d:\n%s\nwant\n%s", test.name, test.port, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 	}
@@ -166,8 +167,65 @@ func FuzzFirewall(f *testing.F) {
 		if parsed, err := parseNFT([]byte(content)); err == nil {
 			chains = append(chains, parsed...)
 		}
-		if rules := decide(chains, port); len(rules) > 0 && !slices.ContainsFunc(rules, func(r FirewallRule) bool { return r.Action != Accept }) {
+		if rules := decide(chains, packet{port: port}); len(rules) > 0 && !slices.ContainsFunc(rules, func(r FirewallRule) bool { return r.Action != Accept }) {
 			t.Errorf("nothing is blocked: %+v", rules)
 		}
 	})
+}
+
+// TestDecideFrom: what a rule asks of the source is known for one address.
+func TestDecideFrom(t *testing.T) {
+	t.Parallel()
+	nft := func(right string) []chain {
+		chains, err := parseNFT([]byte(`{"nftables": [
+			{"set": {"family": "inet", "table": "f", "name": "lb", "elem": [{"prefix": {"addr": "35.191.0.0", "len": 16}}, {"elem": {"val": "130.211.0.7", "comment": "a"}}]}},
+			{"chain": {"family": "inet", "table": "f", "name": "in", "type": "filter", "hook": "input", "policy": "drop"}},
+			{"rule": {"family": "inet", "table": "f", "chain": "in", "expr": [
+				{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": ` + right + `}}, {"accept": null}]}}
+		]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return chains
+	}
+	tables := func(rule string) []chain {
+		return parseIPTables("*filter\n:INPUT DROP [0:0]\n-A INPUT " + rule + " -p tcp -j ACCEPT\nCOMMIT\n")
+	}
+	for _, test := range []struct {
+		name   string
+		chains []chain
+		source string
+		want   string // what becomes of its packet; "maybe": it cannot be told
+	}{
+		{"an address", nft(`"10.0.0.5"`), "10.0.0.5", "accept"},
+		{"another address", nft(`"10.0.0.5"`), "10.0.0.6", "drop"},
+		{"a network", nft(`{"prefix": {"addr": "10.0.0.0", "len": 8}}`), "10.200.0.1", "accept"},
+		{"another network", nft(`{"prefix": {"addr": "10.0.0.0", "len": 8}}`), "11.0.0.1", "drop"},
+		{"a range", nft(`{"range": ["10.0.0.5", "10.0.0.9"]}`), "10.0.0.9", "accept"},
+		{"outside of a range", nft(`{"range": ["10.0.0.5", "10.0.0.9"]}`), "10.0.0.10", "drop"},
+		{"a set written there", nft(`{"set": ["10.0.0.5", {"prefix": {"addr": "35.191.0.0", "len": 16}}]}`), "35.191.255.255", "accept"},
+		{"a named set", nft(`"@lb"`), "130.211.0.7", "accept"},
+		{"outside of a named set", nft(`"@lb"`), "130.211.0.8", "drop"},
+		{"a set that is not known", nft(`"@nobody"`), "10.0.0.5", "maybe"},
+		{"no source", nft(`"10.0.0.5"`), "", "maybe"},
+		{"iptables, a network", tables("-s 35.191.0.0/16"), "35.191.3.4", "accept"},
+		{"iptables, another", tables("-s 35.191.0.0/16"), "35.192.0.1", "drop"},
+		{"iptables, all but one", tables("! -s 10.0.0.5/32"), "10.0.0.5", "drop"},
+		{"iptables, no source", tables("-s 10.0.0.5/32"), "", "maybe"},
+	} {
+		source := netip.Addr{}
+		if test.source != "" {
+			source = netip.MustParseAddr(test.source)
+		}
+		got := "accept" // what lets all through tells no rules
+		for _, r := range decide(test.chains, packet{port: 8080, source: source}) {
+			if got = string(r.Action); r.Conditional {
+				got = "maybe"
+			}
+			break // the first decides, or may
+		}
+		if got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
 }

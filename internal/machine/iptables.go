@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,7 +142,9 @@ func iptablesRule(line string, words []string) rule {
 				}
 				return truthOf(slices.Contains(strings.Split(value, ","), state))
 			}
-		case "--tcp-flags", "--icmp-type", "-s", "-d":
+		case "-s", "--source":
+			match = func(p packet) truth { return iptablesSource(value, p) }
+		case "--tcp-flags", "--icmp-type", "-d":
 		default:
 			if !strings.HasPrefix(option, "-") { // another value of an option that is not known
 				continue
@@ -171,6 +174,19 @@ func iptablesAction(option, target string) (action, to string) {
 	default:
 		return "jump", target
 	}
+}
+
+// iptablesSource tells whether a packet comes from an address or a network, as
+// iptables-save writes it: "10.0.0.0/8".
+func iptablesSource(text string, p packet) truth {
+	network, err := netip.ParsePrefix(text)
+	if ip, addrErr := netip.ParseAddr(text); addrErr == nil {
+		network, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	if err != nil || !p.source.IsValid() || p.outgoing {
+		return maybe
+	}
+	return truthOf(network.Contains(p.source))
 }
 
 // iptablesPorts tells whether a port is among "80", "8000:8010" or "22,80,90:99".

@@ -3,6 +3,7 @@ package machine
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -231,6 +232,11 @@ func (m nftMatch) matches(p packet) truth {
 		if m.name("lo", "1") == yes && len(m.right) == 1 {
 			holds = no // from and to other machines
 		}
+	case "ip saddr":
+		holds = maybe
+		if p.source.IsValid() && !p.outgoing {
+			holds = m.address(p.source)
+		}
 	case "ct state":
 		state := "new"
 		if p.outgoing {
@@ -295,6 +301,59 @@ func (m nftMatch) number(n int) truth {
 		return maybe
 	}
 	return no
+}
+
+// address tells whether an address is one of those compared with, or in one of
+// the networks.
+func (m nftMatch) address(ip netip.Addr) truth {
+	if m.op != "==" && m.op != "!=" && m.op != "in" {
+		return maybe
+	}
+	unknown := !m.known
+	for _, element := range m.right {
+		if fields, ok := element.(map[string]any); ok {
+			if inner, ok := fields["elem"].(map[string]any); ok { // an element with a time-out, or a comment
+				element = inner["val"]
+			}
+		}
+		low, high, ok := nftAddresses(element)
+		switch {
+		case !ok:
+			unknown = true
+		case ip.Compare(low) >= 0 && ip.Compare(high) <= 0:
+			return yes
+		}
+	}
+	if unknown {
+		return maybe
+	}
+	return no
+}
+
+// nftAddresses are the first and the last address of one that is written alone,
+// as a network or as a range.
+func nftAddresses(value any) (low, high netip.Addr, ok bool) {
+	text := nftText(value)
+	if first, last, isRange := strings.Cut(text, "-"); isRange {
+		low, err := netip.ParseAddr(first)
+		high, errHigh := netip.ParseAddr(last)
+		return low, high, err == nil && errHigh == nil
+	}
+	if network, err := netip.ParsePrefix(text); err == nil {
+		return network.Masked().Addr(), lastOf(network), true
+	}
+	low, err := netip.ParseAddr(text)
+	return low, low, err == nil
+}
+
+// lastOf is the last address of a network.
+func lastOf(network netip.Prefix) netip.Addr {
+	last := network.Masked().Addr().AsSlice()
+	for bit := network.Bits(); bit < 8*len(last); bit++ {
+		last[bit/8] |= 0x80 >> (bit % 8)
+	}
+	ip, _ := netip.AddrFromSlice(last)
+	return ip
 }
 
 // name tells whether a name, or the number for it, is one of those compared with.

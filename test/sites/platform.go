@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"hale/test/servers"
 )
@@ -19,7 +21,7 @@ const onECS = "ECS_CONTAINER_METADATA_URI_V4=http://127.0.0.1:1/v4/0"
 func imagePath(s *setting, programs ...string) string {
 	s.t.Helper()
 	dir := filepath.Join(s.dir(), "bin")
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // every user of the site may look there
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 	for _, name := range programs {
@@ -102,7 +104,7 @@ type image struct {
 	links   map[string]string
 	// hosts is its /etc/hosts; "": this machine's.
 	hosts string
-	// network gives the container a network of its own, with a loopback interface.
+	// network gives the container a network of its own, in which nothing is up.
 	network bool
 	program string // that makes it
 }
@@ -143,9 +145,6 @@ touch root/.dockerenv
 	if i.hosts != "" {
 		fmt.Fprintf(&script, "cat > root/etc/hosts <<'END'\n%sEND\n", i.hosts)
 	}
-	if i.network {
-		script.WriteString("ip link set lo up\n")
-	}
 	fmt.Fprintf(&script, `for at in /proc /dev %s; do mount --rbind $at root$at; done
 touch started
 exec chroot root sh -c 'cd "$0" && exec "$@"' "$@"
@@ -176,6 +175,49 @@ func inImage(i image, file, content string) func(testing.TB) Site {
 		s := site(address, p.uvicorn(t, address))
 		s.within = func(command string) int { return i.within(t, command) }
 		return s
+	}
+}
+
+// unpublished is a FastAPI site in a container with a network of its own, to
+// which nothing leads from the machine's port.
+func unpublished(t testing.TB) Site {
+	p := pythonApp(t, "fastapi", "python3-fastapi", "")
+	s := newSetting(t)
+	spec := (&image{network: true}).contain(t)(servers.Spec{
+		Name: "uvicorn", Args: []string{"--app-dir", p.dir, "--host", "0.0.0.0", "--port", portOf(s.address), p.module},
+		Dir: p.dir, Env: p.environment(), StopSignal: syscall.SIGKILL,
+	})
+	process := servers.Run(t, spec)
+	for start := time.Now(); !strings.Contains(process.Output(), "Uvicorn running on"); time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > time.Minute {
+			t.Fatalf("uvicorn does not start: %s", process.Output())
+		}
+	}
+	return s.site(process.OutputFile())
+}
+
+// behindCloud is a site behind a machine's firewall that lets in by a rule, and
+// nothing else from other machines, probed by a cloud's prober.
+func behindCloud(prober, rule string) func(testing.TB) Site {
+	return func(t testing.TB) Site {
+		s := newSetting(t)
+		site := serveNginx(s, `server { listen @port@; `+nginxWell+`}`)
+		s.firewall(`
+table inet filter {
+	set balancers {
+		type ipv4_addr; flags interval;
+		elements = { 35.191.0.0/16, 130.211.0.0/22, 168.63.129.16 }
+	}
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		ip saddr 127.0.0.0/8 accept
+		` + rule + `
+	}
+}
+`)
+		site.As = prober
+		return site
 	}
 }
 
@@ -219,6 +261,16 @@ func startsSlowly(grace int) func(testing.TB) Site {
 	}
 }
 
+// slowTask is a Django site under uWSGI that takes its time to import the
+// application, in a service of ECS with a grace period in seconds.
+func slowTask(grace int) func(testing.TB) Site {
+	return func(t testing.TB) Site {
+		s := onUWSGI(slowStart, "--die-on-term")(t)
+		s.Settings = inService(s.Address, 6, grace)
+		return s
+	}
+}
+
 // stoppedBy is a Django site under uWSGI in a container, whose Dockerfile has the
 // instruction given.
 func stoppedBy(instruction string, args ...string) func(testing.TB) Site {
@@ -234,6 +286,7 @@ func stoppedBy(instruction string, args ...string) func(testing.TB) Site {
 
 // onPlatforms are sites in containers, and of services that replace them.
 func onPlatforms() []Case {
+	ranges := "cloud-probe-ranges-blocked"
 	tool, localhost, start := "container-healthcheck-tool-missing", "container-healthcheck-localhost-v6", "asg-cold-start-vs-grace"
 	// as Alpine has it
 	alpine := image{
@@ -259,6 +312,28 @@ func onPlatforms() []Case {
 		},
 		{Name: "asg-cold-start", Row: start, Findings: []string{start}, Inside: true, Slow: true, Start: startsSlowly(0)},
 		{Name: "healthy-cold-start", Row: "healthy", Inside: true, Slow: true, Start: startsSlowly(300)},
+		{Name: "ecs-slow-start", Row: "ecs-kill-loop", Findings: []string{"ecs-kill-loop"}, Inside: true, Slow: true, Start: slowTask(5)},
+		{Name: "healthy-slow-task", Row: "healthy", Inside: true, Slow: true, Start: slowTask(300)},
+		{
+			Name: "container-not-published", Row: "docker-port-not-published", Findings: []string{"docker-port-not-published"}, Inside: true, Imitated: true,
+			Start: unpublished,
+		},
+		{
+			Name: "firewall-without-gcp", Row: ranges, Findings: []string{ranges}, Inside: true, Alone: true,
+			Start: behindCloud("gcp", "ip saddr { 10.0.0.0/8, 35.191.0.0/16 } tcp dport @port@ accept"),
+		},
+		{
+			Name: "firewall-without-azure", Row: ranges, Findings: []string{ranges}, Inside: true, Alone: true,
+			Start: behindCloud("azure", "ip saddr 10.0.0.0/8 tcp dport @port@ accept"),
+		},
+		{
+			Name: "healthy-firewall-gcp", Row: "healthy", Inside: true, Alone: true,
+			Start: behindCloud("gcp", "ip saddr @balancers tcp dport @port@ accept"),
+		},
+		{
+			Name: "healthy-firewall-azure", Row: "healthy", Inside: true, Alone: true,
+			Start: behindCloud("azure", "ip saddr @balancers tcp dport @port@ accept"),
+		},
 		{Name: "uwsgi-reloads-on-term", Row: "shutdown-order-502", Findings: []string{"shutdown-order-502"}, Inside: true, Start: stoppedBy("ENV A=b")},
 		{Name: "healthy-uwsgi-stopsignal", Row: "healthy", Inside: true, Start: stoppedBy("STOPSIGNAL SIGINT")},
 		{Name: "healthy-uwsgi-die-on-term", Row: "healthy", Inside: true, Start: stoppedBy("ENV A=b", "--die-on-term")},

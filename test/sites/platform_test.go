@@ -1,12 +1,15 @@
 package sites
 
 import (
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"hale/test/servers"
 )
 
 func platformProofs() map[string]proof {
@@ -33,11 +36,29 @@ func platformProofs() map[string]proof {
 		"healthy-task":              {well, checked(curl, 0)},
 		"image-wget-localhost":      {well, checked(wget, 1), checked(strings.Replace(wget, "localhost", "127.0.0.1", 1), 0)},
 		"healthy-image-wget":        {well, checked(strings.Replace(wget, "localhost", "127.0.0.1", 1), 0)},
+		"container-not-published":   {asked(fails(refused)), asked(fails(refused), on("127.0.0.1")), inLog("Uvicorn running on")},
+		"firewall-without-gcp":      {well, does(letsIn("10.0.0.0/8"))},
+		"firewall-without-azure":    {well, does(letsIn("10.0.0.0/8"))},
+		"healthy-firewall-gcp":      {well, does(letsIn("@balancers"))},
+		"healthy-firewall-azure":    {well, does(letsIn("@balancers"))},
+		"ecs-slow-start":            {well, inLog("ready in ")},
+		"healthy-slow-task":         {well, inLog("ready in ")},
 		"asg-cold-start":            late,
 		"healthy-cold-start":        late,
 		"uwsgi-reloads-on-term":     {well, does(terminate), inLog("reloading"), does(answersAgain)},
 		"healthy-uwsgi-stopsignal":  {well, does(terminate), inLog("reloading"), does(answersAgain)},
 		"healthy-uwsgi-die-on-term": {well, does(terminate), inLog("goodbye to uWSGI")},
+	}
+}
+
+// letsIn looks into the kernel's rules: what is not let in is dropped.
+func letsIn(source string) func(*testing.T, Site) {
+	return func(t *testing.T, _ Site) {
+		t.Helper()
+		out, err := exec.Command(servers.Need(t, "nft"), "list", "ruleset").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "policy drop") || !strings.Contains(string(out), "ip saddr "+source) && !strings.Contains(string(out), "ip saddr { "+source) {
+			t.Errorf("want a rule for %s, and nobody else: %v\n%s", source, err, out)
+		}
 	}
 }
 

@@ -192,16 +192,13 @@ func readCompose(name string, content []byte) ([]Definition, error) {
 	for service, s := range file.Services {
 		d := Definition{Kind: Compose, Name: service, Builds: !s.Build.IsZero(), StopSignal: signal(s.StopSignal), NoCheck: s.Check.Disable}
 		for _, n := range append(s.Ports, s.Expose...) {
-			switch n.Kind {
-			case yaml.ScalarNode:
+			var long struct {
+				Target string `yaml:"target"`
+			}
+			if n.Kind == yaml.ScalarNode {
 				d.addPort(n.Value)
-			case yaml.MappingNode:
-				var long struct {
-					Target string `yaml:"target"`
-				}
-				if n.Decode(&long) == nil {
-					d.addPort(long.Target)
-				}
+			} else if n.Kind == yaml.MappingNode && n.Decode(&long) == nil {
+				d.addPort(long.Target)
 			}
 		}
 		if test := s.Check.Test; test.Kind == yaml.ScalarNode && test.Value != "" {
