@@ -22,7 +22,7 @@ func TestParseStat(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"nginx", "", "a b", ") S 1 (", "(sd-pam)", "\n"} {
 		p, ok := parseStat(strings.Replace(statLine, "NAME", name, 1))
-		want := Process{PID: 4321, Parent: 1, Name: name, State: 'S', CPU: 150 * time.Millisecond, started: 250000}
+		want := Process{PID: 4321, Parent: 1, Name: name, State: 'S', CPU: 150 * time.Millisecond, Started: 250000}
 		if !ok || p != want {
 			t.Errorf("%q: got %+v, %v", name, p, ok)
 		}
@@ -32,7 +32,7 @@ func TestParseStat(t *testing.T) {
 			t.Errorf("%q is read as %+v", line, p)
 		}
 	}
-	if age := (Process{started: 250000}).Age(time.Hour); age != time.Hour-2500*time.Second {
+	if age := (Process{Started: 250000}).Age(time.Hour); age != time.Hour-2500*time.Second {
 		t.Errorf("age = %v", age)
 	}
 }

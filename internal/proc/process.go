@@ -16,7 +16,8 @@ type Process struct {
 	Name        string        // as the kernel has it: at most 15 bytes
 	State       byte          // 'R', 'S', 'D', 'Z', 'T', ...
 	CPU         time.Duration // that it has used so far, its children's not included
-	started     uint64        // since boot, in ticks
+	Session     int           // the number of the process that leads its session
+	Started     uint64        // since boot, in ticks of 10 ms; with PID, it tells a process from all others of this boot
 }
 
 // ticks in a second that /proc counts in: USER_HZ, 100 wherever Go runs.
@@ -55,14 +56,15 @@ func parseStat(content string) (Process, bool) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(content[:open]))
 	parent, parentErr := strconv.Atoi(fields[1])
+	session, sessionErr := strconv.Atoi(fields[3])
 	user, userErr := strconv.ParseUint(fields[11], 10, 64)
 	system, systemErr := strconv.ParseUint(fields[12], 10, 64)
 	started, startErr := strconv.ParseUint(fields[19], 10, 64)
-	if err := cmp.Or(err, parentErr, userErr, systemErr, startErr); err != nil {
+	if err := cmp.Or(err, parentErr, sessionErr, userErr, systemErr, startErr); err != nil {
 		return Process{}, false
 	}
 	cpu := inTicks(user) + inTicks(system)
-	return Process{PID: pid, Parent: parent, Name: content[open+1 : end], State: fields[0][0], CPU: cpu, started: started}, true
+	return Process{PID: pid, Parent: parent, Name: content[open+1 : end], State: fields[0][0], CPU: cpu, Session: session, Started: started}, true
 }
 
 // inTicks is a time that the kernel tells in ticks; what no machine lives to see
@@ -129,6 +131,22 @@ func (f FS) Command(pid int) []string {
 	return strings.Split(strings.TrimSuffix(content, "\x00"), "\x00")
 }
 
+// Environment returns the variables that a process was started with, for which it
+// takes the rights of its user; none if they cannot be had.
+func (f FS) Environment(pid int) []string {
+	content, err := f.Read("proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil || content == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(content, "\x00"), "\x00")
+}
+
+// Boot returns the id of the machine's run since it was booted.
+func (f FS) Boot() (string, error) {
+	content, err := f.Read("proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(content), err
+}
+
 // User returns the number of the user whose rights a process has; ok is false
 // if it has ended.
 func (f FS) User(pid int) (uid int, ok bool) {
@@ -182,7 +200,7 @@ func (f FS) Uptime() (time.Duration, error) {
 
 // Age returns how long ago a process was started, given the uptime.
 func (p Process) Age(uptime time.Duration) time.Duration {
-	return max(0, uptime-inTicks(p.started))
+	return max(0, uptime-inTicks(p.Started))
 }
 
 // Sockets returns the inodes of the sockets that a process has open, for which
