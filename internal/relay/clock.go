@@ -1,13 +1,11 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -55,6 +53,11 @@ func (k *Clock) Shorten(limit time.Duration) {
 // Copy copies src to dst until src ends, as io.Copy does. It uses src's read
 // deadline.
 func (k *Clock) Copy(dst io.Writer, src net.Conn) (written int64, err error) {
+	return k.copy(dst, src, func(int64) {})
+}
+
+// copy tells now and then how many bytes have moved since.
+func (k *Clock) copy(dst io.Writer, src net.Conn, tell func(int64)) (written int64, err error) {
 	for {
 		by := time.Now().Add(time.Duration(k.limit.Load()) / 4)
 		_ = src.SetReadDeadline(by)
@@ -62,41 +65,10 @@ func (k *Clock) Copy(dst io.Writer, src net.Conn) (written int64, err error) {
 		written += n
 		if n > 0 {
 			k.moved.Store(int64(time.Since(k.began)))
+			tell(n)
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().Before(by) { // not ours
 			return written, err
 		}
 	}
-}
-
-// AcceptEach calls f for each connection of the listener, until that fails, and
-// returns why: net.ErrClosed if it was closed. It bears a shortage of file
-// descriptors, or of memory.
-func AcceptEach(ctx context.Context, l net.Listener, f func(net.Conn)) error {
-	for wait := time.Duration(0); ; {
-		nc, err := l.Accept()
-		if err == nil {
-			wait = 0
-			f(nc)
-			continue
-		}
-		if !isShortage(err) {
-			return err
-		}
-		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-func isShortage(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ECONNABORTED} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,3 +1,0 @@
-// Package relay moves TCP connections to targets, byte by byte, as a network
-// load balancer's listener does.
-package relay
