@@ -15,8 +15,11 @@ import (
 
 	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
+	"hale/internal/elbapi/cloudwatch"
 	"hale/internal/elbapi/query"
+	"hale/internal/elbapi/rpc"
 	"hale/internal/elbapi/sigv4"
+	"hale/internal/ownname"
 )
 
 // Balancer is what the API is over.
@@ -34,6 +37,9 @@ type Balancer interface {
 // Options is what an API needs.
 type Options struct {
 	Balancer Balancer
+	// Metrics answers CloudWatch's actions, at the same address; nil: they are not
+	// there.
+	Metrics cloudwatch.Balancer
 	// Secrets are secret access keys by their access key ids. With one or more of
 	// them, requests have to be signed; without, anyone who can reach the API may
 	// use it, save for web pages.
@@ -50,10 +56,21 @@ func New(o Options) http.Handler {
 	if len(o.Secrets) > 0 {
 		authorize = sigv4.Verifier{Secrets: o.Secrets, Region: o.Region}.Verify
 	}
-	return query.NewHandler(query.Options{
-		Services:  []query.Service{balancing(api{o.Balancer})},
-		Authorize: authorize,
-		Log:       o.Log,
+	services := []query.Service{balancing(api{o.Balancer})}
+	if o.Metrics != nil {
+		services = append(services, cloudwatch.Query(o.Metrics))
+	}
+	forms := query.NewHandler(query.Options{Services: services, Authorize: authorize, Log: o.Log})
+	if o.Metrics == nil {
+		return forms
+	}
+	calls := rpc.NewHandler(rpc.Options{Service: cloudwatch.RPC(o.Metrics), Authorize: authorize, Log: o.Log})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Takes(r) {
+			calls.ServeHTTP(w, r)
+		} else {
+			forms.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -61,6 +78,9 @@ func New(o Options) http.Handler {
 // visitors' browsers talk to a port of their machine. Clients of the API send
 // none of these headers, and an address typed into a browser is "none".
 func refuseWebPages(r *http.Request, _ []byte, _ string) error {
+	if !ownname.Is(r.Host) {
+		return elb.Errorf("AccessDenied", "Requests without a signature have to name this address by its IP address or as localhost")
+	}
 	site := r.Header.Get("Sec-Fetch-Site")
 	if site != "" && site != "none" || r.Header.Get("Origin") != "" || r.Header.Get("Referer") != "" {
 		return elb.Errorf("AccessDenied", "Requests from web pages are refused: configure credentials, and sign them")

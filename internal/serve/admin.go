@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"hale/health"
+	"hale/internal/ownname"
 )
 
 // admin is the admin address: metrics, the status page with all details, and
@@ -31,7 +30,7 @@ func newAdmin(s *server) *admin {
 	mux.HandleFunc("POST /drain", s.handleDrain)
 	protected := http.NewCrossOriginProtection().Handler(mux)
 	return &admin{http.Server{
-		Handler:           onlyOwnNames(protected),
+		Handler:           ownname.Only(protected),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -87,21 +86,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // the client may have gone
-}
-
-// onlyOwnNames refuses requests whose Host is a name other than localhost: a web
-// page that had its own name resolve to this machine could otherwise send
-// requests here from a browser (DNS rebinding).
-func onlyOwnNames(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil && host != "localhost" {
-			http.Error(w, "421: ask for the admin address by its IP address or as localhost", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
