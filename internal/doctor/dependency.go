@@ -20,6 +20,8 @@ var dependencyNames = []*regexp.Regexp{
 	regexp.MustCompile(`Can't connect to (?:MySQL |MariaDB )?server on '([^':\s]+)(?::(\d+))?'`),
 	// redis-py
 	regexp.MustCompile(`Error -?\d+ connecting to ([^\s:]+):(\d+)`),
+	// connectsInVain
+	regexp.MustCompile(`^to \[?([0-9a-fA-F.:]+?)\]?:(\d+), without an answer`),
 	// Node.js
 	regexp.MustCompile(`ECONNREFUSED ([0-9a-fA-F.:]*[0-9a-fA-F]):(\d+)`),
 	regexp.MustCompile(`getaddrinfo (?:ENOTFOUND|EAI_AGAIN) ([\w.-]+)`),

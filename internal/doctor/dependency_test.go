@@ -14,6 +14,8 @@ func TestDependencyIn(t *testing.T) {
 		{"MySQL", `(2003, "Can't connect to MySQL server on '10.0.3.9:3306' (111)")`, "10.0.3.9:3306"},
 		{"MySQL, without a port", `(2002, "Can't connect to server on 'db' (115)")`, "db"},
 		{"redis-py", `redis.exceptions.ConnectionError: Error 111 connecting to 10.0.3.8:6379. Connection refused.`, "10.0.3.8:6379"},
+		{"the kernel", `to 10.0.3.9:5432, without an answer (SYN-SENT) at 9 of 9 looks`, "10.0.3.9:5432"},
+		{"the kernel, version 6 of IP", `to [fd00::9]:5432, without an answer (SYN-SENT) at 9 of 9 looks`, "[fd00::9]:5432"},
 		{"Node.js", `Error: connect ECONNREFUSED 10.0.3.9:5432`, "10.0.3.9:5432"},
 		{"Node.js, version 6 of IP", `Error: connect ECONNREFUSED ::1:5432`, "[::1]:5432"},
 		{"Node.js, no such name", `Error: getaddrinfo ENOTFOUND db.internal`, "db.internal"},

@@ -41,6 +41,7 @@ var socketHypotheses = []hypothesis{
 	{id: "firewall-drop", on: []class{classConnectTimeout}, inside: true, look: dropped},
 
 	{id: "fd-exhaustion", on: []class{classSilent}, inside: true, look: outOfFiles},
+	{id: "dependency-down-500", on: []class{classSilent}, inside: true, look: connectsInVain},
 	{id: "event-loop-blocked", on: []class{classSilent}, inside: true, look: loopBlocked, changes: wait},
 	{id: "idle-connection-holds-sync-worker", on: []class{classSilent}, inside: true, look: heldByIdle, changes: wait},
 	{id: "worker-exhaustion", on: []class{classSilent}, inside: true, look: queued, changes: wait},
@@ -333,8 +334,8 @@ type waiting struct {
 	process          machine.Process
 	outOfFiles       machine.Process
 	idle             int
-	connecting       netip.AddrPort
-	busy             time.Duration // CPU time of the family
+	connecting       map[netip.AddrPort]int // looks at which a connection to a server had no answer yet
+	busy             time.Duration          // CPU time of the family
 	lasted           time.Duration
 }
 
@@ -351,8 +352,8 @@ func (x *examination) watchWaiting(ctx context.Context) waiting {
 	x.tries[key] = exchange{}
 	done := make(chan struct{})
 	seen := make(chan waiting, 1)
-	address := x.current.probe.Address
-	go func() { seen <- sample(address, done) }()
+	address, site := x.current.probe.Address, x.surroundings.everybody()
+	go func() { seen <- sample(address, site, done) }()
 	again := patience(x.current.probe)
 	if x.current.sign.class == classConnectTimeout {
 		again = change{"again", "the same once more", func(p probe.Probe) probe.Probe { return p }}
@@ -363,8 +364,10 @@ func (x *examination) watchWaiting(ctx context.Context) waiting {
 	return x.waiting
 }
 
-func sample(address netip.AddrPort, done <-chan struct{}) waiting {
-	var w waiting
+// sample looks at who listens at an address, and at what the site's processes
+// connect to, until it is done.
+func sample(address netip.AddrPort, site []int, done <-chan struct{}) waiting {
+	w := waiting{connecting: map[netip.AddrPort]int{}}
 	start := time.Now()
 	var first time.Duration
 	tick := time.NewTicker(sampling)
@@ -416,13 +419,13 @@ func sample(address netip.AddrPort, done <-chan struct{}) waiting {
 		if running {
 			w.running++
 		}
-		if c, err := machine.ConnectionsOf(family...); err == nil {
-			if c.IdleKnown {
-				w.idle = max(w.idle, c.Idle)
-			}
+		if c, err := machine.ConnectionsOf(family...); err == nil && c.IdleKnown {
+			w.idle = max(w.idle, c.Idle)
+		}
+		if c, err := machine.ConnectionsOf(append(family, site...)...); err == nil {
 			for _, to := range c.Outgoing {
 				if to.Connecting > 0 {
-					w.connecting = to.Remote
+					w.connecting[to.Remote]++
 				}
 			}
 		}
@@ -435,6 +438,24 @@ func outOfFiles(ctx context.Context, x *examination) []Evidence {
 		return nil
 	}
 	return []Evidence{{Change: fmt.Sprintf("open files of %s (process %d)", p.Name(), p.PID), Before: fmt.Sprintf("%d of %d", p.FDs, p.FDLimit)}}
+}
+
+// connectsInVain proves that the handler waits for a server that something on the
+// way drops: while the probe waits, a connection to it stays without an answer,
+// and another page needs none.
+func connectsInVain(ctx context.Context, x *examination) []Evidence {
+	w := x.watchWaiting(ctx)
+	for to, looks := range w.connecting {
+		if looks < 3 || looks*2 < w.samples {
+			continue
+		}
+		seen := othersWork(ctx, x)
+		if len(seen) == 0 {
+			return nil
+		}
+		return append([]Evidence{{Change: "a connection of the app's while the probe waits", Before: fmt.Sprintf("to %s, without an answer (SYN-SENT) at %d of %d looks", to, looks, w.samples)}}, seen...)
+	}
+	return nil
 }
 
 // eventLoops are programs that do everything on one thread.

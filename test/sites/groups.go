@@ -200,7 +200,7 @@ func shop(t testing.TB, address string, redis *servers.Process, lines string) Si
 import redis
 from starlette.responses import JSONResponse
 
-store = redis.Redis(host=%q, port=%s, socket_connect_timeout=2, socket_timeout=2)
+store = redis.Redis(host=%q, port=%s, socket_connect_timeout=60, socket_timeout=60)
 
 
 @app.get("/deep")

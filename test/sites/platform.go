@@ -221,6 +221,25 @@ table inet filter {
 	}
 }
 
+// storeDropped is a FastAPI site whose store is behind a firewall that drops what
+// is sent there.
+func storeDropped(t testing.TB) Site {
+	s := newSetting(t)
+	redis := store(t)
+	site := shop(t, s.address, redis, "")
+	s.words["@store@"] = portOf(strings.TrimPrefix(redis.URL(), "redis://"))
+	s.firewall(`
+table inet filter {
+	chain output {
+		type filter hook output priority filter; policy accept;
+		ip daddr ` + Shared + ` tcp dport @store@ drop
+	}
+}
+`)
+	redis.Stop()
+	return site
+}
+
 // inTask is a FastAPI site in a task of ECS, whose definition lies with it, with
 // the variables given in its environment.
 func inTask(env func(s *setting) []string) func(testing.TB) Site {
@@ -317,6 +336,10 @@ func onPlatforms() []Case {
 		{
 			Name: "container-not-published", Row: "docker-port-not-published", Findings: []string{"docker-port-not-published"}, Inside: true, Imitated: true,
 			Start: unpublished,
+		},
+		{
+			Name: "dependency-drops", Row: "dependency-down-500", Findings: []string{"dependency-down-500"}, Inside: true, Alone: true, Slow: true,
+			Start: storeDropped,
 		},
 		{
 			Name: "firewall-without-gcp", Row: ranges, Findings: []string{ranges}, Inside: true, Alone: true,

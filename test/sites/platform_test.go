@@ -37,6 +37,7 @@ func platformProofs() map[string]proof {
 		"image-wget-localhost":      {well, checked(wget, 1), checked(strings.Replace(wget, "localhost", "127.0.0.1", 1), 0)},
 		"healthy-image-wget":        {well, checked(strings.Replace(wget, "localhost", "127.0.0.1", 1), 0)},
 		"container-not-published":   {asked(fails(refused)), asked(fails(refused), on("127.0.0.1")), inLog("Uvicorn running on")},
+		"dependency-drops":          {asked(fails(silent)), asked(status(200), path("/"))},
 		"firewall-without-gcp":      {well, does(letsIn("10.0.0.0/8"))},
 		"firewall-without-azure":    {well, does(letsIn("10.0.0.0/8"))},
 		"healthy-firewall-gcp":      {well, does(letsIn("@balancers"))},
