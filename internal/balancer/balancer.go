@@ -21,6 +21,7 @@ import (
 	"hale/internal/elb"
 	"hale/internal/elb/accesslog"
 	"hale/internal/elb/spread"
+	"hale/internal/upstream"
 )
 
 // Options are what a balancer is made with.
@@ -234,18 +235,44 @@ func (b *Balancer) publishGroups(v *inventory.Inventory) {
 	old := *b.groups.Load()
 	next := make(map[string]*group, len(v.Groups))
 	users := v.BalancersOf()
+	var gone []*target
 	for arn, settings := range v.Groups {
 		g := old[arn]
 		if g == nil {
 			g = newGroup(b, arn)
 		}
 		next[arn] = g
-		g.update(settings, v.LoadBalancers[users[arn]], v)
+		gone = append(gone, g.update(settings, v.LoadBalancers[users[arn]], v)...)
 	}
 	b.groups.Store(&next)
 	for arn, g := range old {
 		if next[arn] == nil {
-			g.close()
+			gone = append(gone, g.close()...)
+		}
+	}
+	b.cut(gone)
+}
+
+// cut ends what is still under way with targets that are gone: their draining is
+// over. Another group may have the same one.
+func (b *Balancer) cut(gone []*target) {
+	if len(gone) == 0 {
+		return
+	}
+	used := make(map[upstream.Upstream]bool)
+	for _, g := range *b.groups.Load() {
+		g.mu.Lock()
+		for _, t := range g.targets {
+			used[t.upstream] = true
+		}
+		g.mu.Unlock()
+	}
+	for _, t := range gone {
+		if used[t.upstream] {
+			continue
+		}
+		for _, f := range b.fronts {
+			f.engine.Cut(t.upstream)
 		}
 	}
 }

@@ -290,6 +290,39 @@ func TestDraining(t *testing.T) {
 	}
 }
 
+// What is still unanswered when the draining ends, is answered with 502.
+func TestDrainingEndsRequests(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, balancer.Options{}, elb.Attributes{"deregistration_delay.timeout_seconds": "1"})
+	asked := make(chan bool, 1)
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			asked <- true
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(slow.Close)
+	target := netip.MustParseAddrPort(slow.Listener.Addr().String())
+	h.register(target)
+	h.await(target, elb.Healthy)
+	answered := make(chan reply, 1)
+	go func() {
+		got, err := fetch(context.Background(), h.url+"/slow")
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- got
+	}()
+	<-asked
+	h.change(func(e *inventory.Edit) error {
+		_, err := e.Deregister(h.group, []inventory.TargetID{idOf(target)})
+		return err
+	})
+	if got := <-answered; got.status != 502 || got.header.Get("Server") != "awselb/2.0" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // What a balancer knows, it knows again after a restart.
 func TestRestart(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -54,8 +55,11 @@ func newGroup(b *Balancer, arn string) *group {
 	return g
 }
 
-// close ends the probing. It does not wait.
-func (g *group) close() { g.cancel() }
+// close ends the probing, and returns the targets that are gone. It does not wait.
+func (g *group) close() []*target {
+	g.cancel()
+	return slices.Collect(maps.Values(g.targets))
+}
 
 // assess compares the targets from time to time.
 func (g *group) assess() {
@@ -72,8 +76,8 @@ func (g *group) assess() {
 }
 
 // update takes what the inventory says of the group now; user is the load
-// balancer that uses it, nil if none does.
-func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, v *inventory.Inventory) {
+// balancer that uses it, nil if none does. It returns the targets that are gone.
+func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, v *inventory.Inventory) (gone []*target) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -103,9 +107,11 @@ func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, 
 		if !kept[id] {
 			t.cancel()
 			delete(g.targets, id)
+			gone = append(gone, t)
 		}
 	}
 	g.route(now)
+	return gone
 }
 
 // take takes what the inventory says of a target.

@@ -279,6 +279,7 @@ func causeOf(status int, err error) answer.Cause {
 	}{
 		{proxy.ErrTLS, answer.HandshakeFailed},
 		{proxy.ErrNoAnswer, answer.TargetClosed},
+		{proxy.ErrCut, answer.DrainingOver},
 		{proxy.ErrBadAnswer, answer.BadAnswer},
 		{proxy.ErrTimeout, answer.TargetTimeout},
 		{proxy.ErrCutOff, answer.TargetClosed},

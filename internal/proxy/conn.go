@@ -40,6 +40,7 @@ type conn struct {
 	mu         sync.Mutex // guards what follows, and the setting of deadlines
 	spoilt     bool       // interrupted
 	clientGone bool       // for that reason
+	wasCut     bool       // or for this one: Engine.Cut
 	readBy     time.Time
 }
 
@@ -72,11 +73,11 @@ func (c *conn) ClientGone() {
 }
 
 // state reports whether the connection was interrupted, and whether because
-// the client has left.
-func (c *conn) state() (spoilt, clientGone bool) {
+// the client has left, or because it was cut.
+func (c *conn) state() (spoilt, clientGone, wasCut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.spoilt, c.clientGone
+	return c.spoilt, c.clientGone, c.wasCut
 }
 
 // setDeadline bounds reads and writes alike.

@@ -21,6 +21,7 @@ var (
 	ErrNoAnswer     error = &kind{"no answer", http.StatusBadGateway}      // the connection ended before the answer's head did
 	ErrBadAnswer    error = &kind{"invalid answer", http.StatusBadGateway} // what came back is no HTTP
 	ErrCutOff       error = &kind{"answer cut off", http.StatusBadGateway} // the answer's body ended early; the client's connection is cut
+	ErrCut          error = &kind{"cut", http.StatusBadGateway}            // the upstream was given up: Engine.Cut
 	ErrClosing      error = &kind{"shutting down", http.StatusBadGateway}  // an upgraded connection was cut at the shutdown's deadline
 	ErrClientGone   error = &kind{"client gone", StatusClientGone}         // nobody is left to answer
 	ErrBadRequest   error = &kind{"bad request", http.StatusBadRequest}    // it, or its body, is not valid

@@ -73,12 +73,18 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 	if err := x.connect(ctx, p, fresh); err != nil {
 		return err
 	}
+	p.begin(x.conn)
 	x.answer.attend(x.conn)
 	again, err := x.converse(&x.head)
 	x.answer.leave()
-	spoilt, clientGone := x.conn.state()
-	if err != nil && clientGone && !err.clientsFault() {
+	p.end(x.conn)
+	spoilt, clientGone, wasCut := x.conn.state()
+	switch {
+	case err == nil || err.clientsFault():
+	case clientGone:
 		err = x.fail(ErrClientGone, err.Op, nil)
+	case wasCut:
+		err = x.fail(ErrCut, err.Op, nil)
 	}
 	if err == nil && again && !spoilt {
 		p.put(x.conn, x.settings.IdleConns, x.settings.IdleConnTimeout)
@@ -261,7 +267,7 @@ func (x *exchange) headFailed(err error) *Error {
 
 // spoilt reports whether the connection was interrupted.
 func (x *exchange) spoilt() bool {
-	spoilt, _ := x.conn.state()
+	spoilt, _, _ := x.conn.state()
 	return spoilt
 }
 

@@ -99,9 +99,11 @@ func (x *exchange) runHTTP2(ctx context.Context, p *pool) *Error {
 	c.timer = time.AfterFunc(x.settings.ResponseTimeout+time.Hour, c.tick)
 	c.timer.Reset(x.settings.ResponseTimeout) // not before tick can know it
 	defer c.timer.Stop()
+	p.begin(c)
 	x.answer.attend(c)
 	err := c.converse(p.http2)
 	x.answer.leave()
+	p.end(c)
 	c.cancel(nil)
 	if c.body != nil {
 		_ = c.body.Close()
@@ -417,6 +419,8 @@ func (c *call) failed(op string, err error, kind error) *Error {
 		return &Error{Kind: ErrBodyTimeout, Op: "read the request's body", Err: cause}
 	case errors.Is(cause, errIdle), errors.Is(cause, errBodyIdle):
 		return x.fail(ErrTimeout, op, cause)
+	case errors.Is(cause, ErrCut):
+		return x.fail(ErrCut, op, nil)
 	case cause != nil:
 		return x.fail(ErrClientGone, op, nil)
 	}

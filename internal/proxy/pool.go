@@ -24,6 +24,8 @@ type pool struct {
 	idle   []*conn // by age, the oldest first
 	closed bool
 	timer  *time.Timer // closes the old; nil when none is idle
+
+	underway map[underway]struct{}
 }
 
 func newPool(e *Engine, u upstream.Upstream) *pool {
