@@ -25,7 +25,8 @@ type reportText struct {
 }
 
 // nearest returns which of a finding's fixes is printed in full: the first that is
-// for what the site is made of, else that of the load balancer; -1: none is near.
+// for what the site is made of, else that of the load balancer, else the
+// machine's; -1: none is near.
 func (t *reportText) nearest(f *doctor.Finding) int {
 	if f.Way != "" { // that is nearer than any of them
 		return -1
@@ -40,7 +41,12 @@ func (t *reportText) nearest(f *doctor.Finding) int {
 	case "kubelet":
 		where = "kubernetes"
 	}
-	return slices.IndexFunc(f.Fixes, func(fix doctor.Fix) bool { return fix.Where == where })
+	for _, where := range []string{where, "systemd", "linux"} {
+		if i := slices.IndexFunc(f.Fixes, func(fix doctor.Fix) bool { return fix.Where == where }); i >= 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 func (t *reportText) write(r *doctor.Report) string {

@@ -416,6 +416,9 @@ func (x *examination) waysOn() []string {
 		return append(ways, "mend it, and run this again")
 	}
 	how := "read the log of the program that answered"
+	if x.current.sign.class.in(classRefused, classUnreachable, classConnectTimeout) {
+		how = "look on the instance whether the program runs, and where it listens: ss -ltnp, and its log"
+	}
 	if names := x.site.software; len(names) > 0 {
 		how += " (" + strings.Join(names, ", ") + ")"
 	}

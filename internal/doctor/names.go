@@ -93,6 +93,7 @@ var nameSources = []nameSource{
 	{"AllowedHosts", re(`"AllowedHosts"`)},                   // ASP.NET
 	{"play.filters.hosts", re(`\bplay\.filters\.hosts\b`)},
 	{"url: [host:", re(`\burl:\s*\[\s*host:`)}, // Phoenix
+	{"Host of Tomcat's", re(`<Host\s[^>]*\bname=`)},
 	{"WP_HOME", re(`\b(WP_HOME|WP_SITEURL)\b`)},
 }
 
@@ -105,7 +106,7 @@ var nameVariables = []string{
 }
 
 // configurations are files of an app that are no code, from its directory.
-var configurations = []string{"appsettings.Production.json", "appsettings.json", "config/packages/framework.yaml", "conf/application.conf"}
+var configurations = []string{"appsettings.Production.json", "appsettings.json", "config/packages/framework.yaml", "conf/application.conf", "conf/server.xml"}
 
 // names looks for the site's names in the code, configuration and environment
 // of the processes that answer.
@@ -149,7 +150,7 @@ func appDirs(p machine.Process) []string {
 			value = p.Args[i+1]
 		}
 		switch {
-		case value != "" && slices.Contains([]string{"--app-dir", "--chdir", "--pythonpath"}, flag):
+		case value != "" && slices.Contains([]string{"--app-dir", "--chdir", "--pythonpath", "-Dcatalina.base"}, flag):
 			add(value)
 		case filepath.IsAbs(arg) && isSource(arg):
 			add(filepath.Dir(arg))

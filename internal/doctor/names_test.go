@@ -75,6 +75,7 @@ func TestNamesInCode(t *testing.T) {
 		"Play":                     {"conf/application.conf", "play.filters.hosts {\n  allowed = [\".example.com\"]\n}\n", []string{"example.com"}, ""},
 		"Phoenix":                  {"config/runtime.exs", "config :shop, ShopWeb.Endpoint,\n  url: [host: \"example.com\", port: 443]\n", []string{"example.com"}, ""},
 		"WordPress":                {"wp-config.php", "<?php\ndefine('WP_HOME', 'https://example.com');\n", []string{"example.com"}, ""},
+		"Tomcat":                   {"conf/server.xml", "<Engine name=\"Catalina\" defaultHost=\"localhost\">\n<Host name=\"example.com\" appBase=\"webapps\"/>\n", []string{"example.com"}, "Host of Tomcat's, %s:2"},
 		"Laravel":                  {".env", "APP_KEY=base64:secret.example.net\nexport APP_URL=\"https://example.com\"\n", []string{"example.com"}, "APP_URL, %s:2"},
 		"a comment":                {"settings.py", "# ALLOWED_HOSTS = ['example.com']\n", nil, ""},
 		"tests":                    {"tests/settings.py", "ALLOWED_HOSTS = ['example.com']\n", nil, ""},
@@ -112,6 +113,7 @@ func TestAppDirs(t *testing.T) {
 		{"/", []string{"node", "/srv/shop/server.js"}, []string{"/srv/shop"}},
 		{"/home/shop", []string{"uvicorn", "--app-dir", "/srv/shop", "shop:app"}, []string{"/home/shop", "/srv/shop"}},
 		{"/home/shop", []string{"uvicorn", "--app-dir=src", "shop:app"}, []string{"/home/shop", "/home/shop/src"}},
+		{"/", []string{"java", "-Dcatalina.base=/srv/tomcat", "org.apache.catalina.startup.Bootstrap"}, []string{"/srv/tomcat"}},
 		{"/", []string{"nginx"}, nil},
 	} {
 		if got := appDirs(machine.Process{Dir: test.dir, Args: test.args}); !slices.Equal(got, test.want) {

@@ -70,7 +70,7 @@ func from(network, what string) func(*Visit) string {
 // fromElsewhere is the sign of a client outside the container, where no command of
 // a HEALTHCHECK runs.
 func fromElsewhere(v *Visit) string {
-	if v.Peer.Addr() == v.Local.Addr() {
+	if v.Peer.Addr() == v.Local.Addr() || v.Peer.Addr().Unmap().IsLoopback() {
 		return ""
 	}
 	return "comes from another machine"

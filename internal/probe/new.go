@@ -249,6 +249,9 @@ func (p *Probe) resolve(ctx context.Context, port uint16) {
 	}
 	found, err := net.DefaultResolver.LookupNetIP(ctx, network, p.Name)
 	p.Resolve = time.Since(start)
+	if err != nil && strings.EqualFold(p.Name, "localhost") { // a container of a binary alone may have no /etc/hosts (RFC 6761, 6.3)
+		found, err = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
+	}
 	if err != nil || len(found) == 0 {
 		p.ResolveErr = explain.Network(cmp.Or(err, error(&net.DNSError{Name: p.Name, IsNotFound: true})), p.Name)
 		return
