@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -40,8 +41,12 @@ func (e *examined) lacks() string {
 // target fails, all for want of the same thing, which is no instance's own, and
 // a path that does not ask it passes on each of them.
 func (x *groupExamination) cascade(ctx context.Context, r *GroupReport) {
+	if !x.allFail() {
+		return
+	}
 	shared := x.allLack()
 	if shared == "" {
+		r.Undecided = append(r.Undecided, x.maybeShared()...)
 		return
 	}
 	path, passed := x.shallow(ctx)
@@ -72,21 +77,24 @@ func (x *groupExamination) cascade(ctx context.Context, r *GroupReport) {
 	r.Findings = append(r.Findings, f)
 }
 
-// allLack is what every target that takes part fails for want of; "" if one
-// does not fail, or fails for want of something else.
-func (x *groupExamination) allLack() string {
+// allFail tells whether there are several targets, and every one that takes part
+// fails.
+func (x *groupExamination) allFail() bool {
 	taking := 0
 	for _, t := range x.Group.Targets {
 		if t.State != elb.Draining && t.State != elb.Unused {
 			taking++
 		}
 	}
-	if taking < 2 || len(x.done) != taking {
-		return ""
-	}
+	return taking > 1 && len(x.done) == taking && !slices.ContainsFunc(x.done, func(e *examined) bool { return e.report.Healthy })
+}
+
+// allLack is what every target fails for want of; "" if one does not tell, or
+// fails for want of something else.
+func (x *groupExamination) allLack() string {
 	shared := x.done[0].lacks()
 	for _, e := range x.done {
-		if e.report.Healthy || e.lacks() != shared {
+		if e.lacks() != shared {
 			return ""
 		}
 	}
@@ -94,6 +102,28 @@ func (x *groupExamination) allLack() string {
 		return ""
 	}
 	return shared
+}
+
+// maybeShared asks whether errors that are alike have one cause, where the
+// targets do not all tell it. Where two tell different ones, they have not.
+func (x *groupExamination) maybeShared() []Undecided {
+	class := x.done[0].examination.current.sign.class
+	told := ""
+	for _, e := range x.done {
+		lacks := e.lacks()
+		if e.examination.current.sign.class != class || told != "" && lacks != "" && lacks != told || lacks != "" && isOwn(lacks) {
+			return nil
+		}
+		told = cmp.Or(told, lacks)
+	}
+	if !class.in(classServerError, classUnavailable, classSilent) {
+		return nil
+	}
+	what := "whether one shared dependency fails all targets (deep-check-cascade): their answers are alike, " + x.done[0].examination.brief(x.done[0].examination.current)
+	if told != "" {
+		what += ", one of them for want of " + printable(told, 80)
+	}
+	return []Undecided{{what, "read the app's log on each of them, or run this there with --from-inside: do all name the same database, cache or service?"}}
 }
 
 // mostShallow is how many paths are asked of each target at most.
