@@ -273,6 +273,9 @@ func (b *Balancer) cut(gone []*target) {
 		}
 		for _, f := range b.fronts {
 			f.engine.Cut(t.upstream)
+			if t.group.cutDrained {
+				f.cutFlows(t)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package balancer_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -288,6 +290,74 @@ func TestDraining(t *testing.T) {
 	if len(h.Inventory().Groups[h.group].Targets) != 1 {
 		t.Error("it is still there")
 	}
+}
+
+// A Network Load Balancer moves connections, and resets those of a target that is
+// sick.
+func TestNetworkLoadBalancer(t *testing.T) {
+	t.Parallel()
+	h := &house{Balancer: open(t, balancer.Options{}), t: t}
+	one, two := newApp(t, "one"), newApp(t, "two")
+	port := servers.FreePort(t)
+	h.url = fmt.Sprintf("http://127.0.0.1:%d", port)
+	h.change(func(e *inventory.Edit) error {
+		lb, err := e.CreateLoadBalancer(inventory.NewLoadBalancer{Name: "net", Type: elb.Network, Scheme: inventory.Internal})
+		if err != nil {
+			return err
+		}
+		g, err := e.CreateGroup(inventory.NewGroup{
+			Name: "tcp", Kind: elb.Kind{Protocol: elb.TCP, Targets: elb.Addresses}, Port: 80,
+			HealthCheck: elb.HealthCheck{Protocol: elb.HTTP, Path: "/health", Interval: 5 * time.Second, Timeout: 2 * time.Second, Unhealthy: 2},
+		})
+		if err != nil {
+			return err
+		}
+		h.group = g.ARN
+		_, err = e.CreateListener(lb.ARN, inventory.ListenerSettings{Protocol: elb.TCP, Port: port, Default: []rule.Action{rule.ForwardTo(g.ARN)}})
+		return err
+	})
+	h.register(one.AddrPort, two.AddrPort)
+	h.await(one.AddrPort, elb.Healthy)
+	h.await(two.AddrPort, elb.Healthy)
+	if got := get(t, h.url); got.header.Get("X-Saw-For") != "" {
+		t.Errorf("a Network Load Balancer changes nothing: %v", got.header)
+	}
+	clients := make(map[string]net.Conn) // open connections, by who answers
+	for range 50 {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		clients[say(t, conn)] = conn
+	}
+	if len(clients) != 2 {
+		t.Fatalf("all connections went to %v", clients)
+	}
+	two.health.Store(404)
+	if status := h.await(two.AddrPort, elb.Unhealthy); status.Reason != elb.FailedHealthChecks {
+		t.Errorf("reason %s", status.Reason)
+	}
+	_ = clients["two"].SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := clients["two"].Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection to the sick one: %v", err)
+	}
+	if who := say(t, clients["one"]); who != "one" {
+		t.Errorf("the other one is answered by %q", who)
+	}
+}
+
+// say sends a request on a connection, and returns who answered.
+func say(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	return string(body)
 }
 
 // What is still unanswered when the draining ends, is answered with 502.

@@ -20,20 +20,24 @@ import (
 // group is a target group at work: it probes its targets, holds what they are
 // held for, and says which of them takes a request.
 type group struct {
-	arn     string
-	log     *slog.Logger
-	ctx     context.Context // of its targets
-	cancel  context.CancelFunc
-	running *sync.WaitGroup
-	sealer  *spread.Sealer
-	place   inventory.Place
+	arn      string
+	log      *slog.Logger
+	ctx      context.Context // of its targets
+	cancel   context.CancelFunc
+	running  *sync.WaitGroup
+	sealer   *spread.Sealer
+	place    inventory.Place
+	balancer *Balancer
 
 	// targets to choose among: those that may take traffic.
-	choice   spread.Group[*target]
-	kind     atomic.Pointer[elb.Kind]
-	stick    atomic.Pointer[spread.Stickiness] // nil: requests stick to no target
-	meter    meter
-	observed observed
+	choice spread.Group[*target]
+	kind   atomic.Pointer[elb.Kind]
+	stick  atomic.Pointer[spread.Stickiness] // nil: requests stick to no target
+	// Of a Network Load Balancer's group: connections stick by the client's
+	// address, and targets are told it by the PROXY protocol.
+	bySource, proxyV2 atomic.Bool
+	meter             meter
+	observed          observed
 
 	mu       sync.Mutex // guards what follows, and the health of all targets
 	settings *inventory.Group
@@ -43,13 +47,16 @@ type group struct {
 	health   elb.HealthRules
 	routing  elb.GroupRules
 	failOpen bool
-	targets  map[inventory.TargetID]*target
-	order    []*target // by registration
-	unusable map[netip.AddrPort]bool
+	// Of a Network Load Balancer's group: whether the connections of a target that
+	// turns unhealthy are reset, and those of one whose draining is over.
+	cutUnhealthy, cutDrained bool
+	targets                  map[inventory.TargetID]*target
+	order                    []*target // by registration
+	unusable                 map[netip.AddrPort]bool
 }
 
 func newGroup(b *Balancer, arn string) *group {
-	g := &group{arn: arn, log: b.log, running: &b.running, sealer: b.sealer, place: b.options.Place, targets: make(map[inventory.TargetID]*target)}
+	g := &group{arn: arn, log: b.log, running: &b.running, sealer: b.sealer, place: b.options.Place, balancer: b, targets: make(map[inventory.TargetID]*target)}
 	g.ctx, g.cancel = context.WithCancel(b.ctx)
 	g.running.Go(g.assess)
 	return g
@@ -93,9 +100,14 @@ func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, 
 	g.routing = elb.GroupRulesOf(settings.Kind, settings.Attributes, balancer)
 	g.spread = spread.SettingsOf(settings.Kind, settings.Attributes)
 	g.manner = manner{kind: settings.Kind, check: settings.HealthCheck, node: nodeOf(v, user)}
-	if settings.All().Bool("proxy_protocol_v2.enabled") {
+	all := settings.All()
+	g.bySource.Store(all.Bool("stickiness.enabled") && all["stickiness.type"] == "source_ip")
+	g.proxyV2.Store(all.Bool("proxy_protocol_v2.enabled"))
+	if g.proxyV2.Load() {
 		g.manner.proxy = 2
 	}
+	g.cutUnhealthy = all.Bool("target_health_state.unhealthy.connection_termination.enabled")
+	g.cutDrained = all.Bool("deregistration_delay.connection_termination.enabled")
 	g.unusable = listening(v)
 	g.order = g.order[:0:0]
 	kept := make(map[inventory.TargetID]bool, len(settings.Targets))
@@ -178,6 +190,10 @@ func (g *group) settle(t *target, next elb.TargetHealth, now time.Time) {
 	g.log.Info("target health", "group", g.settings.Name, "target", t.name(), "state", string(next.State), "was", string(before.State),
 		"reason", string(next.Reason), "description", next.Description)
 	g.route(now)
+	if next.State == elb.Unhealthy && g.cutUnhealthy && g.user != nil {
+		user := g.user.ARN
+		g.running.Go(func() { g.balancer.cutFlows(user, t) }) // it waits for changes, which may wait for us
+	}
 }
 
 // route decides anew which targets may take traffic.

@@ -17,7 +17,11 @@ type Counts struct {
 	Target, ELB [6]uint64
 	// ConnectionErrors are targets that could not be connected to.
 	ConnectionErrors uint64
-	Took             Durations // until the head of the target's answer
+	// Of a Network Load Balancer: connections that have ended, how many of them by
+	// whose reset, and their bytes from and to clients.
+	Connections, ClientResets, TargetResets, ELBResets uint64
+	BytesIn, BytesOut                                  uint64
+	Took                                               Durations // until the head of the target's answer
 }
 
 // Durations is how long things took: how many, their sum, and roughly how they
@@ -89,6 +93,12 @@ func (c *Counts) Merge(o *Counts) {
 		c.ELB[i] += o.ELB[i]
 	}
 	c.ConnectionErrors += o.ConnectionErrors
+	c.Connections += o.Connections
+	c.ClientResets += o.ClientResets
+	c.TargetResets += o.TargetResets
+	c.ELBResets += o.ELBResets
+	c.BytesIn += o.BytesIn
+	c.BytesOut += o.BytesOut
 	c.Took.Merge(&o.Took)
 }
 
