@@ -180,6 +180,7 @@ func accountOf(t *testing.T, g *sites.Group) elbfake.Account {
 			Priority: aws.String("default"), Actions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: aws.String(groupARN)}},
 		}}},
 		Health: map[string][]types.TargetHealthDescription{},
+		Tags:   map[string]map[string]string{groupARN: g.Tags},
 	}
 	for i, s := range g.Sites {
 		host, text, err := net.SplitHostPort(s.Address)

@@ -32,6 +32,8 @@ type Group struct {
 	// Verdicts are what the load balancer says of the targets where its view is
 	// not ours; "" for what its own probe would be answered from here.
 	Verdicts []string
+	// Tags are the group's.
+	Tags map[string]string
 	// Beside is what other commands of aws print, in the same file as the
 	// group; "": the group is read from the API.
 	Beside string
@@ -143,6 +145,15 @@ func Groups() []GroupCase {
 					g.Sites = append(g.Sites, site(address, django(t, hostsSet).gunicorn(t, address)))
 				}
 				return g
+			},
+		},
+		{
+			// With few users, most of what nginx answers is the probes.
+			Name: "group-beanstalk", Row: "beanstalk-severe-4xx", Findings: []string{open, "beanstalk-severe-4xx"},
+			Of: [][]string{{"django-allowed-hosts"}, {"django-allowed-hosts"}}, Inside: true,
+			Start: func(t testing.TB) Group {
+				start := behindNginx(hostsSet, toGunicorn)
+				return Group{Path: "/health", Tags: map[string]string{"elasticbeanstalk:environment-name": "shop-prod"}, Sites: []Site{start(t), start(t)}}
 			},
 		},
 		{

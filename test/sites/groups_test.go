@@ -29,6 +29,7 @@ func groupProofs() map[string][]proof {
 		"group-own-stores":         {lacking, lacking},
 		"group-two-causes":         {lacking, refusing},
 		"group-all-refuse-host":    {refusing, refusing},
+		"group-beanstalk":          {refusing, refusing},
 		"group-464-grpc":           {old, old},
 		"group-464-http2":          {old, old},
 		"group-dynamic-port":       {well, well},
