@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,17 +50,25 @@ func (p Process) Container() (by Container, sign string) {
 			return mark.by, "its control group"
 		}
 	}
-	if root := rootOf(p.PID); root != "" { // what is in our own root is not a sign of theirs
-		for _, mark := range []struct {
-			by   Container
-			file string
-		}{{Docker, "/.dockerenv"}, {Podman, "/run/.containerenv"}} {
-			if _, err := os.Lstat(filepath.Join(root, mark.file)); err == nil {
-				return mark.by, mark.file + " in its root"
-			}
+	root := rootOf(p.PID)
+	if root == "" && booted() {
+		return "", "" // a machine whose files were once an image's
+	}
+	for _, mark := range []struct {
+		by   Container
+		file string
+	}{{Docker, "/.dockerenv"}, {Podman, "/run/.containerenv"}} {
+		if _, err := os.Lstat(filepath.Join("/", root, mark.file)); err == nil {
+			return mark.by, mark.file + " in its root"
 		}
 	}
 	return "", ""
+}
+
+// booted tells whether the first process here is a machine's, and no container's.
+func booted() bool {
+	name, _, err := tail(procFile(1, "comm"), DefaultTail)
+	return err == nil && slices.Contains([]string{"systemd", "init", "runit", "openrc-init"}, strings.TrimSpace(string(name)))
 }
 
 // OwnNetwork tells that the process has a network of its own, as in a container:
