@@ -240,6 +240,9 @@ func (o *doctorOptions) plan(s Streams, options doctor.Options) error {
 	}
 	t.Style().Options.SeparateRows = true
 	t.Render()
+	if o.host == "" {
+		fmt.Fprintf(s.Out, "\nWhere the site's name may turn the answer and nothing told it, port 443 is asked for its certificate.\n")
+	}
 	fmt.Fprintf(s.Out, "\nAt most %d requests, GET and HEAD alone, one after the other. Nothing was sent.\n", doctor.MostRequests)
 	return nil
 }

@@ -40,6 +40,10 @@ func startTarget(t *testing.T) netip.AddrPort {
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case r.URL.Path == "/named" && r.Host != "mysite.com":
+			http.Redirect(w, r, "http://mysite.com/named", http.StatusMovedPermanently)
+		case r.URL.Path == "/named":
+			_, _ = w.Write([]byte("ok\n"))
 		case r.URL.Path == "/accepted":
 			w.WriteHeader(http.StatusAccepted)
 		case r.URL.Path != "/well" && r.URL.Path != "/health":

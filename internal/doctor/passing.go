@@ -124,6 +124,10 @@ func (x *examination) examineAnswer(ctx context.Context) {
 		})
 		return
 	}
+	if said := saysDown.Find(a.Body); said != nil && x.current.probe.Search == "" {
+		x.conclude("false-positive-200", x.current, []Evidence{{Change: "the answer's text", Before: x.brief(x.current) + " " + printable(string(said), 80)}})
+		x.retell("the answer says that it is not well, and passes", "What the health answer says is in its body, and its status says success all the same; the load balancer looks at the status.")
+	}
 	x.proven = append(x.proven,
 		fmt.Sprintf("%s %s answers %s in %s", x.current.probe.Method, printable(x.current.probe.Path, 80), x.brief(x.current), rough(a.Times.Total)),
 		fmt.Sprintf("the answer is this path's own: one that does not exist answers %s", x.brief(e)))
@@ -132,6 +136,10 @@ func (x *examination) examineAnswer(ctx context.Context) {
 		"stop the dependency on a test instance and run this again, or let hale serve check it",
 	})
 }
+
+// saysDown fits health answers in JSON of the usual forms: Spring's, that of
+// draft-inadarei-api-health-check, and those made by hand.
+var saysDown = regexp.MustCompile(`(?i)^\s*\{\s*"(status|state|health|result)"\s*:\s*"(down|out_of_service|fail(ed|ing|ure)?|error|unhealthy|critical|not[ _]?ok|ko)"`)
 
 // alike tells whether two answers are one page: the same but for what changes
 // with each answer, such as a path or a time.

@@ -193,6 +193,13 @@ func (x *examination) judgeFlapping(ctx context.Context, own []exchange) {
 // want of time: what changes the answer is not in the request.
 func (x *examination) unsteady(own []exchange, passed, failed int, other exchange) {
 	x.flapping, x.wavering = true, true
+	if failed == 1 && !own[0].answer.Healthy {
+		x.undecided = append(x.undecided, Undecided{
+			fmt.Sprintf("why the first probe was answered %s, and the %d after it passed", x.brief(other), passed),
+			"it may be what a request meets after a pause, such as a connection to the database that has ended, or a start that was not over; read the log of that time, wait some minutes, and run this again",
+		})
+		return
+	}
 	x.undecided = append(x.undecided, Undecided{
 		fmt.Sprintf("why the same probe passes at times: of %d, %d passed and %d were answered %s or so", len(own), passed, failed, x.brief(other)),
 		"look whether several processes or machines answer here in turn, such as the upstreams of a proxy or two versions of the app, and examine each by itself",

@@ -70,3 +70,42 @@ func TestSilentPath(t *testing.T) {
 		})
 	}
 }
+
+// What the first request alone meets is not what comes and goes.
+func TestFirstProbeAloneFails(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	r := examineHandler(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	if r.Healthy || len(r.Findings) > 0 || len(r.Undecided) == 0 || !strings.HasPrefix(r.Undecided[0].What, "why the first probe was answered 500, and the 19 after it passed") {
+		t.Errorf("healthy %v, findings %v, undecided %v", r.Healthy, r.Findings, r.Undecided)
+	}
+}
+
+// A status of success belies a body that says otherwise.
+func TestBodyThatSaysDown(t *testing.T) {
+	t.Parallel()
+	for body, found := range map[string]bool{
+		`{"status":"DOWN","components":{}}`:      true,
+		`{ "status" : "fail", "checks": {} }`:    true,
+		`{"status":"UP"}`:                        false,
+		`{"status":"pass","notes":["failover"]}`: false,
+		`{"errors":0,"status":"ok"}`:             false,
+		`status: down`:                           false, // of what?
+	} {
+		r := examineHandler(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/health" {
+				http.NotFound(w, r)
+				return
+			}
+			_, _ = w.Write([]byte(body))
+		})
+		if got := len(r.Findings) == 1 && r.Findings[0].ID == "false-positive-200" && strings.Contains(r.Findings[0].Title, "says that it is not well"); !r.Healthy || got != found {
+			t.Errorf("%s: healthy %v, findings %v", body, r.Healthy, r.Findings)
+		}
+	}
+}
