@@ -292,6 +292,43 @@ func TestDraining(t *testing.T) {
 	}
 }
 
+// A Classic Load Balancer takes 200 alone for success, and sends nothing to sick
+// targets, even if all are sick.
+func TestClassicLoadBalancer(t *testing.T) {
+	t.Parallel()
+	h := &house{Balancer: open(t, balancer.Options{}), t: t}
+	one := newApp(t, "one")
+	one.health.Store(201)
+	port := servers.FreePort(t)
+	h.url = fmt.Sprintf("http://127.0.0.1:%d", port)
+	h.change(func(e *inventory.Edit) error {
+		lb, err := e.CreateLoadBalancer(inventory.NewLoadBalancer{Name: "old", Type: elb.Classic, Scheme: inventory.Internal})
+		if err != nil {
+			return err
+		}
+		g, err := e.CreateGroup(inventory.NewGroup{
+			Name: "old", Kind: elb.Kind{Protocol: elb.HTTP, Targets: elb.Addresses}, Port: 80,
+			HealthCheck: elb.HealthCheck{Path: "/health", Matcher: "200-299", Interval: 5 * time.Second, Timeout: 2 * time.Second, Unhealthy: 2},
+		})
+		if err != nil {
+			return err
+		}
+		h.group = g.ARN
+		_, err = e.CreateListener(lb.ARN, inventory.ListenerSettings{Protocol: elb.HTTP, Port: port, Default: []rule.Action{rule.ForwardTo(g.ARN)}})
+		return err
+	})
+	h.register(one.AddrPort)
+	h.await(one.AddrPort, elb.Unhealthy)
+	if got := get(t, h.url); got.status != 503 || got.header.Get("Server") != "" || one.served.Load() != 0 {
+		t.Errorf("none healthy: %+v", got)
+	}
+	one.health.Store(200)
+	h.await(one.AddrPort, elb.Healthy)
+	if got := get(t, h.url); got.status != 200 || got.header.Get("X-Saw-For") != "127.0.0.1" || got.header.Get("X-Saw-Trace") != "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // A Network Load Balancer moves connections, and resets those of a target that is
 // sick.
 func TestNetworkLoadBalancer(t *testing.T) {

@@ -203,7 +203,7 @@ func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener
 	b := f.balancer
 	l := &listener{addresses: addresses, secure: secure(settings)}
 	l.use(settings, user)
-	if user.Type == elb.Network {
+	if settings.Protocol == elb.TCP || settings.Protocol == elb.TLS {
 		l.server = f.newRelay(l)
 	} else {
 		l.server = proxy.NewServer(f.engine, b.log)

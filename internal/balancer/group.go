@@ -15,6 +15,7 @@ import (
 	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
 	"hale/internal/elb/spread"
+	"hale/internal/probe"
 )
 
 // group is a target group at work: it probes its targets, holds what they are
@@ -98,8 +99,12 @@ func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, 
 		balancer = user.Attributes
 	}
 	g.routing = elb.GroupRulesOf(settings.Kind, settings.Attributes, balancer)
+	prober := probe.ProberOf(settings.Kind)
+	if user != nil && user.Type == elb.Classic {
+		g.routing.Balancer, prober = elb.Classic, "classic"
+	}
 	g.spread = spread.SettingsOf(settings.Kind, settings.Attributes)
-	g.manner = manner{kind: settings.Kind, check: settings.HealthCheck, node: nodeOf(v, user)}
+	g.manner = manner{prober: prober, kind: settings.Kind, check: settings.HealthCheck, node: nodeOf(v, user)}
 	all := settings.All()
 	g.bySource.Store(all.Bool("stickiness.enabled") && all["stickiness.type"] == "source_ip")
 	g.proxyV2.Store(all.Bool("proxy_protocol_v2.enabled"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -108,7 +109,16 @@ func uri(h *proxy.Head) string {
 // refuse answers by itself, for that cause.
 func (q *request) refuse(cause answer.Cause) proxy.Action {
 	q.cause = cause
-	return q.answer(answer.Application(cause))
+	return q.answer(q.routes.own(cause))
+}
+
+// own returns the load balancer's own answer. Where a Classic Load Balancer has
+// none, it is an Application Load Balancer's.
+func (r *routes) own(cause answer.Cause) answer.Answer {
+	if a := answer.Classic(cause); r.classic && a.Status != 0 {
+		return a
+	}
+	return answer.Application(cause)
 }
 
 func (q *request) answer(a answer.Answer) proxy.Action {
@@ -157,6 +167,10 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 	edits := q.routes.forwarded.Edit(host, h.Header, clientOf(h, q.rules.port), newTrace(h.Start))
 	if host != h.Host && !hasField(edits.Set, "Host") {
 		edits.Set = append(edits.Set, proxy.Field{Name: "Host", Value: host})
+	}
+	if q.routes.classic { // it traces nothing
+		edits.Set = slices.DeleteFunc(edits.Set, func(f proxy.Field) bool { return f.Name == "X-Amzn-Trace-Id" })
+		edits.TraceID = ""
 	}
 	a.Set, a.Remove, q.traceID = edits.Set, edits.Remove, edits.TraceID
 	return a
@@ -251,7 +265,7 @@ func (p *policy) Page(_ *proxy.Head, a *proxy.Action, status int, err error) pro
 	if q, ok := a.Data.(*request); ok {
 		q.cause = cause
 	}
-	page := answer.Application(cause)
+	page := p.routes.Load().own(cause)
 	return proxy.Page{Status: page.Status, Header: page.Header, Body: page.Body}
 }
 

@@ -16,6 +16,7 @@ import (
 // do not change; a change of the inventory makes new ones.
 type routes struct {
 	name      string // as access logs have it: app/site/50dc6c495c0c9188
+	classic   bool
 	forwarded forwarded.Settings
 	desync    desync.Mode
 	ports     map[uint16]*rules
@@ -40,7 +41,7 @@ type forward struct {
 func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory) *routes {
 	all := user.All()
 	r := &routes{
-		name: user.ARN,
+		name: user.ARN, classic: user.Type == elb.Classic,
 		forwarded: forwarded.Settings{
 			XFFHeaderProcessing: forwarded.Mode(all["routing.http.xff_header_processing.mode"]),
 			XFFClientPort:       all.Bool("routing.http.xff_client_port.enabled"),
@@ -54,10 +55,10 @@ func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory
 	if arn, err := elb.ParseARN(user.ARN); err == nil {
 		r.name = arn.Dimension()
 	}
-	if user.Type != elb.Application {
-		return r
-	}
 	for _, l := range v.ListenersOf(user.ARN) {
+		if l.Protocol != elb.HTTP && l.Protocol != elb.HTTPS {
+			continue
+		}
 		made, err := newRules(b, l, v)
 		if err != nil {
 			// Every rule was checked when it was made.

@@ -163,10 +163,11 @@ func until(due, now time.Time) time.Duration {
 
 // manner is how a group's targets are asked.
 type manner struct {
-	kind  elb.Kind
-	check elb.HealthCheck
-	proxy int // the version of the PROXY protocol's header, 0: none
-	node  netip.AddrPort
+	prober string // whose probe it is
+	kind   elb.Kind
+	check  elb.HealthCheck
+	proxy  int // the version of the PROXY protocol's header, 0: none
+	node   netip.AddrPort
 }
 
 // question is how a target is asked now, if it is.
@@ -193,7 +194,7 @@ func (g *group) question(t *target) question {
 // ask sends one probe, and reports what came of it.
 func (t *target) ask(ctx context.Context, q question) {
 	at := time.Now()
-	p, err := probe.ForGroup(ctx, q.kind, q.check, q.address, q.proxy, q.node)
+	p, err := probe.ForGroup(ctx, q.prober, q.kind, q.check, q.address, q.proxy, q.node)
 	if err != nil {
 		t.keep(Probed{At: at, Reason: elb.InternalError, Because: err.Error()})
 		t.group.report(t, elb.Verdict{Reason: elb.InternalError}, time.Now())

@@ -23,8 +23,9 @@ var arnKinds = map[string]ARNKind{
 	"loadbalancer": ARNBalancer, "targetgroup": ARNGroup, "listener": ARNListener, "listener-rule": ARNRule,
 }
 
-// balancerTypes are the types of load balancers as ARNs have them.
-var balancerTypes = map[Balancer]string{Application: "app", Network: "net", Gateway: "gwy"}
+// balancerTypes are the types of load balancers as ARNs have them. AWS's ARNs of
+// Classic Load Balancers have no type and no id; ours do, like all others.
+var balancerTypes = map[Balancer]string{Application: "app", Network: "net", Gateway: "gwy", Classic: "classic"}
 
 // ARN is a parsed ARN of Elastic Load Balancing (ELBv2 API; "Names and ARNs").
 type ARN struct {

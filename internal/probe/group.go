@@ -22,18 +22,21 @@ func ProberOf(k elb.Kind) string {
 	}
 }
 
-// ForGroup returns the probe that the load balancer of a target group sends to
-// an address (host:port). The node is the load balancer's own address and
+// ForGroup returns the probe that a prober, usually ProberOf's, sends to an address
+// (host:port) for a target group. The node is the load balancer's own address and
 // listener's port, for those that send it as Host; the zero value: as in
 // Options. ProxyProtocol is 2 where the group has it on, else 0.
-func ForGroup(ctx context.Context, k elb.Kind, check elb.HealthCheck, address string, proxyProtocol int, node netip.AddrPort) (Probe, error) {
-	prober, ok := Find(ProberOf(k))
+func ForGroup(ctx context.Context, name string, k elb.Kind, check elb.HealthCheck, address string, proxyProtocol int, node netip.AddrPort) (Probe, error) {
+	prober, ok := Find(name)
 	if !ok {
-		return Probe{}, fmt.Errorf("no prober %s", ProberOf(k))
+		return Probe{}, fmt.Errorf("no prober %s", name)
 	}
 	o := Options{Timeout: check.Timeout, ProxyProtocol: proxyProtocol, NodeAddress: node}
 	if check.Protocol != elb.TCP {
-		o.Path, o.Matcher = check.Path, check.Matcher
+		o.Path = check.Path
+		if name == ProberOf(k) { // another's success is its own
+			o.Matcher = check.Matcher
+		}
 	}
 	p, err := New(ctx, prober, schemeOf(k, check, prober)+"://"+address, o)
 	if err != nil {

@@ -76,7 +76,7 @@ func (g *Group) probe(ctx context.Context, address string) (probe.Probe, error) 
 	if g.Attributes["proxy_protocol_v2.enabled"] == "true" {
 		proxyProtocol = 2
 	}
-	return probe.ForGroup(ctx, g.Kind, g.HealthCheck, address, proxyProtocol, g.node())
+	return probe.ForGroup(ctx, g.Prober(), g.Kind, g.HealthCheck, address, proxyProtocol, g.node())
 }
 
 // node is what a Network Load Balancer sends as Host: a node's address, and the

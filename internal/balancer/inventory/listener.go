@@ -102,18 +102,21 @@ func (e *Edit) ModifyListener(arn string, s ListenerSettings) (*Listener, error)
 	return &l, nil
 }
 
+// offered are the protocols of listeners, by the type of their load balancer.
+var offered = map[elb.Balancer][]elb.Protocol{
+	elb.Application: {elb.HTTP, elb.HTTPS},
+	elb.Network:     {elb.TCP, elb.TLS},
+	elb.Classic:     {elb.HTTP, elb.HTTPS, elb.TCP, elb.TLS},
+}
+
 // settle gives a listener of a load balancer its default actions and what else is
 // not given, and checks it.
 func (e *Edit) settle(b *LoadBalancer, l *Listener, actions []rule.Action) error {
 	if l.Port < 1 || l.Port > 65535 {
 		return elb.Errorf(elb.CodeValidation, "Listener port '%d' is not between 1 and 65535", l.Port)
 	}
-	offered := []elb.Protocol{elb.HTTP, elb.HTTPS}
-	if b.Type == elb.Network {
-		offered = []elb.Protocol{elb.TCP, elb.TLS}
-	}
-	if !slices.Contains(offered, l.Protocol) {
-		return elb.Errorf("UnsupportedProtocol", "Listener protocol '%s' is not offered for a load balancer of type %s: %s or %s", l.Protocol, b.Type, offered[0], offered[1])
+	if !slices.Contains(offered[b.Type], l.Protocol) {
+		return elb.Errorf("UnsupportedProtocol", "Listener protocol '%s' is not offered for a load balancer of type %s: one of %v", l.Protocol, b.Type, offered[b.Type])
 	}
 	if err := e.settleTLS(l); err != nil {
 		return err
@@ -122,9 +125,9 @@ func (e *Edit) settle(b *LoadBalancer, l *Listener, actions []rule.Action) error
 		return elb.Errorf("InvalidConfigurationRequest", "An ALPN policy is possible for listeners of protocol TLS alone")
 	}
 	l.Default = actions
-	if b.Type == elb.Network {
+	if b.Type != elb.Application {
 		if len(actions) != 1 || actions[0].Type != rule.Forward || len(groupsOf(actions)) != 1 {
-			return elb.Errorf("InvalidLoadBalancerAction", "A listener of a network load balancer forwards to one target group, and does nothing else")
+			return elb.Errorf("InvalidLoadBalancerAction", "A listener of a load balancer of type %s forwards to one target group, and does nothing else", b.Type)
 		}
 	} else if err := rule.ValidateActions(actions, facts(l)); err != nil {
 		return err

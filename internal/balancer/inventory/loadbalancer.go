@@ -52,8 +52,8 @@ func (e *Edit) CreateLoadBalancer(n NewLoadBalancer) (*LoadBalancer, error) {
 		return nil, err
 	}
 	switch {
-	case b.Type != elb.Application && b.Type != elb.Network:
-		return nil, elb.Errorf("InvalidConfigurationRequest", "Load balancers of type '%s' are not offered here: application or network", b.Type)
+	case b.Type != elb.Application && b.Type != elb.Network && b.Type != elb.Classic:
+		return nil, elb.Errorf("InvalidConfigurationRequest", "Load balancers of type '%s' are not offered here: application, network or classic", b.Type)
 	case b.Scheme != InternetFacing && b.Scheme != Internal:
 		return nil, elb.Errorf("InvalidScheme", "Scheme '%s' is not one of internet-facing, internal", b.Scheme)
 	}
