@@ -59,7 +59,12 @@ func shutdown(t *testing.T, b *balancer.Balancer) {
 // checks /health each 5 seconds.
 func newHouse(t *testing.T, o balancer.Options, attributes elb.Attributes) *house {
 	t.Helper()
-	h := &house{Balancer: open(t, o), t: t}
+	return houseOf(t, open(t, o), attributes)
+}
+
+func houseOf(t *testing.T, b *balancer.Balancer, attributes elb.Attributes) *house {
+	t.Helper()
+	h := &house{Balancer: b, t: t}
 	port := servers.FreePort(t)
 	h.url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	h.change(func(e *inventory.Edit) error {
