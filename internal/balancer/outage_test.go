@@ -28,7 +28,7 @@ const instanceVariable = "HALE_TEST_INSTANCE"
 
 func TestMain(m *testing.M) {
 	if address := os.Getenv(instanceVariable); address != "" {
-		err := http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // a test's
+		err := http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "well")
 		}))
 		fmt.Fprintln(os.Stderr, err)
@@ -45,7 +45,7 @@ type instance struct {
 
 func (i *instance) start(t *testing.T) {
 	t.Helper()
-	i.command = exec.Command(os.Args[0]) //nolint:gosec // ourselves
+	i.command = exec.Command(os.Args[0])
 	i.command.Env = append(os.Environ(), instanceVariable+"="+i.String())
 	i.command.Stderr = os.Stderr
 	if err := i.command.Start(); err != nil {
@@ -86,7 +86,7 @@ func TestKilledInstances(t *testing.T) {
 	})
 	var all []*instance
 	for range instances {
-		i := &instance{AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(servers.FreePort(t)))} //nolint:gosec // a port
+		i := &instance{AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(servers.FreePort(t)))}
 		i.start(t)
 		t.Cleanup(i.kill)
 		all = append(all, i)
@@ -133,7 +133,7 @@ func TestKilledInstances(t *testing.T) {
 			mu.Unlock()
 			continue
 		}
-		i := alive[rand.N(len(alive))] //nolint:gosec // no secret
+		i := alive[rand.N(len(alive))]
 		dead[i] = true
 		mu.Unlock()
 		killed := time.Now()
