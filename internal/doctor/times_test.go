@@ -75,7 +75,7 @@ func TestSilentPath(t *testing.T) {
 func TestFirstProbeAloneFails(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int64
-	r := examineHandler(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
+	r := examineHandler(t, time.Minute, func(w http.ResponseWriter, _ *http.Request) {
 		if asked.Add(1) == 1 {
 			w.WriteHeader(http.StatusInternalServerError)
 		}

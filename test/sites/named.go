@@ -58,6 +58,11 @@ func namedSites() []Case {
 			},
 		},
 		{
+			// Apache works in / itself; its configuration has the script.
+			Name: "named-in-mod-wsgi", Row: "eb-django-classic", Findings: []string{djangoHosts, "django-ssl-redirect"}, Inside: true,
+			Start: onApache(hosts+redirect, setupD(`RewriteCond %{REQUEST_URI} !^/health`)),
+		},
+		{
 			Name: "named-in-flask", Row: "flask-404-308", Findings: []string{"flask-server-name-404", "trailing-slash-redirect"}, Inside: true,
 			Start: askedFor("/hs", onFlask("\napp.config.update(\n    SERVER_NAME='example.com',\n)\n")),
 		},

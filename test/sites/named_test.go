@@ -14,6 +14,7 @@ func namedProofs() map[string]proof {
 		"named-by-certificate": append(bare, does(shows(Domain))),
 		"named-by-wildcard":    append(django, asked(badHost, host(Domain)), does(shows("*."+Domain))),
 		"named-in-django":      bare,
+		"named-in-mod-wsgi":    bare,
 		"named-in-environment": django,
 		"named-in-flask":       chain(status(404), host(Domain), redirects(308, "/hs/"), path("/hs/"), ok),
 		"named-in-rails":       chain(status(403), host("shop."+Domain), redirects(301, "https://"), forwardedHTTPS, status(200)),
