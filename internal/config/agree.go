@@ -2,10 +2,11 @@ package config
 
 import (
 	"fmt"
-	"hale/internal/yamlfile"
 	"net"
 	"slices"
 	"strings"
+
+	"hale/internal/yamlfile"
 
 	"go.yaml.in/yaml/v4"
 

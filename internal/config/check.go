@@ -3,13 +3,14 @@ package config
 import (
 	"errors"
 	"fmt"
-	"hale/internal/yamlfile"
 	"io"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
+
+	"hale/internal/yamlfile"
 
 	"go.yaml.in/yaml/v4"
 

@@ -2,8 +2,9 @@ package config
 
 import (
 	"errors"
-	"hale/internal/yamlfile"
 	"sync"
+
+	"hale/internal/yamlfile"
 
 	"go.yaml.in/yaml/v4"
 )

@@ -1,9 +1,10 @@
 package config
 
 import (
-	"hale/internal/yamlfile"
 	"reflect"
 	"slices"
+
+	"hale/internal/yamlfile"
 
 	"go.yaml.in/yaml/v4"
 )

@@ -2,11 +2,12 @@ package config
 
 import (
 	"errors"
-	"hale/internal/yamlfile"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"hale/internal/yamlfile"
 
 	"hale/gateway"
 	"hale/internal/upstream"

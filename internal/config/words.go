@@ -3,8 +3,9 @@ package config
 import (
 	"context"
 	"errors"
-	"hale/internal/yamlfile"
 	"reflect"
+
+	"hale/internal/yamlfile"
 
 	"go.yaml.in/yaml/v4"
 

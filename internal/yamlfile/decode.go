@@ -135,6 +135,9 @@ func (d *Decoder) Value(n *yaml.Node, v reflect.Value, f Field, path string) {
 	}
 	if v.Kind() == reflect.Pointer {
 		elem := reflect.New(v.Type().Elem())
+		if elem.Elem().Kind() == reflect.Struct && !IsText(elem.Elem()) {
+			SetDefaults(elem.Interface())
+		}
 		d.Value(n, elem.Elem(), f, path)
 		v.Set(elem)
 		return
@@ -220,6 +223,9 @@ func (d *Decoder) List(n *yaml.Node, v reflect.Value, f Field, path string) {
 	}
 	items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, c := range n.Content {
+		if item := items.Index(i); item.Kind() == reflect.Struct && !IsText(item) {
+			SetDefaults(item.Addr().Interface())
+		}
 		d.Value(c, items.Index(i), f, ElementPath(path, i))
 	}
 	v.Set(items)

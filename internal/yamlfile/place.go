@@ -40,3 +40,16 @@ func (d *Decoder) FromEnvironment(n *yaml.Node) bool { return d.made[n] != nil }
 
 // Dir is the directory that relative file names relate to.
 func (d *Decoder) Dir() string { return filepath.Dir(d.about.File) }
+
+// FaultNear records a fault of a key or, where the file does not have it, of
+// what it would be in. Of values that the environment had a part in, nothing is
+// shown.
+func (d *Decoder) FaultNear(path, text string) {
+	for at := path; at != ""; at = parent(at) {
+		if n := d.nodes[at]; n != nil {
+			d.Fault(n, path, "%s", d.WithoutSecrets(n, text))
+			return
+		}
+	}
+	d.FaultAt(1, 1, path, OneLine(text))
+}

@@ -16,7 +16,7 @@ import (
 	"hale/internal/yamlfile"
 )
 
-//go:generate go run hale/internal/config/reference/write
+//go:generate go run hale/internal/config/reference/write balance
 
 // File is a whole file, with defaults filled in. File names in it are absolute or
 // relative to the working directory; in the file they are relative to the
@@ -37,8 +37,8 @@ type File struct {
 	Credentials []Credential `yaml:"Credentials"`
 	// Where a line for each request goes, in ALB's form: a file, stdout, stderr or off.
 	AccessLog yamlfile.LogTarget `yaml:"AccessLog,off"`
-	// Directory that keeps what there is through restarts; one that is not there is made. off keeps nothing: what the API made is gone after a restart.
-	StateDirectory StateDirectory `yaml:"StateDirectory,off" jsonschema:"default=hale-balance"`
+	// Directory that keeps what there is through restarts; one that is not there is made. off keeps nothing: what the API made is gone after a restart. Absent: systemd's $STATE_DIRECTORY, else /var/lib/hale/balance for root and ~/.local/state/hale/balance for others.
+	StateDirectory StateDirectory `yaml:"StateDirectory"`
 
 	// Certificates that listeners can name.
 	Certificates []Certificate `yaml:"Certificates"`
@@ -67,8 +67,12 @@ func (a *Account) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// StateDirectory is where the state is kept; empty: nowhere.
+// StateDirectory is where the state is kept: a directory, StateOff, or empty for
+// the usual one.
 type StateDirectory string
+
+// StateOff keeps nothing.
+const StateOff StateDirectory = "off"
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *StateDirectory) UnmarshalText(b []byte) error {

@@ -1,7 +1,8 @@
-// Package reference makes what is told about hale.yaml elsewhere from the
-// structs of package config and of the checks: the JSON schema for editors and
-// the tables of keys in docs/configuration.md. Only go generate and tests use
-// it.
+// Package reference makes what is told about configuration files elsewhere from
+// the structs that they are read into: the JSON schemas for editors and the tables
+// of keys in the documents. It knows hale.yaml, of package config and of the
+// checks (New), and the file of the balancer (NewBalance). Only go generate and
+// tests use it.
 package reference
 
 import (
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"hale/checks"
+	"hale/internal/balancer/configuration"
 	"hale/internal/config"
 
 	"github.com/invopop/jsonschema"
@@ -25,6 +27,7 @@ import (
 type Reference struct {
 	schema *jsonschema.Schema
 	tables []Table
+	some   bool // not every table has to have its place in a document
 }
 
 // Table is the keys of one section.
@@ -42,15 +45,9 @@ type Row struct {
 // New reads the structs, and their comments from the directory of package
 // config, which must be below the working directory.
 func New(configDir string) (*Reference, error) {
-	r := &jsonschema.Reflector{
-		FieldNameTag:               "yaml",
-		RequiredFromJSONSchemaTags: true,
-		DoNotReference:             true,
-		Anonymous:                  true,
-		Mapper:                     mapped,
-	}
-	if err := r.AddGoComments("hale/internal/config", configDir); err != nil {
-		return nil, fmt.Errorf("read comments of the configuration: %w", err)
+	r, err := reflector("hale/internal/config", configDir)
+	if err != nil {
+		return nil, err
 	}
 	ref := &Reference{schema: r.Reflect(config.Config{})}
 	s := ref.schema
@@ -60,18 +57,52 @@ func New(configDir string) (*Reference, error) {
 	if err != nil {
 		return nil, err
 	}
+	ref.head("hale.yaml", "Configuration of hale serve and hale check.", definitions)
+	return ref, nil
+}
+
+// NewBalance is New for the file of hale balance; dir is that of package
+// configuration.
+func NewBalance(dir string) (*Reference, error) {
+	r, err := reflector("hale/internal/balancer/configuration", dir)
+	if err != nil {
+		return nil, err
+	}
+	ref := &Reference{schema: r.Reflect(configuration.File{}), some: true}
+	ref.object(reflect.TypeFor[configuration.File](), ref.schema, "")
+	ref.head("hale balance", "Configuration of hale balance.", definitions{})
+	return ref, nil
+}
+
+// reflector reads structs, and their comments from the directory of their package.
+func reflector(pkg, dir string) (*jsonschema.Reflector, error) {
+	r := &jsonschema.Reflector{
+		FieldNameTag:               "yaml",
+		RequiredFromJSONSchemaTags: true,
+		DoNotReference:             true,
+		Anonymous:                  true,
+		Mapper:                     mapped,
+	}
+	if err := r.AddGoComments(pkg, dir); err != nil {
+		return nil, fmt.Errorf("read comments of the configuration: %w", err)
+	}
+	return r, nil
+}
+
+// head finishes a schema.
+func (ref *Reference) head(title, description string, definitions definitions) {
 	// Editors know draft 7 best (the YAML language server follows no later one),
 	// and nothing here needs more.
+	s := ref.schema
 	s.Version = "http://json-schema.org/draft-07/schema#"
-	s.Title = "hale.yaml"
-	s.Description = "Configuration of hale serve and hale check."
+	s.Title = title
+	s.Description = description
 	definitions["variable"] = &jsonschema.Schema{
 		Type:        "string",
 		Pattern:     `\$\{`,
 		Description: "${NAME} is the environment's; ${NAME:-default} and ${NAME:?message} as in a shell.",
 	}
 	s.Extras = map[string]any{"definitions": definitions}
-	return ref, nil
 }
 
 // Schema returns the JSON schema, indented.
@@ -134,6 +165,9 @@ func (ref *Reference) object(t reflect.Type, s *jsonschema.Schema, path string) 
 
 // value finishes the schema of a key's value of type t.
 func (ref *Reference) value(t reflect.Type, s *jsonschema.Schema, off bool, path string) {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch {
 	case t == reflect.TypeFor[config.Steps]():
 		s.Items = steps(s.Items)
@@ -226,20 +260,25 @@ type form struct {
 const number = `([0-9]+\.?[0-9]*|\.[0-9]+)`
 
 var formsOf = map[reflect.Type]form{
-	reflect.TypeFor[time.Duration]():          {"duration", []string{"string", "integer"}, `^(0|\+?(` + number + `(ns|us|µs|μs|ms|s|m|h))+)$`},
-	reflect.TypeFor[netip.Prefix]():           {"network", []string{"string"}, `^[0-9A-Fa-f:.]+(/[0-9]+)?$`},
-	reflect.TypeFor[checks.Span]():            {"days, or duration", []string{"string", "integer"}, `^ *(0|(` + number + `d)?(` + number + `(ns|us|µs|μs|ms|s|m|h))*) *$`},
-	reflect.TypeFor[checks.Size]():            {"size", []string{"string", "number"}, `^ *` + number + ` *([kKmMgGtTpP]?[iI]?[bB])? *$`},
-	reflect.TypeFor[checks.Percent]():         {"percentage", []string{"string", "number"}, `^ *` + number + ` *%? *$`},
-	reflect.TypeFor[checks.StatusSet]():       {"status codes", []string{"string", "integer"}, `^[0-9, -]+$`},
-	reflect.TypeFor[checks.Pattern]():         {"regular expression", []string{"string", "number", "boolean"}, ""},
-	reflect.TypeFor[config.Address]():         {"address", []string{"string"}, `:[0-9]+$`},
-	reflect.TypeFor[config.LogTarget]():       {"file name, stdout or stderr", []string{"string", "number"}, ""},
-	reflect.TypeFor[config.AppURL]():          {"URL", []string{"string"}, `^(?:[hH][tT][tT][pP]|[uU][nN][iI][xX]|[uU][wW][sS][gG][iI](\+[uU][nN][iI][xX])?)://`},
-	reflect.TypeFor[config.HostPattern]():     {"host", []string{"string", "number"}, ""},
-	reflect.TypeFor[config.InstanceAddress](): {"auto or file:PATH", []string{"string"}, `^(auto|file:.+)$`},
-	reflect.TypeFor[config.HealthPath]():      {"path", []string{"string"}, `^/.*[^/]`},
-	reflect.TypeFor[config.ReferrerPolicy]():  {"policy", []string{"string"}, `^[a-z, -]+$`},
-	reflect.TypeFor[config.Profile]():         {"ready, startup or a word", []string{"string"}, `^[a-z][a-z0-9_-]{0,39}$`},
-	reflect.TypeFor[config.Details]():         {"never, loopback, private, always or a token", []string{"string", "number"}, `^(never|loopback|private|always|[A-Za-z0-9._~+/-]{15,}[A-Za-z0-9._~+/=-]+)$`},
+	reflect.TypeFor[time.Duration]():                 {"duration", []string{"string", "integer"}, `^(0|\+?(` + number + `(ns|us|µs|μs|ms|s|m|h))+)$`},
+	reflect.TypeFor[netip.Prefix]():                  {"network", []string{"string"}, `^[0-9A-Fa-f:.]+(/[0-9]+)?$`},
+	reflect.TypeFor[checks.Span]():                   {"days, or duration", []string{"string", "integer"}, `^ *(0|(` + number + `d)?(` + number + `(ns|us|µs|μs|ms|s|m|h))*) *$`},
+	reflect.TypeFor[checks.Size]():                   {"size", []string{"string", "number"}, `^ *` + number + ` *([kKmMgGtTpP]?[iI]?[bB])? *$`},
+	reflect.TypeFor[checks.Percent]():                {"percentage", []string{"string", "number"}, `^ *` + number + ` *%? *$`},
+	reflect.TypeFor[checks.StatusSet]():              {"status codes", []string{"string", "integer"}, `^[0-9, -]+$`},
+	reflect.TypeFor[checks.Pattern]():                {"regular expression", []string{"string", "number", "boolean"}, ""},
+	reflect.TypeFor[config.Address]():                {"address", []string{"string"}, `:[0-9]+$`},
+	reflect.TypeFor[config.LogTarget]():              {"file name, stdout or stderr", []string{"string", "number"}, ""},
+	reflect.TypeFor[config.AppURL]():                 {"URL", []string{"string"}, `^(?:[hH][tT][tT][pP]|[uU][nN][iI][xX]|[uU][wW][sS][gG][iI](\+[uU][nN][iI][xX])?)://`},
+	reflect.TypeFor[config.HostPattern]():            {"host", []string{"string", "number"}, ""},
+	reflect.TypeFor[config.InstanceAddress]():        {"auto or file:PATH", []string{"string"}, `^(auto|file:.+)$`},
+	reflect.TypeFor[config.HealthPath]():             {"path", []string{"string"}, `^/.*[^/]`},
+	reflect.TypeFor[config.ReferrerPolicy]():         {"policy", []string{"string"}, `^[a-z, -]+$`},
+	reflect.TypeFor[config.Profile]():                {"ready, startup or a word", []string{"string"}, `^[a-z][a-z0-9_-]{0,39}$`},
+	reflect.TypeFor[configuration.Account]():         {"12 digits", []string{"string", "integer"}, `^[0-9]{12}$`},
+	reflect.TypeFor[configuration.StateDirectory]():  {"directory, or `off`", []string{"string", "number"}, ""},
+	reflect.TypeFor[configuration.Secret]():          {"text", []string{"string", "number"}, ""},
+	reflect.TypeFor[configuration.CertificateName](): {"name", []string{"string", "number"}, `^[A-Za-z0-9._-]{1,100}$`},
+	reflect.TypeFor[configuration.CheckPort]():       {"`traffic-port`, or a number", []string{"string", "integer"}, `^(traffic-port|[0-9]{1,5})$`},
+	reflect.TypeFor[config.Details]():                {"never, loopback, private, always or a token", []string{"string", "number"}, `^(never|loopback|private|always|[A-Za-z0-9._~+/-]{15,}[A-Za-z0-9._~+/=-]+)$`},
 }

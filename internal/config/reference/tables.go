@@ -27,7 +27,7 @@ func (ref *Reference) Fill(document []byte) ([]byte, error) {
 		switch section, isBegin := strings.CutPrefix(line, begin); {
 		case isBegin:
 			section = strings.TrimSuffix(strings.TrimSpace(section), " -->")
-			i := slices.IndexFunc(ref.tables, func(t Table) bool { return t.name() == section })
+			i := slices.IndexFunc(ref.tables, func(t Table) bool { return t.name() == section || t.Section == "" && section == "the file" })
 			if i < 0 {
 				return nil, fmt.Errorf("no section %q", section)
 			}
@@ -43,7 +43,7 @@ func (ref *Reference) Fill(document []byte) ([]byte, error) {
 		}
 	}
 	for _, t := range ref.tables {
-		if !slices.Contains(used, t.name()) {
+		if !ref.some && !slices.Contains(used, t.name()) {
 			return nil, fmt.Errorf("section %q has no place in the document", t.name())
 		}
 	}
@@ -77,6 +77,9 @@ func escape(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 // typeName is how the tables name the type of a key.
 func typeName(t reflect.Type, s *jsonschema.Schema, off bool) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	name := ""
 	switch f, ok := formsOf[t]; {
 	case len(s.Enum) > 0:

@@ -1,6 +1,6 @@
-// Command write brings schema.json and docs/configuration.md up to date with the
-// structs of package config. It is run by go generate in that package's
-// directory.
+// Command write brings a JSON schema and a document up to date with the structs of
+// a configuration. It is run by go generate in their package's directory: without
+// an argument for package config, with "balance" for the balancer's.
 package main
 
 import (
@@ -11,14 +11,18 @@ import (
 )
 
 func main() {
-	if err := run("schema.json", "../../docs/configuration.md"); err != nil {
+	read, document := reference.New, "../../docs/configuration.md"
+	if len(os.Args) > 1 && os.Args[1] == "balance" {
+		read, document = reference.NewBalance, "../../../docs/balance.md"
+	}
+	if err := run(read, "schema.json", document); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(schemaFile, documentFile string) error {
-	ref, err := reference.New(".")
+func run(read func(dir string) (*reference.Reference, error), schemaFile, documentFile string) error {
+	ref, err := read(".")
 	if err != nil {
 		return err
 	}
