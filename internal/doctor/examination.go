@@ -122,6 +122,9 @@ func (x *examination) going() bool { return x.err == nil && !x.limited && !x.wav
 func (x *examination) probeFirst(ctx context.Context) {
 	x.say("sending the probe of %s", x.Probe.Prober.Title)
 	x.first = x.send(ctx, x.Probe)
+	if x.awaitStart(ctx) {
+		x.first = x.send(ctx, x.Probe)
+	}
 	x.current = x.first
 	own := []exchange{x.first}
 	switch c := x.first.sign.class; {

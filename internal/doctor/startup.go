@@ -106,3 +106,101 @@ func tellStart(findings []Finding, started []Evidence) {
 		}
 	}
 }
+
+// Limits of waiting for an app that is starting.
+const (
+	mostWaiting = time.Minute
+	young       = 5 * time.Minute // how long ago its process was started at most
+	startPoll   = 50 * time.Millisecond
+)
+
+// awaitStart waits for an app that is just starting: nobody listens on the port,
+// and a process that was told to is young and listens nowhere yet. It tells
+// whether somebody listens now; how long the start took is measured then.
+func (x *examination) awaitStart(ctx context.Context) bool {
+	port := x.Probe.Address.Port()
+	if !x.Inside || x.first.sign.class != classRefused {
+		return false
+	}
+	if at, err := machine.ListenersOn(port); err != nil || len(at) > 0 {
+		return false
+	}
+	p, ok := x.starting(port)
+	if !ok {
+		return false
+	}
+	x.say("waiting for %s (process %d), which seems to be starting", p.Name(), p.PID)
+	ctx, cancel := context.WithTimeout(ctx, mostWaiting)
+	defer cancel()
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			x.undecided = append(x.undecided, Undecided{
+				fmt.Sprintf("whether %s (process %d) will listen on port %d: it was started %s ago, and does not yet", p.Name(), p.PID, port, time.Since(p.Start).Round(time.Second)),
+				"wait, and run this again; its log may tell what it waits for",
+			})
+			return false
+		case <-tick.C:
+		}
+		if at, err := machine.ListenersOn(port); err == nil && len(at) > 0 {
+			x.tookStart(p, at[0].Owner().PID)
+			return true
+		}
+		if _, err := machine.Inspect(p.PID); err != nil {
+			return false // it ended
+		}
+	}
+}
+
+// starting returns a young process that was told a port, and listens nowhere.
+func (x *examination) starting(port uint16) (machine.Process, bool) {
+	all, err := machine.StartedSince(time.Now().Add(-young))
+	if err != nil {
+		return machine.Process{}, false
+	}
+	for _, p := range all {
+		owner := machine.Owner{PID: p.PID, Program: p.Program}
+		switch {
+		case x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{owner}}), slices.Contains(asking, process(p.Name())),
+			slices.ContainsFunc(x.surroundings.sockets, func(s machine.Socket) bool { return slices.Contains(s.Owners, owner) }):
+			continue
+		}
+		value, _, err := p.Lookup("PORT")
+		if err == nil && value == strconv.Itoa(int(port)) || chosen(p, port) {
+			return p, true
+		}
+	}
+	return machine.Process{}, false
+}
+
+// asking are programs whose command line names a port that others listen on.
+var asking = []string{"hale", "curl", "wget", "nc", "ncat", "ab", "wrk", "ssh", "sudo", "sh", "bash", "dash", "zsh", "tail", "less", "vi", "vim", "grep", "docker"}
+
+// tookStart takes down how long a start took that was waited for.
+func (x *examination) tookStart(p machine.Process, listening int) {
+	if owner, err := machine.Inspect(listening); err == nil {
+		p = owner
+	}
+	took := time.Since(p.Start)
+	if x.Known.StartUp == 0 {
+		x.Known.StartUp = took
+		x.started = []Evidence{{
+			Change: fmt.Sprintf("waiting for %s (process %d)", p.Name(), p.PID),
+			Before: "connection refused", After: "it listens " + took.Round(100*time.Millisecond).String() + " after its start",
+		}}
+	}
+	grace := x.Known.Grace
+	if x.Group != nil {
+		grace = x.Group.Timing(x.Known).Grace
+	}
+	if _, known := grace.Get(); !known {
+		x.undecided = append(x.undecided, Undecided{
+			fmt.Sprintf("whether instances are given the time to start: probes were refused at first, and %s listens %s after its start (asg-cold-start-vs-grace, ecs-kill-loop)", p.Name(), took.Round(time.Second)),
+			"give the grace period of Auto Scaling or ECS with --grace, or in --settings",
+		})
+	}
+	x.surroundings = surroundings{}
+	x.lookAround()
+}

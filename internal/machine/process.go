@@ -85,6 +85,42 @@ func Inspect(pid int) (Process, error) {
 	return p, nil
 }
 
+// StartedSince returns the processes that were started after a time and have a
+// command, the youngest first, without this one and those that it descends from.
+func StartedSince(since time.Time) ([]Process, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
+	var system proc.FS
+	all, err := system.Processes()
+	if err != nil {
+		return nil, err
+	}
+	uptime, err := system.Uptime()
+	if err != nil {
+		return nil, err
+	}
+	parents := make(map[int]int, len(all))
+	for _, p := range all {
+		parents[p.PID] = p.Parent
+	}
+	ours := map[int]bool{}
+	for pid := os.Getpid(); pid > 0 && !ours[pid]; pid = parents[pid] {
+		ours[pid] = true
+	}
+	var found []Process
+	for _, p := range all {
+		if ours[p.PID] || p.Ended() || time.Now().Add(-p.Age(uptime)).Before(since) {
+			continue
+		}
+		if one, err := Inspect(p.PID); err == nil && len(one.Args) > 0 {
+			found = append(found, one)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Process) int { return b.Start.Compare(a.Start) })
+	return found, nil
+}
+
 // userOf is the name of the user whose rights a process has, or the number of one
 // without a name.
 func userOf(pid int) string {

@@ -140,3 +140,25 @@ func TestName(t *testing.T) {
 		}
 	}
 }
+
+func TestStartedSince(t *testing.T) {
+	t.Parallel()
+	p := started(t)
+	pids := func(since time.Time) []int {
+		all, err := StartedSince(since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pids []int
+		for _, one := range all {
+			pids = append(pids, one.PID)
+		}
+		return pids
+	}
+	if got := pids(p.Start.Add(-time.Minute)); !slices.Contains(got, p.PID) || slices.Contains(got, os.Getpid()) {
+		t.Errorf("%v: want %d, and not our own, %d", got, p.PID, os.Getpid())
+	}
+	if got := pids(time.Now().Add(time.Minute)); len(got) != 0 {
+		t.Errorf("of the future: %v", got)
+	}
+}

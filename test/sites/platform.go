@@ -1,12 +1,15 @@
 package sites
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -290,6 +293,73 @@ func slowTask(grace int) func(testing.TB) Site {
 	}
 }
 
+// startsWhenRefused is a site in Node.js on a machine of its own, in an Auto
+// Scaling group without grace. It begins to listen seven seconds after the first
+// connection to it was refused, and writes no log.
+func startsWhenRefused(t testing.TB) Site {
+	s := newSetting(t)
+	gate := filepath.Join(s.dir(), "open")
+	startNode(s, `
+const fs = require('fs');
+const timer = setInterval(() => {
+	if (!fs.existsSync('`+gate+`')) return;
+	clearInterval(timer);
+	server.listen(@port@, '`+Private+`');
+}, 20);
+`, servers.Spec{StopSignal: syscall.SIGKILL})
+	before := resets(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	t.Cleanup(func() { cancel(); watching.Wait() })
+	watching.Go(func() {
+		for resets(t) == before {
+			if !pause(ctx, 20*time.Millisecond) {
+				return
+			}
+		}
+		if pause(ctx, 7*time.Second) {
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	site := s.site()
+	site.Settings = inScaling(s.address, 6, 0)
+	return site
+}
+
+// pause waits; false: the context ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// resets is how many connections this network has refused or ended by a reset
+// (OutRsts of proc_net_snmp(5)).
+func resets(t testing.TB) string {
+	content, err := os.ReadFile("/proc/self/net/snmp")
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	var names []string
+	for line := range strings.Lines(string(content)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] != "Tcp:" {
+			continue
+		}
+		if i := slices.Index(names, "OutRsts"); i >= 0 && i < len(fields) {
+			return fields[i]
+		}
+		names = fields
+	}
+	return ""
+}
+
 // stoppedBy is a Django site under uWSGI in a container, whose Dockerfile has the
 // instruction given.
 func stoppedBy(instruction string, args ...string) func(testing.TB) Site {
@@ -330,6 +400,7 @@ func onPlatforms() []Case {
 			Start: needing("busybox", inImage(alpine, "Dockerfile", strings.Replace(wgetDockerfile, "localhost", "127.0.0.1", 1))),
 		},
 		{Name: "asg-cold-start", Row: start, Findings: []string{start}, Inside: true, Slow: true, Start: startsSlowly(0)},
+		{Name: "asg-still-starting", Row: start, Findings: []string{start}, Inside: true, Alone: true, Slow: true, Start: startsWhenRefused},
 		{Name: "healthy-cold-start", Row: "healthy", Inside: true, Slow: true, Start: startsSlowly(300)},
 		{Name: "ecs-slow-start", Row: "ecs-kill-loop", Findings: []string{"ecs-kill-loop"}, Inside: true, Slow: true, Start: slowTask(5)},
 		{Name: "healthy-slow-task", Row: "healthy", Inside: true, Slow: true, Start: slowTask(300)},

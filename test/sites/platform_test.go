@@ -46,6 +46,7 @@ func platformProofs() map[string]proof {
 		"healthy-slow-task":         {well, inLog("ready in ")},
 		"asg-cold-start":            late,
 		"healthy-cold-start":        late,
+		"asg-still-starting":        {asked(fails(refused)), does(answersAgain), well},
 		"uwsgi-reloads-on-term":     {well, does(terminate), inLog("reloading"), does(answersAgain)},
 		"healthy-uwsgi-stopsignal":  {well, does(terminate), inLog("reloading"), does(answersAgain)},
 		"healthy-uwsgi-die-on-term": {well, does(terminate), inLog("goodbye to uWSGI")},
