@@ -98,7 +98,7 @@ func (w *step) advance() {
 	for n := range g.Instances {
 		i := &g.Instances[n]
 		w.live(i)
-		if i.State == TerminatingProceed && w.over(i) {
+		if i.State == TerminatingProceed && w.over(i) && !w.takesTraffic(i) {
 			g.end(i, "", w.now)
 			gone = append(gone, i.ID)
 		}
@@ -226,6 +226,16 @@ func (w *step) deregister(i *Instance) bool {
 		i.Registered = nil
 	}
 	return none
+}
+
+// takesTraffic tells whether an instance is still registered somewhere.
+func (w *step) takesTraffic(i *Instance) bool {
+	for _, targets := range w.facts.Targets {
+		if state, there := targets[i.Target()]; there && state != elb.Draining {
+			return true
+		}
+	}
+	return false
 }
 
 // over ends the process of an instance, and tells whether nothing is left of it.

@@ -173,15 +173,11 @@ func (h *Host) Change(change func(*autoscaling.Edit) error) error {
 
 var errClosed = errors.New("the balancer is shutting down")
 
-// HasInstance tells whether an instance of that id runs here. It takes no lock.
-func (h *Host) HasInstance(id string) bool {
-	_, i := h.State().Instance(id)
-	return i != nil && i.State != autoscaling.TerminatingProceed
-}
-
-// Address returns the address that an instance listens on. It takes no lock. An
-// instance whose process has died may be gone while a target of it still drains.
-func (h *Host) Address(id string) (netip.Addr, bool) {
+// Address returns the address that an instance listens on; ok is false if none of
+// that id runs here. It takes no lock, so that it can be a balancer's
+// Place.Instance. An instance whose process has died may be gone while a target of
+// it still drains.
+func (h *Host) Address(id string) (address netip.Addr, ok bool) {
 	_, i := h.State().Instance(id)
 	if i == nil {
 		return netip.Addr{}, false
