@@ -3,6 +3,7 @@ package targetgroup
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -157,27 +158,29 @@ func (g *Group) rulesAgainst(t Target, need string) []Evidence {
 // killLoop: ECS stops a task that the load balancer calls unhealthy, once the
 // service's grace period is over.
 func killLoop(g *Group, m Measured, d *Diagnosis) {
-	if g.Service == nil || slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.ID == "ecs-kill-loop" }) {
+	if !g.byECS() || slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.ID == "ecs-kill-loop" }) {
 		return
 	}
-	failing := false
-	for _, passed := range m.Passed {
-		failing = failing || !passed
+	service := Service{Name: "SERVICE"} // for a command to paste, where it is not known
+	if g.Service != nil {
+		service = *g.Service
 	}
-	set := Evidence{Change: "describe-services: healthCheckGracePeriodSeconds", Before: strconv.Itoa(int(g.Service.Grace / time.Second))}
+	grace, known := g.Timing(m).Grace.Get()
+	failing := slices.Contains(slices.Collect(maps.Values(m.Passed)), false)
+	set := Evidence{Change: "the service's grace period (healthCheckGracePeriodSeconds)", Before: grace.String()}
 	way := "repair the check; give the service a grace period of at least twice the start, " +
-		"aws ecs update-service --cluster CLUSTER --service " + g.Service.Name + " --health-check-grace-period-seconds SECONDS; and let a deployment that fails end: deploymentCircuitBreaker with rollback"
+		"aws ecs update-service --cluster CLUSTER --service " + service.Name + " --health-check-grace-period-seconds SECONDS; and let a deployment that fails end: deploymentCircuitBreaker with rollback"
 	switch {
-	case g.Service.Stopped != "":
+	case service.Stopped != "":
 		d.find(Finding{
 			ID:   "ecs-kill-loop",
-			What: "ECS stops tasks of the service " + g.Service.Name + " because they fail the load balancer's check, and starts others in their place", Way: way,
-			Evidence: []Evidence{set, {Change: "describe-services: events", Before: g.Service.Stopped}},
+			What: "ECS stops tasks of the service " + service.Name + " because they fail the load balancer's check, and starts others in their place", Way: way,
+			Evidence: []Evidence{set, {Change: "describe-services: events", Before: service.Stopped}},
 		})
-	case g.Service.Grace == 0 && failing:
+	case known && grace == 0 && failing:
 		d.find(Finding{
 			ID:   "ecs-kill-loop",
-			What: "the service " + g.Service.Name + " has no grace period and its tasks fail the check, so ECS stops each as soon as the load balancer calls it unhealthy, and starts another", Way: way,
+			What: "the service has no grace period and its tasks fail the check, so ECS stops each as soon as the load balancer calls it unhealthy, and starts another", Way: way,
 			Evidence: []Evidence{set},
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hale/internal/elb"
 	"hale/internal/targetgroup"
 )
 
@@ -59,6 +60,8 @@ func TestDiagnoseAround(t *testing.T) {
 		{"a group of the instance's that was not told", instance + strings.Replace(instances, "sg-app", "sg-unknown", 1) + fixedPorts, targetgroup.Measured{}, nil, "ecs-dynamic-port-sg", ""},
 
 		{"no grace, and the check fails", task + noGrace, failing, []string{"ecs-kill-loop"}, "", ""},
+		{"no grace, as told, of targets that are tasks", task, targetgroup.Measured{Grace: elb.Known(0), Passed: failing.Passed}, []string{"ecs-kill-loop"}, "", ""},
+		{"no grace, as told, of instances", fixed, targetgroup.Measured{Grace: elb.Known(0), Passed: map[string]bool{"i-1:3000": false}}, nil, "", ""},
 		{"no grace, and the check passes", task + noGrace, targetgroup.Measured{Passed: map[string]bool{"10.0.1.5:3000": true}}, nil, "", ""},
 		{"enough grace, and the check fails", task + longGrace, failing, nil, "", ""},
 		{"ECS says so", task + stoppingTasks, failing, []string{"ecs-kill-loop"}, "", ""},
