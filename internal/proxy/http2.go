@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,8 +57,10 @@ type call struct {
 	body   *sentBody // nil if there is none to be read from the client
 
 	hints   sync.WaitGroup // the goroutine that passes interim answers on
-	mu      sync.Mutex     // guards interim
+	mu      sync.Mutex     // guards what follows
 	interim []interim
+	deaf    bool // interim answers are taken no more
+	over    bool // a kept body is given no more
 
 	// Times are counted since began.
 	began    time.Time
@@ -104,14 +105,15 @@ func (x *exchange) runHTTP2(ctx context.Context, p *pool) *Error {
 	err := c.converse(p.http2)
 	x.answer.leave()
 	p.end(c)
-	c.cancel(nil)
 	if c.body != nil {
-		_ = c.body.Close()
+		c.body.end()
 		x.out.BytesIn, x.bodyRead = c.body.read, c.body.begun.Load()
 	} else {
 		x.out.BytesIn = int64(len(x.req.small))
+		c.mu.Lock()
+		c.over = true
+		c.mu.Unlock()
 	}
-	c.hints.Wait()
 	return err
 }
 
@@ -140,6 +142,9 @@ func (c *call) converse(transport *http.Transport) *Error {
 	x := c.x
 	r := c.request()
 	resp, err := transport.RoundTrip(r)
+	c.mu.Lock()
+	c.deaf = true // the transport may have some more to tell, of a call that is over
+	c.mu.Unlock()
 	c.hints.Wait()
 	// The transport tells when it has written the head, but perhaps later than
 	// the answer comes; and of what it was stopped at, nobody knows.
@@ -199,10 +204,10 @@ func (c *call) request() *http.Request {
 	switch {
 	case len(q.small) > 0:
 		r.ContentLength = int64(len(q.small))
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.small)), nil }
+		r.GetBody = func() (io.ReadCloser, error) { return &keptBody{call: c, rest: q.small}, nil }
 		r.Body, _ = r.GetBody()
 	case q.body != nil:
-		c.body = &sentBody{call: c, r: q.body, length: q.length}
+		c.body = newSentBody(c, q.body, q.length)
 		r.ContentLength, r.Body = q.length, c.body
 		if q.announced != "" {
 			r.Trailer = http.Header{}
@@ -244,6 +249,9 @@ func (c *call) informed(status int, header textproto.MIMEHeader) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.deaf {
+		return nil
+	}
 	c.interim = append(c.interim, h)
 	if len(c.interim) == 1 {
 		c.hints.Go(c.passOn)
@@ -457,6 +465,29 @@ const protocolError = 1 // RFC 9113, 7
 // said.
 func fromPeer(cause error) bool { return strings.Contains(cause.Error(), "received from peer") }
 
+// keptBody is a request's body that was read already. What holds it is used
+// again after the call, but the transport may read on for a moment.
+type keptBody struct {
+	call *call
+	rest []byte
+}
+
+func (b *keptBody) Read(p []byte) (int, error) {
+	b.call.mu.Lock()
+	defer b.call.mu.Unlock()
+	switch {
+	case b.call.over:
+		return 0, errBodyClosed
+	case len(b.rest) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+func (b *keptBody) Close() error { return nil }
+
 // sentBody is a request's body on its way from the client to net/http's
 // transport, which reads and closes it in goroutines of its own.
 type sentBody struct {
@@ -466,13 +497,34 @@ type sentBody struct {
 
 	begun   atomic.Bool // something of it was asked for
 	gone    atomic.Bool // all of it was read
-	stopped atomic.Bool // so that an error of reading is Close's doing
+	unwatch func() bool
+	watched chan struct{} // closed when the context's end has been seen to
+	stopped atomic.Bool   // by Close, so that an error of reading is its doing
 
 	mu   sync.Mutex // held while reading; guards what follows
 	r    io.Reader
 	read int64
 	err  *Error // why it could not be read
 	over bool   // closed
+}
+
+// newSentBody returns a body that is closed when the call's context is over: the
+// transport does not look at that while it reads.
+func newSentBody(c *call, r io.Reader, length int64) *sentBody {
+	b := &sentBody{call: c, r: r, length: length, watched: make(chan struct{})}
+	b.unwatch = context.AfterFunc(c.ctx, func() {
+		defer close(b.watched)
+		_ = b.Close()
+	})
+	return b
+}
+
+// end closes the body, and returns when nobody else does so any more.
+func (b *sentBody) end() {
+	if !b.unwatch() {
+		<-b.watched
+	}
+	_ = b.Close()
 }
 
 var errBodyClosed = errors.New("the request's body is needed no more")
@@ -521,8 +573,8 @@ func (b *sentBody) fillTrailer() {
 // Close ends the reading, also one that is under way. The client's connection,
 // or its stream, is of no use afterwards unless all was read, or nothing.
 func (b *sentBody) Close() error {
-	if b.begun.Load() && !b.gone.Load() {
-		b.stopped.Store(true)
+	// The transport may come late, when the exchange is over and used anew.
+	if b.begun.Load() && !b.gone.Load() && b.stopped.CompareAndSwap(false, true) {
 		b.call.x.unblock()
 	}
 	b.mu.Lock()
