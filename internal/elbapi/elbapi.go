@@ -40,6 +40,8 @@ type Options struct {
 	// Metrics answers CloudWatch's actions, at the same address; nil: they are not
 	// there.
 	Metrics cloudwatch.Balancer
+	// Services are others of AWS's that are answered at the same address.
+	Services []query.Service
 	// Secrets are secret access keys by their access key ids. With one or more of
 	// them, requests have to be signed; without, anyone who can reach the API may
 	// use it, save for web pages.
@@ -56,7 +58,7 @@ func New(o Options) http.Handler {
 	if len(o.Secrets) > 0 {
 		authorize = sigv4.Verifier{Secrets: o.Secrets, Region: o.Region}.Verify
 	}
-	services := []query.Service{balancing(api{o.Balancer})}
+	services := append([]query.Service{balancing(api{o.Balancer})}, o.Services...)
 	if o.Metrics != nil {
 		services = append(services, cloudwatch.Query(o.Metrics))
 	}

@@ -2,6 +2,8 @@ package elbapi_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,10 +15,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"hale/internal/elbapi"
+	"hale/internal/elbapi/query"
 )
 
 // Each action that the SDK knows is answered, or said to be left out.
@@ -192,6 +196,48 @@ func (tamper) Do(req *http.Request) (*http.Response, error) {
 	// The same length, so that nothing but the body's hash tells.
 	req.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), "DescribeLoadBalancers", "DescribeTargetGroups_", 1)))
 	return http.DefaultClient.Do(req)
+}
+
+// Another service at the same address is told by its version, and signed for by
+// its own name.
+func TestAnotherService(t *testing.T) {
+	t.Parallel()
+	type greeting struct{ Greeting *string }
+	scaling := query.Service{
+		Name: "autoscaling", Version: "2011-01-01", Namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+		Actions: []query.Action{query.Do("Greet", func(context.Context, *struct{}) (*greeting, error) { return &greeting{new("hello")}, nil })},
+	}
+	form := url.Values{"Action": {"Greet"}, "Version": {"2011-01-01"}}
+	open := httptest.NewServer(elbapi.New(elbapi.Options{Balancer: newMemory(), Services: []query.Service{scaling}}))
+	t.Cleanup(open.Close)
+	if status, text := post(t, open.URL, nil, form); status != http.StatusOK || !strings.Contains(text, `<GreetResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><GreetResult><Greeting>hello<`) {
+		t.Errorf("%d %s", status, text)
+	}
+	signed := httptest.NewServer(elbapi.New(elbapi.Options{Balancer: newMemory(), Services: []query.Service{scaling}, Secrets: map[string]string{"key": "secret"}}))
+	t.Cleanup(signed.Close)
+	for _, test := range []struct {
+		service string
+		status  int
+	}{{"autoscaling", http.StatusOK}, {"elasticloadbalancing", http.StatusForbidden}} {
+		body := form.Encode()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, signed.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash := sha256.Sum256([]byte(body))
+		credentials := aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}
+		if err := v4.NewSigner().SignHTTP(t.Context(), credentials, req, hex.EncodeToString(hash[:]), test.service, region, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != test.status {
+			t.Errorf("signed for %s: %s", test.service, res.Status)
+		}
+	}
 }
 
 // Without credentials anyone on the machine may ask, but no web page that is open

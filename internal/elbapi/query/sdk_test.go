@@ -5,26 +5,50 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 )
 
-var balancing = Service{
-	Name: "elasticloadbalancing", Version: "2015-12-01",
-	Namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+var (
+	balancing = Service{
+		Name: "elasticloadbalancing", Version: "2015-12-01",
+		Namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+	}
+	scaling = Service{
+		Name: "autoscaling", Version: "2011-01-01",
+		Namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+	}
+)
+
+// sdks are those that the codec is held to.
+var sdks = []struct {
+	module     string
+	service    Service
+	operations int
+	client     func(*recorder) any
+}{
+	{"elasticloadbalancingv2", balancing, 51, func(r *recorder) any { return r.client() }},
+	{"autoscaling", scaling, 68, func(r *recorder) any {
+		return autoscaling.New(autoscaling.Options{
+			Region: "eu-west-1", HTTPClient: r, RetryMaxAttempts: 1, BaseEndpoint: aws.String("http://127.0.0.1"), Credentials: anyone,
+		})
+	}},
 }
 
 // TestEachOperationOfTheSDK holds the codec to the SDK's own: each request that
@@ -33,51 +57,63 @@ var balancing = Service{
 // the SDK reads.
 func TestEachOperationOfTheSDK(t *testing.T) {
 	t.Parallel()
-	dir := snapshots(t)
-	client := reflect.TypeFor[*elbv2.Client]()
-	operations := 0
-	for method := range client.Methods() {
-		if method.Type.NumIn() != 4 { // Options is none
-			continue
-		}
-		operations++
-		t.Run(method.Name, func(t *testing.T) {
+	for _, sdk := range sdks {
+		t.Run(sdk.module, func(t *testing.T) {
 			t.Parallel()
-			file, err := os.ReadFile(filepath.Join(dir, method.Name+".request.snap"))
-			if err != nil {
-				t.Fatal(err)
+			dir, operations := snapshots(t, sdk.module), 0
+			for method := range reflect.TypeOf(sdk.client(nil)).Methods() {
+				if method.Type.NumIn() == 4 { // Options has fewer
+					operations++
+					t.Run(method.Name, func(t *testing.T) { holdTo(t, dir, sdk.service, sdk.client, method) })
+				}
 			}
-			_, body, ok := strings.Cut(string(file), "application/x-www-form-urlencoded\n\n")
-			if !ok {
-				t.Fatalf("the snapshot has another form: %.200s", file)
-			}
-			f, err := parseForm(body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := reflect.New(method.Type.In(2).Elem())
-			if err := f.into(in.Elem()); err != nil {
-				t.Fatal(err)
-			}
-			want := reflect.New(method.Type.Out(0).Elem())
-			filled(want.Elem(), method.Name)
-			server := &recorder{status: http.StatusOK, answer: answer(balancing, Action{Name: method.Name}, want.Interface(), "an-id")}
-			out := method.Func.Call([]reflect.Value{reflect.ValueOf(server.client()), reflect.ValueOf(t.Context()), in})
-			if err := out[1].Interface(); err != nil {
-				t.Fatal(err)
-			}
-			if got, want := values(t, server.request), values(t, body); !reflect.DeepEqual(got, want) {
-				t.Errorf("the SDK writes what was read as\n%v\nand was read from\n%v", got, want)
-			}
-			got := out[0].Elem()
-			got.FieldByName("ResultMetadata").SetZero()
-			if !reflect.DeepEqual(got.Interface(), want.Elem().Interface()) {
-				t.Errorf("the SDK reads\n%+v\nfrom\n%s", got.Interface(), server.answer)
+			if operations != sdk.operations {
+				t.Errorf("%d operations, want %d", operations, sdk.operations)
 			}
 		})
 	}
-	if operations != 51 {
-		t.Errorf("%d operations, want 51", operations)
+}
+
+// holdTo holds the codec to one operation.
+func holdTo(t *testing.T, dir string, service Service, client func(*recorder) any, method reflect.Method) {
+	t.Parallel()
+	file, err := os.ReadFile(filepath.Join(dir, method.Name+".request.snap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, ok := strings.Cut(string(file), "application/x-www-form-urlencoded\n\n")
+	if !ok {
+		t.Fatalf("the snapshot has another form: %.200s", file)
+	}
+	f, err := parseForm(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := reflect.New(method.Type.In(2).Elem())
+	if err := f.into(in.Elem()); err != nil {
+		t.Fatal(err)
+	}
+	want := reflect.New(method.Type.Out(0).Elem())
+	filled(want.Elem(), method.Name)
+	server := &recorder{status: http.StatusOK, answer: answer(service, Action{Name: method.Name}, want.Interface(), "an-id")}
+	out := method.Func.Call([]reflect.Value{reflect.ValueOf(client(server)), reflect.ValueOf(t.Context()), in})
+	if err := out[1].Interface(); err != nil {
+		t.Fatal(err)
+	}
+	got, wanted := values(t, server.request), values(t, body)
+	maps.DeleteFunc(wanted, func(name string, _ []string) bool { return strings.Contains(name, "."+otherwise+".") })
+	for name := range wanted {
+		if !slices.Equal(got[name], wanted[name]) {
+			t.Errorf("%s is %q when the SDK writes what was read, and was %q", name, got[name], wanted[name])
+		}
+	}
+	if len(got) != len(wanted) {
+		t.Errorf("the SDK writes %d parameters of the %d that were read", len(got), len(wanted))
+	}
+	read := out[0].Elem()
+	read.FieldByName("ResultMetadata").SetZero()
+	if !reflect.DeepEqual(read.Interface(), want.Elem().Interface()) {
+		t.Errorf("the SDK reads\n%+v\nfrom\n%s", read.Interface(), server.answer)
 	}
 }
 
@@ -110,9 +146,9 @@ func TestErrorsAreTyped(t *testing.T) {
 }
 
 // snapshots returns the directory of the requests in the SDK's module.
-func snapshots(t *testing.T) string {
+func snapshots(t *testing.T, module string) string {
 	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2")
+	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go-v2/service/"+module)
 	var complaint strings.Builder
 	list.Stderr = &complaint
 	dir, err := list.Output()
@@ -121,6 +157,10 @@ func snapshots(t *testing.T) string {
 	}
 	return filepath.Join(strings.TrimSpace(string(dir)), "request_snapshot")
 }
+
+// otherwise is the one field, of Auto Scaling's choice among types of instances,
+// whose list the model names in another way than the SDK. Nothing here has it.
+const otherwise = "BaselinePerformanceFactors"
 
 // filled gives every field of a value something that tells it from others.
 func filled(v reflect.Value, name string) {
@@ -137,7 +177,7 @@ func filled(v reflect.Value, name string) {
 		filled(v.Elem(), name)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if field := v.Type().Field(i); field.IsExported() {
+			if field := v.Type().Field(i); field.IsExported() && field.Name != otherwise {
 				filled(v.Field(i), name+"."+field.Name)
 			}
 		}
@@ -181,12 +221,13 @@ type recorder struct {
 
 func (r *recorder) client() *elbv2.Client {
 	return elbv2.New(elbv2.Options{
-		Region: "eu-west-1", HTTPClient: r, RetryMaxAttempts: 1, BaseEndpoint: aws.String("http://127.0.0.1"),
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil
-		}),
+		Region: "eu-west-1", HTTPClient: r, RetryMaxAttempts: 1, BaseEndpoint: aws.String("http://127.0.0.1"), Credentials: anyone,
 	})
 }
+
+var anyone = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil
+})
 
 func (r *recorder) Do(req *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(req.Body)
