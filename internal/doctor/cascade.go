@@ -27,12 +27,14 @@ func (e *examined) lacks() string {
 		if !slices.Contains(shareable, f.ID) {
 			continue
 		}
-		for _, seen := range f.Evidence {
+		if name := dependencyIn(string(e.examination.current.answer.Body)); name != "" {
+			return name
+		}
+		for _, seen := range f.Evidence { // of a log, for an answer's text is cut short there
 			if name := dependencyIn(seen.Before); name != "" {
 				return name
 			}
 		}
-		return dependencyIn(string(e.examination.current.answer.Body))
 	}
 	return ""
 }

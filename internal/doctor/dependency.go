@@ -27,10 +27,18 @@ var dependencyNames = []*regexp.Regexp{
 	regexp.MustCompile(`getaddrinfo (?:ENOTFOUND|EAI_AGAIN) ([\w.-]+)`),
 }
 
+// escapedQuote is a quote as JSON has it, once or several times over.
+var escapedQuote = regexp.MustCompile(`\\+"|\\+u0027|\\+'`)
+
 // dependencyIn returns what a text says that its program cannot reach, as
 // host:port or a host alone; "" if it names nothing.
 func dependencyIn(text string) string {
-	text = html.UnescapeString(text)
+	text = escapedQuote.ReplaceAllStringFunc(html.UnescapeString(text), func(quote string) string {
+		if strings.HasSuffix(quote, `"`) {
+			return `"`
+		}
+		return "'"
+	})
 	for _, pattern := range dependencyNames {
 		if m := pattern.FindStringSubmatch(text); m != nil {
 			if len(m) > 2 && m[2] != "" {
