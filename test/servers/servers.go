@@ -53,6 +53,7 @@ var packages = map[string]string{
 	"pg_isready":         "postgresql-client",
 	"php-fpm*":           "php-fpm",
 	"postgres":           "postgresql",
+	"promtool":           "prometheus",
 	"python3":            "python3",
 	"redis-server":       "redis-server",
 	"slapadd":            "slapd",
