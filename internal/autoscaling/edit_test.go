@@ -124,6 +124,7 @@ func TestPlaces(t *testing.T) {
 		want             string // empty: there is none
 	}{
 		{"any port", "127.0.0.1", "", nil, nil, "127.0.0.1:40000"},
+		{"a port that an instance will have is none", "127.0.0.1", "", []netip.AddrPort{at("127.0.0.1:40000")}, nil, "127.0.0.1:40001"},
 		{"the first of a range", "127.0.0.1", "8000-8003", nil, nil, "127.0.0.1:8000"},
 		{"that no instance has, nor another program", "127.0.0.1", "8000-8003", []netip.AddrPort{at("127.0.0.1:8000")}, []netip.AddrPort{at("127.0.0.1:8001")}, "127.0.0.1:8002"},
 		{"all taken", "127.0.0.1", "8000-8001", []netip.AddrPort{at("127.0.0.1:8000"), at("127.0.0.1:8001")}, nil, ""},
@@ -148,9 +149,11 @@ func TestPlaces(t *testing.T) {
 			for _, a := range test.busy {
 				busy[a] = true
 			}
+			named := uint16(39999)
 			got, err := template.Place(taken, func(a netip.AddrPort) (netip.AddrPort, bool) {
 				if a.Port() == 0 {
-					return netip.AddrPortFrom(a.Addr(), 40000), true
+					named++
+					return netip.AddrPortFrom(a.Addr(), named), true
 				}
 				return a, !busy[a]
 			})

@@ -279,7 +279,7 @@ func (w *step) ready(i *Instance, r *Refresh) bool {
 	if i.State != InService || i.Unhealthy != "" {
 		return false
 	}
-	if !slices.Contains(r.Instances, i.ID) && w.now.Before(i.Serving.Add(warmup)) {
+	if !i.Launched.Before(r.Start) && w.now.Before(i.Serving.Add(warmup)) {
 		return false
 	}
 	return !slices.ContainsFunc(w.group.Sources, func(s Source) bool {

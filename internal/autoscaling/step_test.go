@@ -589,6 +589,7 @@ func TestARefreshReplacesSomeAtATime(t *testing.T) {
 			for _, i := range w.group().Instances {
 				old[i.ID] = true
 			}
+			w.pass(time.Second)
 			test.preferences.Warmup = new(10 * time.Second)
 			w.must(func(e *autoscaling.Edit) error {
 				_, err := e.StartRefresh("web", nil, test.preferences)

@@ -153,9 +153,11 @@ func (t *LaunchTemplate) Place(taken map[netip.AddrPort]bool, free func(netip.Ad
 			if taken[at] {
 				continue
 			}
-			tried++
-			if at, ok := free(at); ok && !taken[at] {
-				return at, nil
+			for range tries(at) {
+				tried++
+				if at, ok := free(at); ok && !taken[at] {
+					return at, nil
+				}
 			}
 		}
 	}
@@ -167,6 +169,15 @@ func (t *LaunchTemplate) Place(taken map[netip.AddrPort]bool, free func(netip.Ad
 
 // mostTried bounds the search for a free port.
 const mostTried = 1000
+
+// tries is how often an address is asked for. The kernel may name a port that an
+// instance was told and does not listen on yet; another time it names another.
+func tries(at netip.AddrPort) int {
+	if at.Port() == 0 {
+		return 10
+	}
+	return 1
+}
 
 // edge tells whether an address is the first one of a prefix, which is the
 // network's and not a host's.

@@ -149,6 +149,9 @@ func templateOf(ref autoscaling.TemplateRef) *types.LaunchTemplateSpecification 
 }
 
 func (a api) describeGroups(_ context.Context, in *sdk.DescribeAutoScalingGroupsInput) (*sdk.DescribeAutoScalingGroupsOutput, error) {
+	if err := filters(in.Filters, isGroupFilter, "tag-key, tag-value and tag:<key>"); err != nil {
+		return nil, err
+	}
 	s := a.groups.State()
 	var found []*autoscaling.Group
 	for _, name := range s.Names() {
@@ -156,9 +159,7 @@ func (a api) describeGroups(_ context.Context, in *sdk.DescribeAutoScalingGroups
 		if len(in.AutoScalingGroupNames) > 0 && !slices.Contains(in.AutoScalingGroupNames, name) {
 			continue
 		}
-		if ok, err := matchesTags(g, in.Filters); err != nil {
-			return nil, err
-		} else if ok {
+		if matchesTags(g, in.Filters) {
 			found = append(found, g)
 		}
 	}
@@ -173,29 +174,28 @@ func (a api) describeGroups(_ context.Context, in *sdk.DescribeAutoScalingGroups
 	}, nil
 }
 
-// matchesTags tells whether a group has tags that all filters want: tag-key,
-// tag-value and tag:<key>, each with the values one of which it has to be.
-func matchesTags(g *autoscaling.Group, filters []types.Filter) (bool, error) {
-	for _, f := range filters {
-		name := aws.ToString(f.Name)
-		key, ofKey := strings.CutPrefix(name, "tag:")
-		if !ofKey && name != "tag-key" && name != "tag-value" {
-			return false, elb.Errorf(elb.CodeValidation, "Filter '%s' is none: there are tag-key, tag-value and tag:<key>", name)
-		}
-		if !slices.ContainsFunc(g.Tags, func(t autoscaling.Tag) bool {
-			switch {
+// keyFilter begins a filter's name that ends in a tag's key.
+const keyFilter = "tag:"
+
+func isGroupFilter(name string) bool {
+	return name == "tag-key" || name == "tag-value" || strings.HasPrefix(name, keyFilter)
+}
+
+// matchesTags tells whether a group has a tag for each filter: a key, a value, or a
+// value of a certain key.
+func matchesTags(g *autoscaling.Group, filters []types.Filter) bool {
+	return !slices.ContainsFunc(filters, func(f types.Filter) bool {
+		return !slices.ContainsFunc(g.Tags, func(t autoscaling.Tag) bool {
+			switch key, ofKey := strings.CutPrefix(*f.Name, keyFilter); {
 			case ofKey:
 				return t.Key == key && slices.Contains(f.Values, t.Value)
-			case name == "tag-key":
+			case *f.Name == "tag-key":
 				return slices.Contains(f.Values, t.Key)
 			default:
 				return slices.Contains(f.Values, t.Value)
 			}
-		}) {
-			return false, nil
-		}
-	}
-	return true, nil
+		})
+	})
 }
 
 func groupOf(g *autoscaling.Group, withInstances bool) types.AutoScalingGroup {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,16 +49,14 @@ func (a api) deleteTags(_ context.Context, in *sdk.DeleteTagsInput) (*sdk.Delete
 }
 
 func (a api) describeTags(_ context.Context, in *sdk.DescribeTagsInput) (*sdk.DescribeTagsOutput, error) {
+	if err := filters(in.Filters, func(name string) bool { return tagFilters[name] != nil }, "auto-scaling-group, key, value and propagate-at-launch"); err != nil {
+		return nil, err
+	}
 	s := a.groups.State()
 	var found []types.TagDescription
 	for _, name := range s.Names() {
 		for _, t := range s.Groups[name].Tags {
-			told := tagOf(s.Groups[name], t)
-			ok, err := matchesTag(told, in.Filters)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
+			if told := tagOf(s.Groups[name], t); matchesTag(told, in.Filters) {
 				found = append(found, told)
 			}
 		}
@@ -66,28 +65,32 @@ func (a api) describeTags(_ context.Context, in *sdk.DescribeTagsInput) (*sdk.De
 	return &sdk.DescribeTagsOutput{Tags: found, NextToken: next}, err
 }
 
-// matchesTag tells whether a tag is what all filters want.
-func matchesTag(t types.TagDescription, filters []types.Filter) (bool, error) {
-	values := map[string]string{
-		"auto-scaling-group": *t.ResourceId, "key": *t.Key, "value": *t.Value, "propagate-at-launch": boolean(*t.PropagateAtLaunch),
-	}
-	for _, f := range filters {
-		value, ok := values[aws.ToString(f.Name)]
-		if !ok {
-			return false, elb.Errorf(elb.CodeValidation, "Filter '%s' is none: there are auto-scaling-group, key, value and propagate-at-launch", aws.ToString(f.Name))
-		}
-		if !slices.Contains(f.Values, value) {
-			return false, nil
-		}
-	}
-	return true, nil
+// tagFilters are what DescribeTags can filter by.
+var tagFilters = map[string]func(types.TagDescription) string{
+	"auto-scaling-group":  func(t types.TagDescription) string { return *t.ResourceId },
+	"key":                 func(t types.TagDescription) string { return *t.Key },
+	"value":               func(t types.TagDescription) string { return *t.Value },
+	"propagate-at-launch": func(t types.TagDescription) string { return strconv.FormatBool(*t.PropagateAtLaunch) },
 }
 
-func boolean(b bool) string {
-	if b {
-		return "true"
+// matchesTag tells whether a tag is what all filters want.
+func matchesTag(t types.TagDescription, filters []types.Filter) bool {
+	return !slices.ContainsFunc(filters, func(f types.Filter) bool {
+		return !slices.Contains(f.Values, tagFilters[*f.Name](t))
+	})
+}
+
+// filters refuses those whose names are none.
+func filters(given []types.Filter, known func(name string) bool, names string) error {
+	for _, f := range given {
+		if err := required("Filters.Name", f.Name); err != nil {
+			return err
+		}
+		if !known(*f.Name) {
+			return elb.Errorf(elb.CodeValidation, "Filter '%s' is none: there are %s", *f.Name, names)
+		}
 	}
-	return "false"
+	return nil
 }
 
 func tagOf(g *autoscaling.Group, t autoscaling.Tag) types.TagDescription {

@@ -1,0 +1,71 @@
+// Package instancetest makes a test's own program an instance: a web server that
+// starts at once and ends when it is asked to.
+package instancetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"hale/internal/autoscaling"
+)
+
+// answerVariable makes the test's program an instance. Its value is what the
+// instance answers, before its id.
+const answerVariable = "INSTANCETEST_ANSWER"
+
+// Main is the TestMain of packages whose tests launch instances.
+func Main(m *testing.M) {
+	if answer, ok := os.LookupEnv(answerVariable); ok {
+		if err := serve(answer); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// Template returns a launch template of instances that answer GET / with a text, a
+// space and their id.
+func Template(t testing.TB, name, answer string) autoscaling.LaunchTemplate {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return autoscaling.LaunchTemplate{
+		Name: name, Command: []string{program}, Environment: map[string]string{answerVariable: answer},
+		StopTimeout: time.Minute,
+	}
+}
+
+func serve(answer string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	fmt.Println("listening on port", os.Getenv("PORT"))
+	server := &http.Server{
+		Addr:              net.JoinHostPort(os.Getenv("HALE_ADDRESS"), os.Getenv("PORT")),
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, "%s %s", answer, os.Getenv("HALE_INSTANCE_ID"))
+		}),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		// What is in flight may end; the group's stop time-out is longer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		return server.Shutdown(ctx)
+	}
+}
