@@ -44,7 +44,8 @@ func (l Level) Average() float64 {
 	return l.sum / l.Time.Seconds()
 }
 
-func (l *Level) hold(n int, long time.Duration) {
+// Hold adds that the number was n for so long.
+func (l *Level) Hold(n int, long time.Duration) {
 	l.merge(Level{Min: n, Max: n, Time: long, sum: float64(n) * long.Seconds()})
 }
 
@@ -99,8 +100,8 @@ func (o *observed) settle(now time.Time) {
 		if *place == nil || (*place).number != number {
 			*place = &hostMinute{number: number}
 		}
-		(*place).Healthy.hold(o.now[0], end.Sub(o.since))
-		(*place).Unhealthy.hold(o.now[1], end.Sub(o.since))
+		(*place).Healthy.Hold(o.now[0], end.Sub(o.since))
+		(*place).Unhealthy.Hold(o.now[1], end.Sub(o.since))
 		o.since = end
 	}
 }

@@ -112,9 +112,9 @@ type ProbeStatus struct {
 // Traffic is what became of requests.
 type Traffic struct {
 	Total Tally `json:"total"` // since the balancer began
-	// PerSecond is the rate over the last minute; Latency is of the requests in
-	// this minute and the last.
-	PerSecond float64 `json:"requests_per_second"`
+	// PerSecond is the rate of requests, or of a Network Load Balancer's
+	// connections, over the last minute; Latency is of this minute and the last.
+	PerSecond float64 `json:"per_second"`
 	Latency   Latency `json:"latency"`
 	// Minutes are the last 30, the current one last.
 	Minutes []Tally `json:"minutes"`
@@ -131,6 +131,14 @@ type Tally struct {
 	Target           map[string]uint64 `json:"target,omitempty"`
 	ELB              map[string]uint64 `json:"elb,omitempty"`
 	ConnectionErrors uint64            `json:"connection_errors"`
+	// Of a Network Load Balancer: connections that have ended, how many of them by
+	// whose reset, and their bytes from and to clients.
+	Connections  uint64 `json:"connections,omitempty"`
+	ClientResets uint64 `json:"client_resets,omitempty"`
+	TargetResets uint64 `json:"target_resets,omitempty"`
+	ELBResets    uint64 `json:"elb_resets,omitempty"`
+	BytesIn      uint64 `json:"bytes_in,omitempty"`
+	BytesOut     uint64 `json:"bytes_out,omitempty"`
 }
 
 // Latency is the time until the head of a target's answer, in milliseconds.
@@ -307,7 +315,7 @@ func (m *meter) traffic(now time.Time) Traffic {
 	// if its requests had come evenly.
 	last := t.Minutes[shownMinutes-2:]
 	part := 1 - now.Sub(this).Minutes()
-	t.PerSecond = math.Round((float64(last[1].all())+part*float64(last[0].all()))/60*100) / 100
+	t.PerSecond = math.Round((float64(last[1].All())+part*float64(last[0].All()))/60*100) / 100
 	t.Latency = Latency{
 		P50: milliseconds(recent.Took.Quantile(0.5)), P95: milliseconds(recent.Took.Quantile(0.95)),
 		P99: milliseconds(recent.Took.Quantile(0.99)), Max: milliseconds(recent.Took.Max),
@@ -315,9 +323,10 @@ func (m *meter) traffic(now time.Time) Traffic {
 	return t
 }
 
-// all is how many answers there were, from targets and from the load balancer.
-func (t *Tally) all() uint64 {
-	var n uint64
+// All is how many answers there were, from targets and from the load balancer, or
+// connections.
+func (t *Tally) All() uint64 {
+	n := t.Connections
 	for _, of := range t.Target {
 		n += of
 	}
@@ -328,7 +337,11 @@ func (t *Tally) all() uint64 {
 }
 
 func (c *Counts) tally() Tally {
-	return Tally{Requests: c.Requests, ConnectionErrors: c.ConnectionErrors, Target: classes(c.Target), ELB: classes(c.ELB)}
+	return Tally{
+		Requests: c.Requests, ConnectionErrors: c.ConnectionErrors, Target: classes(c.Target), ELB: classes(c.ELB),
+		Connections: c.Connections, ClientResets: c.ClientResets, TargetResets: c.TargetResets, ELBResets: c.ELBResets,
+		BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+	}
 }
 
 func classes(counts [6]uint64) map[string]uint64 {

@@ -22,6 +22,7 @@ type metric struct {
 	// loadBalancer and group tell of what it is there: of a load balancer as a
 	// whole, of one of its groups.
 	loadBalancer, group bool
+	bytes               bool // the count is of bytes
 
 	count func(*balancer.Counts) uint64
 	took  func(*balancer.Counts) *balancer.Durations
@@ -43,6 +44,12 @@ var metrics = []metric{
 	{name: "TargetResponseTime", of: elb.Application, loadBalancer: true, group: true, took: func(c *balancer.Counts) *balancer.Durations { return &c.Took }},
 	{name: "HealthyHostCount", of: elb.Application, group: true, hosts: healthy},
 	{name: "UnHealthyHostCount", of: elb.Application, group: true, hosts: unhealthy},
+	// AWS counts a flow when it begins; here it is counted when it has ended.
+	{name: "NewFlowCount", of: elb.Network, loadBalancer: true, count: func(c *balancer.Counts) uint64 { return c.Connections }},
+	{name: "ProcessedBytes", of: elb.Network, loadBalancer: true, bytes: true, count: func(c *balancer.Counts) uint64 { return c.BytesIn + c.BytesOut }},
+	{name: "TCP_Client_Reset_Count", of: elb.Network, loadBalancer: true, count: func(c *balancer.Counts) uint64 { return c.ClientResets }},
+	{name: "TCP_Target_Reset_Count", of: elb.Network, loadBalancer: true, count: func(c *balancer.Counts) uint64 { return c.TargetResets }},
+	{name: "TCP_ELB_Reset_Count", of: elb.Network, loadBalancer: true, count: func(c *balancer.Counts) uint64 { return c.ELBResets }},
 	{name: "HealthyHostCount", of: elb.Network, group: true, hosts: healthy},
 	{name: "UnHealthyHostCount", of: elb.Network, group: true, hosts: unhealthy},
 }
@@ -65,6 +72,9 @@ var namespaces = map[elb.Balancer]string{elb.Application: "AWS/ApplicationELB", 
 func (m *metric) unit() types.StandardUnit {
 	if m.took != nil {
 		return types.StandardUnitSeconds
+	}
+	if m.bytes {
+		return types.StandardUnitBytes
 	}
 	return types.StandardUnitCount
 }
@@ -169,6 +179,9 @@ func (s series) read(b Balancer, from, to time.Time) (of sample, ok bool) {
 		}, d.Count > 0
 	}
 	n := float64(s.count(&counts))
+	if s.bytes {
+		return sample{n: 1, sum: n, min: n, max: n, quantile: func(float64) float64 { return n }}, n > 0
+	}
 	return sample{n: n, sum: n, min: 1, max: 1, quantile: func(float64) float64 { return 1 }}, n > 0
 }
 

@@ -152,7 +152,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, c codec, err er
 	// there (Smithy, awsQueryCompatible).
 	w.Header().Set("X-Amzn-Query-Error", fmt.Sprintf("%s;%s", code, fault))
 	w.WriteHeader(status)
-	_, _ = w.Write(c.encode(h.service.refusal(code, printable(message)))) //nolint:gosec // JSON or CBOR, which escape it
+	_, _ = w.Write(c.encode(h.service.refusal(code, printable(message))))
 }
 
 // printable makes a message fit for a terminal: it may quote a request.

@@ -106,7 +106,7 @@ func fill(v reflect.Value, from any, path string) error {
 		}
 		v.SetInt(number)
 	case reflect.Float32, reflect.Float64:
-		number, ok := real(from)
+		number, ok := decimal(from)
 		if !ok {
 			return refused("number")
 		}
@@ -127,7 +127,7 @@ func whole(from any) (int64, bool) {
 	return 0, false
 }
 
-func real(from any) (float64, bool) {
+func decimal(from any) (float64, bool) {
 	switch n := from.(type) {
 	case int64:
 		return float64(n), true
@@ -146,7 +146,7 @@ func instant(from any) (time.Time, bool) {
 		at, err := time.Parse(time.RFC3339, text)
 		return at.UTC(), err == nil
 	}
-	seconds, ok := real(from)
+	seconds, ok := decimal(from)
 	if !ok || math.Abs(seconds) > 1<<40 {
 		return time.Time{}, false
 	}
