@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -153,6 +154,13 @@ func (o *doctorOptions) agree(given func(flag string) bool, args []string) error
 		return fmt.Errorf("--idle-wait %v: write a time such as 5s, or 0", o.idleWait)
 	case len(o.logs) > 0 && !o.inside:
 		return errors.New("--log is for --from-inside: add that, on the machine that has the log")
+	}
+	for _, name := range o.logs {
+		file, err := os.Open(name)
+		if err != nil {
+			return fmt.Errorf("--log: %w", err) // which names the file
+		}
+		_ = file.Close()
 	}
 	if given("matcher") {
 		if _, err := elb.ParseMatcher(o.matcher); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -415,6 +416,9 @@ func (x *examination) waysOn() []string {
 	if !x.Inside {
 		ways = append(ways, "run this on the instance itself with --from-inside")
 	}
+	if x.Inside && x.blind() {
+		ways = append(ways, "run this as root, with sudo: this user may not look at the processes that answer, nor at their logs")
+	}
 	if x.explained != "" {
 		return append(ways, "mend it, and run this again")
 	}
@@ -426,6 +430,16 @@ func (x *examination) waysOn() []string {
 		how += " (" + strings.Join(names, ", ") + ")"
 	}
 	return append(ways, how)
+}
+
+// blind tells that the machine does not show who answers: its sockets are another
+// user's.
+func (x *examination) blind() bool {
+	at := x.surroundings.at
+	if len(at) == 0 {
+		return os.Geteuid() != 0
+	}
+	return at[0].Owner().PID == 0 || x.surroundings.process.Dir == "" && os.Geteuid() != 0
 }
 
 // brief tells an exchange's answer.

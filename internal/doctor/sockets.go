@@ -30,9 +30,9 @@ var socketHypotheses = []hypothesis{
 	{id: "missing-env-var", on: refused, inside: true, look: lacksVariable},
 	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP, proves: itsOwn},
 	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP, proves: theOnly(random)},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true, proves: itsOwn},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), only: true, proves: theOnly(otherPort)},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(otherPort), accept: knowsPath, proves: itsOwn},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: itsOwn},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: theOnly(reachablePort)},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), accept: knowsPath, proves: itsOwn},
 	{id: "docker-port-not-published", on: refused, inside: true, look: notPublished},
 	{id: "nothing-listening", on: refused, look: nobodyListens},
 
@@ -74,7 +74,7 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 			if s.Path != "" || !fits(x, s) || len(all) == mostSockets {
 				continue
 			}
-			to := s.Address
+			to := netip.AddrPortFrom(s.Address.Addr().Unmap(), s.Address.Port())
 			switch {
 			case to.Addr().IsUnspecified() && to.Addr().Is6() && s.V6Only:
 				to = netip.AddrPortFrom(netip.IPv6Loopback(), to.Port())
@@ -231,6 +231,12 @@ func otherPort(x *examination, s machine.Socket) bool {
 	return !samePort(x, s) && s.Address.Port() != x.Probe.Address.Port()
 }
 
+// reachablePort fits one at which the load balancer, too, would reach somebody.
+// What listens on loopback wants a proxy before it, not another port.
+func reachablePort(x *examination, s machine.Socket) bool {
+	return otherPort(x, s) && s.Accepts(x.Probe.Address.Addr())
+}
+
 func connects(_ *examination, s step) bool {
 	return !s.after.sign.class.in(classRefused, classUnreachable, classConnectTimeout)
 }
@@ -244,7 +250,7 @@ func knowsPath(_ *examination, s step) bool {
 
 // nobodyListens proves that no socket is there. From elsewhere a refusal may
 // come from a firewall, or another address may be served.
-func nobodyListens(_ context.Context, x *examination) []Evidence {
+func nobodyListens(ctx context.Context, x *examination) []Evidence {
 	to := x.current.probe.Address
 	if !x.Inside {
 		if !usualLoopback(to.Addr().Unmap()) {
@@ -255,9 +261,44 @@ func nobodyListens(_ context.Context, x *examination) []Evidence {
 	if at, err := machine.ListenersOn(to.Port()); err != nil || len(at) > 0 {
 		return nil
 	}
-	return append(x.answered("connect to "+to.String()), Evidence{
+	seen := append(x.answered("connect to "+to.String()), Evidence{
 		Change: "the sockets of this machine", Before: fmt.Sprintf("none listens on port %d", to.Port()),
 	})
+	return slices.Concat(seen, lastError(ctx, x), behindNobody(x))
+}
+
+var errorWords = re(`(?i)\b\w*(error|exception|fatal|panic|denied|failed|cannot)\b`)
+
+// lastError shows the last line that looks like an error of a log that the user
+// has named: those that are found may be of other programs.
+func lastError(ctx context.Context, x *examination) []Evidence {
+	for i := range x.surroundings.logs {
+		log := &x.surroundings.logs[i]
+		if !slices.Contains(x.Logs, log.Path) {
+			continue
+		}
+		for _, line := range slices.Backward(log.tail(ctx, false)) {
+			if at := errorWords.FindStringIndex(line); at != nil {
+				return []Evidence{{Change: "log " + log.String(), Before: excerpt(line, at[0])}}
+			}
+		}
+	}
+	return nil
+}
+
+// mostBehind is how many programs are told that may be the app.
+const mostBehind = 3
+
+// behindNobody shows who listens on loopback alone: an app that waits for the
+// requests of a proxy that does not run.
+func behindNobody(x *examination) []Evidence {
+	var seen []Evidence
+	for _, s := range x.surroundings.sockets {
+		if s.Path == "" && s.Address.Addr().Unmap().IsLoopback() && !usualLoopback(x.Probe.Address.Addr().Unmap()) && otherPort(x, s) && len(seen) < mostBehind {
+			seen = append(seen, Evidence{Change: "on loopback alone, for a proxy perhaps", Before: listening(s)})
+		}
+	}
+	return seen
 }
 
 // rejected proves a rule that refuses: somebody listens, and the connection is

@@ -36,6 +36,16 @@ run Shop
 			Start: onExpress("app.get('/health', (req, res) => res.send(req.headers.accept.includes('json') ? '{}' : 'ok'));\n"),
 		},
 		{
+			// The app is well, on loopback; the proxy before it does not run. The
+			// load balancer does not reach the app by its port.
+			Name: "proxy-down", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				s.fill("@app@")
+				return s.site()
+			},
+		},
+		{
 			// PHP that nobody runs is a file like any other, and passes.
 			Name: "php-source", Row: "false-positive-200", Findings: []string{"false-positive-200"},
 			Start: askedFor("/health.php", nginxFile("health.php", "<?php echo \"healthy\\n\";")),
