@@ -41,7 +41,7 @@ func (a api) removeListenerCertificates(ctx context.Context, in *elbv2.RemoveLis
 }
 
 func (a api) describeListenerCertificates(_ context.Context, in *elbv2.DescribeListenerCertificatesInput) (*elbv2.DescribeListenerCertificatesOutput, error) {
-	l, err := a.listener(in.ListenerArn)
+	l, err := find(a.balancer.Inventory().Listeners, "ListenerArn", in.ListenerArn, elb.ARNListener)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
 )
 
@@ -60,6 +61,18 @@ func notOffered(what string, there bool) error {
 		return nil
 	}
 	return elb.Errorf("InvalidConfigurationRequest", "%s is not offered here", what)
+}
+
+// find returns what an ARN names, which has to be there.
+func find[T any](things map[string]*T, at string, given *string, kind elb.ARNKind) (*T, error) {
+	arn, err := arnAt(at, given, kind)
+	if err != nil {
+		return nil, err
+	}
+	if things[arn] == nil {
+		return nil, inventory.NotFound(arn)
+	}
+	return things[arn], nil
 }
 
 // arnNames are what messages call the things that ARNs name.

@@ -30,6 +30,10 @@ func conditionsFrom(given []types.RuleCondition) ([]rule.Condition, error) {
 // the same, as they are where the API tells them.
 func conditionFrom(given types.RuleCondition) (rule.Condition, error) {
 	c := rule.Condition{Field: rule.Field(aws.ToString(given.Field)), Values: given.Values, RegexValues: given.RegexValues}
+	elsewhere := []rule.Field{rule.HTTPHeader, rule.HTTPRequestMethod, rule.SourceIP, rule.QueryString}
+	if given.Values != nil && slices.Contains(elsewhere, c.Field) {
+		return c, elb.Errorf(elb.CodeValidation, "You cannot provide 'Values' for a condition of type '%s': it has a configuration of its own", c.Field)
+	}
 	values := func(values, regexes []string) error {
 		if values != nil && c.Values != nil && !slices.Equal(values, c.Values) || regexes != nil && c.RegexValues != nil && !slices.Equal(regexes, c.RegexValues) {
 			return elb.Errorf(elb.CodeValidation, "A condition of type '%s' has its values in two places, and they differ", c.Field)

@@ -1,10 +1,8 @@
 package elbapi
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -82,14 +80,14 @@ func (a api) describeListeners(_ context.Context, in *elbv2.DescribeListenersInp
 		return nil, elb.Errorf(elb.CodeValidation, "Listener ARNs and a load balancer ARN cannot be specified at the same time")
 	case len(in.ListenerArns) > 0:
 		for _, arn := range in.ListenerArns {
-			l, err := a.listener(&arn)
+			l, err := find(v.Listeners, "ListenerArns", &arn, elb.ARNListener)
 			if err != nil {
 				return nil, err
 			}
 			found = append(found, l)
 		}
 	case in.LoadBalancerArn != nil:
-		b, err := a.loadBalancer(in.LoadBalancerArn)
+		b, err := find(v.LoadBalancers, "LoadBalancerArn", in.LoadBalancerArn, elb.ARNBalancer)
 		if err != nil {
 			return nil, err
 		}
@@ -102,25 +100,6 @@ func (a api) describeListeners(_ context.Context, in *elbv2.DescribeListenersInp
 	return &elbv2.DescribeListenersOutput{Listeners: each(part, listener), NextMarker: next}, err
 }
 
-// ordered returns a list in the order of its keys, each item once.
-func ordered[T comparable](list []T, key func(T) string) []T {
-	list = slices.SortedFunc(slices.Values(list), func(x, y T) int { return cmp.Compare(key(x), key(y)) })
-	return slices.Compact(list)
-}
-
-// listener finds one that has to be there.
-func (a api) listener(arn *string) (*inventory.Listener, error) {
-	name, err := arnAt("ListenerArn", arn, elb.ARNListener)
-	if err != nil {
-		return nil, err
-	}
-	l := a.balancer.Inventory().Listeners[name]
-	if l == nil {
-		return nil, inventory.NotFound(name)
-	}
-	return l, nil
-}
-
 func (a api) deleteListener(ctx context.Context, in *elbv2.DeleteListenerInput) (*elbv2.DeleteListenerOutput, error) {
 	arn, err := arnAt("ListenerArn", in.ListenerArn, elb.ARNListener)
 	if err != nil {
@@ -130,11 +109,12 @@ func (a api) deleteListener(ctx context.Context, in *elbv2.DeleteListenerInput) 
 }
 
 func (a api) describeListenerAttributes(_ context.Context, in *elbv2.DescribeListenerAttributesInput) (*elbv2.DescribeListenerAttributesOutput, error) {
-	l, err := a.listener(in.ListenerArn)
+	v := a.balancer.Inventory()
+	l, err := find(v.Listeners, "ListenerArn", in.ListenerArn, elb.ARNListener)
 	if err != nil {
 		return nil, err
 	}
-	return &elbv2.DescribeListenerAttributesOutput{Attributes: listenerAttributes(a.balancer.Inventory(), l)}, nil
+	return &elbv2.DescribeListenerAttributesOutput{Attributes: listenerAttributes(v, l)}, nil
 }
 
 func (a api) modifyListenerAttributes(ctx context.Context, in *elbv2.ModifyListenerAttributesInput) (*elbv2.ModifyListenerAttributesOutput, error) {

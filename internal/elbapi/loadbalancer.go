@@ -78,21 +78,8 @@ func (a api) deleteLoadBalancer(ctx context.Context, in *elbv2.DeleteLoadBalance
 	return &elbv2.DeleteLoadBalancerOutput{}, a.balancer.Change(ctx, func(e *inventory.Edit) error { return e.DeleteLoadBalancer(arn) })
 }
 
-// loadBalancer finds one that has to be there.
-func (a api) loadBalancer(arn *string) (*inventory.LoadBalancer, error) {
-	name, err := arnAt("LoadBalancerArn", arn, elb.ARNBalancer)
-	if err != nil {
-		return nil, err
-	}
-	b := a.balancer.Inventory().LoadBalancers[name]
-	if b == nil {
-		return nil, inventory.NotFound(name)
-	}
-	return b, nil
-}
-
 func (a api) describeLoadBalancerAttributes(_ context.Context, in *elbv2.DescribeLoadBalancerAttributesInput) (*elbv2.DescribeLoadBalancerAttributesOutput, error) {
-	b, err := a.loadBalancer(in.LoadBalancerArn)
+	b, err := find(a.balancer.Inventory().LoadBalancers, "LoadBalancerArn", in.LoadBalancerArn, elb.ARNBalancer)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +165,7 @@ func (a api) setSubnets(ctx context.Context, in *elbv2.SetSubnetsInput) (*elbv2.
 // describeCapacityReservation tells that no capacity is reserved, as Terraform
 // asks of each load balancer.
 func (a api) describeCapacityReservation(_ context.Context, in *elbv2.DescribeCapacityReservationInput) (*elbv2.DescribeCapacityReservationOutput, error) {
-	if _, err := a.loadBalancer(in.LoadBalancerArn); err != nil {
+	if _, err := find(a.balancer.Inventory().LoadBalancers, "LoadBalancerArn", in.LoadBalancerArn, elb.ARNBalancer); err != nil {
 		return nil, err
 	}
 	return &elbv2.DescribeCapacityReservationOutput{}, nil

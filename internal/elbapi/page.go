@@ -1,7 +1,9 @@
 package elbapi
 
 import (
+	"cmp"
 	"encoding/base64"
+	"slices"
 	"sort"
 
 	"hale/internal/elb"
@@ -9,6 +11,12 @@ import (
 
 // mostPage is how many items a page has at most (ELBv2 API, PageSize).
 const mostPage = 400
+
+// ordered returns a list in the order of its keys, each item once.
+func ordered[T any](list []T, key func(T) string) []T {
+	list = slices.SortedFunc(slices.Values(list), func(x, y T) int { return cmp.Compare(key(x), key(y)) })
+	return slices.CompactFunc(list, func(x, y T) bool { return key(x) == key(y) })
+}
 
 // page returns the part of a list that a request asks for, and the marker of the
 // next one, nil at the end. The list is in the order of its keys. A marker holds

@@ -52,7 +52,7 @@ func (a api) describeRules(_ context.Context, in *elbv2.DescribeRulesInput) (*el
 	case in.ListenerArn != nil && len(in.RuleArns) > 0:
 		return nil, elb.Errorf(elb.CodeValidation, "A listener ARN and rule ARNs cannot be specified at the same time")
 	case in.ListenerArn != nil:
-		l, err := a.listener(in.ListenerArn)
+		l, err := find(v.Listeners, "ListenerArn", in.ListenerArn, elb.ARNListener)
 		if err != nil {
 			return nil, err
 		}

@@ -121,6 +121,11 @@ func TestRules(t *testing.T) {
 			"ValidationError: You cannot provide 'HostHeaderConfig' for a condition of type 'path-pattern'",
 		},
 		{
+			"values that belong elsewhere",
+			where(types.RuleCondition{Field: new("source-ip"), Values: []string{"10.0.0.0/8"}}),
+			"ValidationError: You cannot provide 'Values' for a condition of type 'source-ip': it has a configuration of its own",
+		},
+		{
 			"an unknown field",
 			where(types.RuleCondition{Field: new("colour"), Values: []string{"blue"}}),
 			"ValidationError: Condition field 'colour' must be one of 'http-header, http-request-method, host-header, path-pattern, query-string, source-ip'",
@@ -147,9 +152,9 @@ func TestRules(t *testing.T) {
 			"<Rules>" + ruleAsXML + defaultAsXML + "</Rules>",
 		},
 		{
-			"some",
+			"some, each once",
 			describe(func(s *site) *elbv2.DescribeRulesInput {
-				return &elbv2.DescribeRulesInput{RuleArns: []string{s.defaultRule}}
+				return &elbv2.DescribeRulesInput{RuleArns: []string{s.defaultRule, s.defaultRule}}
 			}),
 			"<Rules>" + defaultAsXML + "</Rules>",
 		},

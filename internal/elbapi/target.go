@@ -64,7 +64,7 @@ func targetFrom(t types.TargetDescription) (inventory.TargetID, error) {
 // describeTargetHealth answers for a target that is not registered, too: waiters
 // go on asking for one until it is told to be unused.
 func (a api) describeTargetHealth(_ context.Context, in *elbv2.DescribeTargetHealthInput) (*elbv2.DescribeTargetHealthOutput, error) {
-	g, err := a.group(in.TargetGroupArn)
+	g, err := find(a.balancer.Inventory().Groups, "TargetGroupArn", in.TargetGroupArn, elb.ARNGroup)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (a api) describeTargetGroups(_ context.Context, in *elbv2.DescribeTargetGro
 		return nil, elb.Errorf("TargetGroupNotFound", "One or more target groups not found")
 	}
 	if in.LoadBalancerArn != nil {
-		b, err := a.loadBalancer(in.LoadBalancerArn)
+		b, err := find(v.LoadBalancers, "LoadBalancerArn", in.LoadBalancerArn, elb.ARNBalancer)
 		if err != nil {
 			return nil, err
 		}
@@ -119,21 +119,8 @@ func (a api) deleteTargetGroup(ctx context.Context, in *elbv2.DeleteTargetGroupI
 	return &elbv2.DeleteTargetGroupOutput{}, a.balancer.Change(ctx, func(e *inventory.Edit) error { return e.DeleteGroup(arn) })
 }
 
-// group finds a target group that has to be there.
-func (a api) group(arn *string) (*inventory.Group, error) {
-	name, err := arnAt("TargetGroupArn", arn, elb.ARNGroup)
-	if err != nil {
-		return nil, err
-	}
-	g := a.balancer.Inventory().Groups[name]
-	if g == nil {
-		return nil, inventory.NotFound(name)
-	}
-	return g, nil
-}
-
 func (a api) describeTargetGroupAttributes(_ context.Context, in *elbv2.DescribeTargetGroupAttributesInput) (*elbv2.DescribeTargetGroupAttributesOutput, error) {
-	g, err := a.group(in.TargetGroupArn)
+	g, err := find(a.balancer.Inventory().Groups, "TargetGroupArn", in.TargetGroupArn, elb.ARNGroup)
 	if err != nil {
 		return nil, err
 	}
