@@ -307,6 +307,9 @@ func (b *Balancer) Shutdown(ctx context.Context) error {
 		wg.Go(func() { errs[i] = f.shutdown(ctx) })
 	}
 	wg.Wait()
+	for _, g := range *b.groups.Load() {
+		g.close()
+	}
 	b.cancel()
 	b.running.Wait()
 	if b.store != nil {
