@@ -22,6 +22,7 @@ var longAgo = time.Unix(1, 0)
 type conn struct {
 	net.Conn
 	pool   *pool
+	index  int       // in pool.underway; guarded by the pool's mu
 	reused bool      // has carried a request before
 	since  time.Time // when it became idle
 
@@ -41,6 +42,7 @@ type conn struct {
 	spoilt     bool       // interrupted
 	clientGone bool       // for that reason
 	wasCut     bool       // or for this one: Engine.Cut
+	tunnel     *tunnel    // that the connection is part of; may be nil
 	readBy     time.Time
 }
 

@@ -54,6 +54,7 @@ type call struct {
 	x      *exchange
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	index  int       // in pool.underway; guarded by the pool's mu
 	body   *sentBody // nil if there is none to be read from the client
 
 	hints   sync.WaitGroup // the goroutine that passes interim answers on

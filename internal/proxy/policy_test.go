@@ -247,3 +247,31 @@ func TestTunnelTimeout(t *testing.T) {
 		t.Errorf("outcome %+v", o)
 	}
 }
+
+// An upgraded connection ends with the upstream that is given up, with and
+// without a time-out of its own.
+func TestCutTunnel(t *testing.T) {
+	for _, timeout := range []time.Duration{0, time.Hour} {
+		u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+			readHead(br)
+			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+			_, _ = io.Copy(io.Discard, br)
+		})
+		p := upgradeTo(u, "websocket")
+		s := serve(t, p, proxy.Settings{TunnelTimeout: timeout})
+		c := s.dial(t)
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		br := bufio.NewReader(c)
+		readHead(br)
+		if _, err := io.ReadFull(br, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		s.engine.Cut(u)
+		if _, err := br.ReadByte(); err == nil {
+			t.Error("something came after the cut")
+		}
+		if o := p.outcome(t, 0); o.Status != 101 || !errors.Is(o.Err, proxy.ErrCut) {
+			t.Errorf("outcome %+v", o)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type pool struct {
 	closed bool
 	timer  *time.Timer // closes the old; nil when none is idle
 
-	underway map[underway]struct{}
+	underway []underway // in no order
 }
 
 func newPool(e *Engine, u upstream.Upstream) *pool {

@@ -44,6 +44,7 @@ func (x *exchange) tunnel(h *answerHead) *Error {
 	if !x.engine.tunnels.add(t) {
 		t.cut()
 	}
+	x.conn.joins(t)
 	in, out := t.run()
 	x.engine.tunnels.remove(t)
 	x.out.BytesIn, x.out.BytesOut = in, out
@@ -51,6 +52,16 @@ func (x *exchange) tunnel(h *answerHead) *Error {
 		return x.fail(ErrClosing, op, nil)
 	}
 	return nil
+}
+
+// joins makes the connection part of a tunnel, which is cut with it.
+func (c *conn) joins(t *tunnel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tunnel = t
+	if c.wasCut {
+		t.cut()
+	}
 }
 
 // tunnel is an upgraded connection: bytes in both directions.
