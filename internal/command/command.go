@@ -101,7 +101,7 @@ func newRoot(s Streams) *cobra.Command {
 	root.SetErr(s.Err)
 	root.AddCommand(
 		newInit(s), newServe(s), newCheck(s), newInstance(s), newDrain(s), newProbe(s),
-		newDoctor(s), newListen(s), newConfig(s), newDemo(s), newVersion(s),
+		newDoctor(s), newListen(s), newBalance(s), newConfig(s), newDemo(s), newVersion(s),
 	)
 	strictHelp(root)
 	return root

@@ -1,0 +1,471 @@
+// Package balance is one `hale balance` from start to end: the balancer, its
+// configuration and certificates, the API, the admin address, logs, reload, and
+// how one process takes the place of another.
+package balance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"hale/internal/balancer"
+	"hale/internal/balancer/admin"
+	"hale/internal/balancer/certificate"
+	"hale/internal/balancer/configuration"
+	"hale/internal/balancer/inventory"
+	"hale/internal/elbapi"
+	"hale/internal/handover"
+	"hale/internal/yamlfile"
+)
+
+// Options are what Run needs from outside.
+type Options struct {
+	// ConfigFile is the configuration; empty: none, and what an earlier one made
+	// stays.
+	ConfigFile string
+	// StateDir and API come before what the file says, if they are not empty.
+	StateDir, API string
+	// TakeOver takes the place of the balancer that has the state directory, if
+	// there is one.
+	TakeOver bool
+
+	Env            func(name string) (value string, ok bool)
+	Stdout, Stderr io.Writer // of the access log
+	Logger         *slog.Logger
+
+	// Stop brings the signals that end, SIGTERM and SIGINT; the second one ends at
+	// once. Reload brings SIGHUP.
+	Stop, Reload <-chan os.Signal
+
+	// Ready is told the addresses once all is served; admin is nil without one. Nil
+	// is fine.
+	Ready func(api, admin net.Addr)
+}
+
+// inFlight is how long requests in flight have to end.
+const inFlight = 30 * time.Second
+
+// Run serves until it is told to stop, or a successor has taken over. Its error
+// means that it could not begin, or not go on.
+func Run(ctx context.Context, o Options) (err error) {
+	s, err := open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return s.run(ctx)
+}
+
+// server is a hale balance from start to end.
+type server struct {
+	options  Options
+	logger   *slog.Logger
+	file     *configuration.File // the one in force
+	stateDir string              // empty: nothing is kept
+
+	sockets      handover.Sockets
+	predecessor  *handover.Predecessor
+	certificates certificate.Store
+	accessLog    *accessLog // nil without one
+	balancer     *balancer.Balancer
+	down         bool // the balancer is
+
+	api         apiHandler
+	apiServer   *http.Server
+	adminServer *http.Server
+	serving     sync.WaitGroup
+	failed      chan error // of a server that ended by itself
+
+	// background is what goes on beside: watching certificates, waiting for a
+	// successor.
+	background sync.WaitGroup
+	cancel     context.CancelFunc
+}
+
+// open does all that can fail before anything is served by this process alone.
+func open(ctx context.Context, o Options) (_ *server, err error) {
+	s := &server{options: o, logger: o.Logger, failed: make(chan error, 2), cancel: func() {}}
+	s.certificates.Log = o.Logger
+	defer func() {
+		if err != nil {
+			s.predecessor.Abandon()
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.file, err = s.load(); err != nil {
+		return nil, err
+	}
+	if s.stateDir, err = stateDirectory(s.file, o); err != nil {
+		return nil, err
+	}
+	if err = s.certificates.Use(sources(s.file, s.stateDir)); err != nil {
+		return nil, err
+	}
+	if s.accessLog, err = openAccessLog(s.file.AccessLog, o); err != nil {
+		return nil, err
+	}
+	if err = inherit(&s.sockets); err != nil {
+		return nil, err
+	}
+	if err = s.takeOver(ctx); err != nil {
+		return nil, err
+	}
+	options := balancer.Options{
+		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Listen: s.sockets.Listen,
+	}
+	if s.accessLog != nil {
+		options.AccessLog = s.accessLog
+	}
+	if s.balancer, err = balancer.Open(options); err != nil {
+		return nil, err
+	}
+	if err = s.apply(ctx, s.file); err != nil {
+		return nil, err
+	}
+	return s, s.serve(ctx)
+}
+
+// load reads the configuration, and puts in what flags say.
+func (s *server) load() (*configuration.File, error) {
+	file, err := Load(s.options.ConfigFile, s.options.Env)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.options.API == "off":
+		file.API = ""
+	case s.options.API != "":
+		if err := file.API.UnmarshalText([]byte(s.options.API)); err != nil {
+			return nil, fmt.Errorf("--api %s: %w", s.options.API, err)
+		}
+	}
+	return file, checkAPI(file)
+}
+
+// Load reads a configuration; without a name, it is the default one.
+func Load(name string, env func(string) (string, bool)) (*configuration.File, error) {
+	if name == "" {
+		return configuration.Default(), nil
+	}
+	return configuration.Load(name, configuration.Options{Env: env})
+}
+
+// checkAPI refuses an API that others than this machine's users could change
+// everything by.
+func checkAPI(file *configuration.File) error {
+	if file.API == "" || len(file.Credentials) > 0 {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(string(file.API))
+	if err == nil && yamlfile.IsLoopback(host) {
+		return nil
+	}
+	return fmt.Errorf("the API at %s could be reached from other machines, and asks for no signature: write Credentials into the configuration, or have it at 127.0.0.1", file.API)
+}
+
+// stateDirectory returns where the state is kept; empty for nowhere.
+func stateDirectory(file *configuration.File, o Options) (string, error) {
+	env := func(name string) string {
+		value, _ := o.Env(name)
+		return value
+	}
+	switch {
+	case o.StateDir == string(configuration.StateOff):
+		return "", nil
+	case o.StateDir != "":
+		return o.StateDir, nil
+	case file.StateDirectory == configuration.StateOff:
+		return "", nil
+	case file.StateDirectory != "":
+		return string(file.StateDirectory), nil
+	case env("STATE_DIRECTORY") != "": // systemd.exec(5): a list
+		dir, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":")
+		return dir, nil
+	case os.Getuid() == 0:
+		return "/var/lib/hale/balance", nil
+	case env("XDG_STATE_HOME") != "":
+		return filepath.Join(env("XDG_STATE_HOME"), "hale", "balance"), nil
+	case env("HOME") != "":
+		return filepath.Join(env("HOME"), ".local", "state", "hale", "balance"), nil
+	}
+	return "", errors.New("where to keep the state is not known: write --state DIR, or --state off to keep none")
+}
+
+// takeOver takes the sockets of the process that has the state directory.
+func (s *server) takeOver(ctx context.Context) (err error) {
+	if !s.options.TakeOver {
+		return nil
+	}
+	if s.stateDir == "" {
+		return errors.New("--take-over: without a state directory there is nothing to take over; leave --state off out")
+	}
+	s.predecessor, err = s.sockets.Take(ctx, s.stateDir)
+	return err
+}
+
+// apply makes the balancer be as a file says.
+func (s *server) apply(ctx context.Context, file *configuration.File) error {
+	if s.options.ConfigFile == "" {
+		return nil
+	}
+	next, err := s.balancer.Try(func(e *inventory.Edit) error {
+		_, err := file.Apply(e)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
+	}
+	if portsChangeHands(s.balancer.Inventory(), next) {
+		// A socket has to be closed before the next one can listen there.
+		if err := s.balancer.Change(ctx, file.Vacate); err != nil {
+			return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
+		}
+	}
+	var steps []configuration.Step
+	err = s.balancer.Change(ctx, func(e *inventory.Edit) (err error) {
+		steps, err = file.Apply(e)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
+	}
+	for _, step := range steps {
+		s.logger.Info("configuration applied", "step", step.String())
+	}
+	return nil
+}
+
+// portsChangeHands tells whether a listener that comes has the port of one that
+// goes.
+func portsChangeHands(was, is *inventory.Inventory) bool {
+	gone := make(map[int]bool)
+	for arn, l := range was.Listeners {
+		if is.Listeners[arn] == nil {
+			gone[l.Port] = true
+		}
+	}
+	for arn, l := range is.Listeners {
+		if was.Listeners[arn] == nil && gone[l.Port] {
+			return true
+		}
+	}
+	return false
+}
+
+// serve begins to answer at the API's address and the admin address.
+func (s *server) serve(ctx context.Context) error {
+	s.api.use(s.newAPI(s.file))
+	var apiAddress, adminAddress net.Addr
+	var err error
+	if s.apiServer, apiAddress, err = s.listen(ctx, "API", s.file.API, &s.api); err != nil {
+		return err
+	}
+	page := withHealth(admin.New(s.balancer))
+	if s.adminServer, adminAddress, err = s.listen(ctx, "Admin", s.file.Admin, page); err != nil {
+		return err
+	}
+	s.sockets.CloseRest()
+	if err := s.predecessor.Ready(); err != nil {
+		s.logger.Warn("the process before could not be told that it is succeeded", "error", err)
+	}
+	s.logger.Info("serving", "api", addressText(apiAddress), "admin", addressText(adminAddress), "state", s.stateDir,
+		"load_balancers", len(s.balancer.Inventory().LoadBalancers), "target_groups", len(s.balancer.Inventory().Groups))
+	if s.options.Ready != nil {
+		s.options.Ready(apiAddress, adminAddress)
+	}
+	return nil
+}
+
+func addressText(a net.Addr) string {
+	if a == nil {
+		return "off"
+	}
+	return a.String()
+}
+
+// newAPI returns the handler of the API, with a file's credentials.
+func (s *server) newAPI(file *configuration.File) http.Handler {
+	secrets := make(map[string]string)
+	for _, c := range file.Credentials {
+		secrets[c.AccessKeyID] = string(c.SecretAccessKey)
+	}
+	return elbapi.New(elbapi.Options{Balancer: s.balancer, Metrics: s.balancer, Secrets: secrets, Log: s.logger})
+}
+
+// listen serves a handler at an address; none: not at all.
+func (s *server) listen(ctx context.Context, key string, address yamlfile.Address, h http.Handler) (*http.Server, net.Addr, error) {
+	if address == "" {
+		return nil, nil, nil
+	}
+	l, err := s.sockets.Listen(ctx, string(address))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, nil, fmt.Errorf("%s: another program has %s: stop it, or give %s another port: %w", key, address, key, syscall.EADDRINUSE)
+	case err != nil:
+		return nil, nil, fmt.Errorf("%s: %w", key, err)
+	}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	s.serving.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serve %s at %s: %w", key, address, err)
+		}
+	})
+	return server, l.Addr(), nil
+}
+
+// run goes on until it is to end.
+func (s *server) run(ctx context.Context) error {
+	notify(s.logger, daemon.SdNotifyReady)
+	beside, cancel := context.WithCancel(ctx)
+	s.cancel = cancel
+	s.background.Go(func() { watchdog(beside, s.logger) })
+	s.background.Go(func() { s.certificates.Watch(beside) })
+	succeeded := make(chan struct{})
+	if s.stateDir != "" {
+		s.background.Go(func() {
+			taken, err := s.sockets.Offer(beside, s.stateDir, s.balancer.Pause, s.resume)
+			if err != nil {
+				s.logger.Warn("no other process can take over from this one", "error", err)
+			}
+			if taken {
+				close(succeeded)
+			}
+		})
+	}
+	for {
+		select {
+		case <-s.options.Reload:
+			s.reload(ctx)
+		case sig := <-s.options.Stop:
+			s.logger.Info("ending", "because", sig.String())
+			return s.shutdown(ctx)
+		case <-succeeded:
+			s.logger.Info("ending", "because", "another process has taken over")
+			return s.shutdown(ctx)
+		case err := <-s.failed:
+			return errors.Join(err, s.shutdown(ctx))
+		case <-ctx.Done():
+			return s.shutdown(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+func (s *server) resume() {
+	if err := s.balancer.Resume(); err != nil {
+		s.logger.Error("the handing over came to nothing, and changes are refused from now on", "error", err)
+	}
+}
+
+// reload reads the configuration again, and reopens the logs. What is wrong leaves
+// all as it was.
+func (s *server) reload(ctx context.Context) {
+	notifyReloading(s.logger)
+	defer notify(s.logger, daemon.SdNotifyReady)
+	if err := s.accessLog.reopen(); err != nil {
+		s.logger.Error("the access log could not be reopened: the old file is written on", "error", err)
+	}
+	s.certificates.Look()
+	if s.options.ConfigFile == "" {
+		return
+	}
+	file, err := s.load()
+	if err == nil {
+		err = s.change(ctx, file)
+	}
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			s.logger.Error("the configuration could not be reloaded: the one before stays", "error", line)
+		}
+		return
+	}
+	s.logger.Info("configuration reloaded", "file", s.options.ConfigFile)
+}
+
+// change puts a file in force.
+func (s *server) change(ctx context.Context, file *configuration.File) error {
+	if s.file.Region != file.Region || s.file.Account != file.Account {
+		return fmt.Errorf("%s: Region and Account are part of every ARN, and stay while it runs: restart with another state directory", s.options.ConfigFile)
+	}
+	for key, changed := range map[string]bool{
+		"API": s.file.API != file.API, "Admin": s.file.Admin != file.Admin,
+		"StateDirectory": s.file.StateDirectory != file.StateDirectory, "AccessLog": s.file.AccessLog != file.AccessLog,
+	} {
+		if changed {
+			s.logger.Warn("a change is in force after a restart alone", "key", key)
+		}
+	}
+	// A listener has its certificate before it comes, and until it is gone.
+	was, is := sources(s.file, s.stateDir), sources(file, s.stateDir)
+	if err := s.certificates.Use(union(is, was)); err != nil {
+		return err
+	}
+	if err := s.apply(ctx, file); err != nil {
+		return errors.Join(err, s.certificates.Use(was))
+	}
+	s.file = file
+	s.api.use(s.newAPI(file))
+	return s.certificates.Use(is)
+}
+
+// shutdown ends all in order. Requests in flight have time to end; a second signal
+// cuts them.
+func (s *server) shutdown(ctx context.Context) error {
+	notify(s.logger, daemon.SdNotifyStopping)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inFlight)
+	defer cancel()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-s.options.Stop:
+			cancel()
+		case <-ended:
+		}
+	}()
+	for _, server := range []*http.Server{s.apiServer, s.adminServer} {
+		if server != nil && server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+	}
+	s.down = true
+	err := s.balancer.Shutdown(ctx)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		s.logger.Warn("requests in flight were cut")
+		return nil
+	}
+	return err
+}
+
+// close gives back what is left.
+func (s *server) close() error {
+	s.cancel()
+	for _, server := range []*http.Server{s.apiServer, s.adminServer} {
+		if server != nil {
+			_ = server.Close()
+		}
+	}
+	s.serving.Wait()
+	if s.balancer != nil && !s.down {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.balancer.Shutdown(ctx) // what it has begun is cut
+	}
+	s.background.Wait()
+	s.sockets.CloseRest()
+	return s.accessLog.close()
+}

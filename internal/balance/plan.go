@@ -1,0 +1,43 @@
+package balance
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hale/internal/balancer"
+	"hale/internal/balancer/certificate"
+	"hale/internal/balancer/configuration"
+	"hale/internal/balancer/inventory"
+)
+
+// Plan returns what Run would do to what the state directory holds, and does
+// nothing.
+func Plan(o Options) ([]configuration.Step, error) {
+	file, err := (&server{options: o}).load()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := stateDirectory(file, o)
+	if err != nil {
+		return nil, err
+	}
+	var certificates certificate.Store
+	if err := certificates.Use(sources(file, dir)); err != nil {
+		return nil, err
+	}
+	kept := new(inventory.Inventory)
+	if dir != "" {
+		if kept, err = balancer.Kept(dir); err != nil {
+			return nil, err
+		}
+	}
+	place := file.Place()
+	// Which instances run, only a balancer at work knows.
+	place.Instance = func(string) (netip.Addr, bool) { return netip.Addr{}, true }
+	steps, _, err := file.Difference(kept, place, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.ConfigFile, err)
+	}
+	return steps, nil
+}
