@@ -240,8 +240,7 @@ func (w *step) takesTraffic(i *Instance) bool {
 
 // over ends the process of an instance, and tells whether nothing is left of it.
 func (w *step) over(i *Instance) bool {
-	switch w.facts.Processes[i.ID] {
-	case NotStarted, Ended:
+	if process := w.facts.Processes[i.ID]; process == NotStarted || process == Ended {
 		return true
 	}
 	stop := DefaultStopTimeout
@@ -398,6 +397,7 @@ func (w *step) attachments() {
 			if s.State == Added && w.healthyOf(s.ARN) > 0 {
 				s.State = SourceInService
 			}
+		case SourceInService:
 		}
 	}
 	g.Sources = slices.DeleteFunc(g.Sources, func(s Source) bool { return s.State == Removing && w.detached(s.ARN) })

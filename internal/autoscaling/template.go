@@ -148,9 +148,9 @@ func (t *LaunchTemplate) Place(taken map[netip.AddrPort]bool, free func(netip.Ad
 		if own && (busy[address] || edge(prefix, address)) {
 			continue
 		}
-		for port := int(t.Ports.First); port <= int(t.Ports.Last) && tried < mostTried; port++ {
-			at := netip.AddrPortFrom(address, uint16(port))
-			if taken[at] {
+		for more := range int(t.Ports.Last-t.Ports.First) + 1 {
+			at := netip.AddrPortFrom(address, t.Ports.First+uint16(more)) //nolint:gosec // at most Last
+			if taken[at] || tried >= mostTried {
 				continue
 			}
 			for range tries(at) {

@@ -208,7 +208,12 @@ func text[S ~string](s S) *string {
 }
 
 // seconds are how the API tells durations.
-func seconds(d time.Duration) *int32 { return new(int32(d / time.Second)) }
+func seconds(d time.Duration) *int32 { return count(int(d / time.Second)) }
+
+// count is how the API tells numbers.
+func count(n int) *int32 {
+	return new(int32(n)) //nolint:gosec // limits of package autoscaling are far below
+}
 
 // span reads seconds; nil stays nil.
 func span(s *int32) *time.Duration {

@@ -201,7 +201,7 @@ func matchesTags(g *autoscaling.Group, filters []types.Filter) bool {
 func groupOf(g *autoscaling.Group, withInstances bool) types.AutoScalingGroup {
 	told := types.AutoScalingGroup{
 		AutoScalingGroupName: &g.Name, AutoScalingGroupARN: &g.ARN, CreatedTime: &g.Created,
-		MinSize: new(int32(g.Min)), MaxSize: new(int32(g.Max)), DesiredCapacity: new(int32(g.Desired)),
+		MinSize: count(g.Min), MaxSize: count(g.Max), DesiredCapacity: count(g.Desired),
 		LaunchTemplate: templateOf(g.Template), AvailabilityZones: g.Zones, VPCZoneIdentifier: &g.Subnets,
 		HealthCheckType: &g.HealthCheckType, HealthCheckGracePeriod: seconds(g.Grace), DefaultCooldown: seconds(g.Cooldown),
 		NewInstancesProtectedFromScaleIn: &g.ProtectNew, TerminationPolicies: g.Policies,
@@ -231,9 +231,12 @@ func groupOf(g *autoscaling.Group, withInstances bool) types.AutoScalingGroup {
 	return told
 }
 
+// mostGroups is AWS's usual quota; there is none here.
+const mostGroups = 500
+
 func (a api) describeAccountLimits(context.Context, *sdk.DescribeAccountLimitsInput) (*sdk.DescribeAccountLimitsOutput, error) {
 	return &sdk.DescribeAccountLimitsOutput{
-		MaxNumberOfAutoScalingGroups: new(int32(500)), MaxNumberOfLaunchConfigurations: new(int32(0)),
-		NumberOfAutoScalingGroups: new(int32(len(a.groups.State().Groups))), NumberOfLaunchConfigurations: new(int32(0)),
+		MaxNumberOfAutoScalingGroups: count(mostGroups), MaxNumberOfLaunchConfigurations: count(0),
+		NumberOfAutoScalingGroups: count(len(a.groups.State().Groups)), NumberOfLaunchConfigurations: count(0),
 	}, nil
 }

@@ -93,11 +93,11 @@ func refreshOf(g *autoscaling.Group, r autoscaling.Refresh) types.InstanceRefres
 	percent, left := r.Complete()
 	told := types.InstanceRefresh{
 		InstanceRefreshId: &r.ID, AutoScalingGroupName: &g.Name, Status: types.InstanceRefreshStatus(r.Status), StatusReason: text(r.Reason),
-		StartTime: &r.Start, EndTime: moment(r.End), PercentageComplete: new(int32(percent)), InstancesToUpdate: new(int32(left)),
+		StartTime: &r.Start, EndTime: moment(r.End), PercentageComplete: count(percent), InstancesToUpdate: count(left),
 		Strategy: types.RefreshStrategyRolling,
 		Preferences: &types.RefreshPreferences{
-			MinHealthyPercentage: new(int32(r.MinHealthy)), MaxHealthyPercentage: new(int32(r.MaxHealthy)), SkipMatching: &r.SkipMatching,
-			CheckpointPercentages: each(r.Checkpoints, func(n int) int32 { return int32(n) }), //nolint:gosec // 1 to 100
+			MinHealthyPercentage: count(r.MinHealthy), MaxHealthyPercentage: count(r.MaxHealthy), SkipMatching: &r.SkipMatching,
+			CheckpointPercentages: each(r.Checkpoints, func(n int) int32 { return *count(n) }),
 			CheckpointDelay:       seconds(r.CheckpointDelay), AutoRollback: aws.Bool(false),
 			ScaleInProtectedInstances: types.ScaleInProtectedInstances(r.Protected), StandbyInstances: types.StandbyInstances(r.InStandby),
 		},

@@ -69,7 +69,7 @@ func (a api) describeTrafficSources(_ context.Context, in *sdk.DescribeTrafficSo
 	found, next, err := after(sources, arnOf, in.NextToken, in.MaxRecords)
 	return &sdk.DescribeTrafficSourcesOutput{
 		TrafficSources: each(found, func(s autoscaling.Source) types.TrafficSourceState {
-			return types.TrafficSourceState{Identifier: &s.ARN, TrafficSource: &s.ARN, State: text(s.State), Type: new("elbv2")}
+			return types.TrafficSourceState{Identifier: &s.ARN, State: text(s.State), Type: new("elbv2")}
 		}),
 		NextToken: next,
 	}, err

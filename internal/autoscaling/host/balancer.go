@@ -14,6 +14,8 @@ type Inventories interface {
 	Inventory() *inventory.Inventory
 	Change(ctx context.Context, change func(*inventory.Edit) error) error
 	TargetHealth(group string) []inventory.TargetStatus
+	// Recheck looks again at whether instances among the targets still run.
+	Recheck()
 }
 
 // Over returns the balancer that instances are registered with: those of an

@@ -11,7 +11,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,6 +35,8 @@ type Balancer interface {
 	// Register and Deregister return when the change is durable.
 	Register(ctx context.Context, arn string, target autoscaling.Target) error
 	Deregister(ctx context.Context, arn string, target autoscaling.Target) error
+	// Recheck is called when an instance has come or gone.
+	Recheck()
 }
 
 // Options are what a host is made with.
@@ -70,8 +71,9 @@ type Host struct {
 
 	mu     sync.Mutex // guards changes of the state
 	closed bool
+	paused bool
 
-	// The loop's own.
+	working   sync.Mutex        // held for a step; guards what follows
 	ended     map[string]bool   // instances whose processes are gone for good
 	unstarted map[string]string // instances that could not be started, and why
 	refused   map[autoscaling.Action]string
@@ -157,8 +159,11 @@ func (h *Host) State() *autoscaling.State { return h.state.Load() }
 func (h *Host) Change(change func(*autoscaling.Edit) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
+	switch {
+	case h.closed:
 		return errClosed
+	case h.paused:
+		return errPaused
 	}
 	edit := h.State().Begin(h.place(), time.Now())
 	if err := change(edit); err != nil {
@@ -171,7 +176,48 @@ func (h *Host) Change(change func(*autoscaling.Edit) error) error {
 	return nil
 }
 
-var errClosed = errors.New("the balancer is shutting down")
+// Refusals that clients of the API try again after.
+var (
+	errClosed = elb.Errorf("ServiceUnavailable", "The balancer is shutting down")
+	errPaused = elb.Errorf("Throttling", "The balancer is being handed over to another process")
+)
+
+// Pause has nothing changed, and lets another process have the state directory,
+// until Resume. Instances go on as they are.
+func (h *Host) Pause() error {
+	h.working.Lock() // no step is half done
+	defer h.working.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.paused {
+		return errPaused
+	}
+	h.paused = true
+	h.store.close()
+	return nil
+}
+
+// Resume ends a Pause, with what the state is by then. It fails if another process
+// has the state directory.
+func (h *Host) Resume() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.paused || h.closed {
+		return nil
+	}
+	if h.store != nil {
+		kept, err := h.store.take()
+		if err != nil {
+			return err
+		}
+		edit := kept.Begin(h.place(), time.Now())
+		h.find(edit)
+		h.state.Store(edit.State())
+	}
+	h.paused = false
+	h.rouse()
+	return nil
+}
 
 // Address returns the address that an instance listens on; ok is false if none of
 // that id runs here. It takes no lock, so that it can be a balancer's
@@ -254,7 +300,13 @@ func (h *Host) run(ctx context.Context) {
 // step looks at the facts, and does what follows from them. It tells whether
 // anything has changed by that.
 func (h *Host) step(ctx context.Context) bool {
+	h.working.Lock()
+	defer h.working.Unlock()
+	before := h.State()
 	actions, changed := h.decide()
+	if changed {
+		h.tell(before, h.State())
+	}
 	for _, a := range actions {
 		if err := h.carryOut(ctx, a); err != nil {
 			h.complain(a, err)
@@ -278,6 +330,9 @@ func (h *Host) complain(a autoscaling.Action, err error) {
 func (h *Host) decide() (actions []autoscaling.Action, changed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.paused {
+		return nil, false
+	}
 	now := h.State()
 	next, actions := autoscaling.Step(now, h.facts(now), time.Now())
 	if reflect.DeepEqual(now, next) {
@@ -287,15 +342,17 @@ func (h *Host) decide() (actions []autoscaling.Action, changed bool) {
 		h.log.Error("auto scaling stands still: its state could not be kept", "error", err)
 		return nil, false
 	}
-	h.tell(now, next)
 	return actions, true
 }
 
-// tell logs what has become of instances.
+// tell logs what has become of instances, and has the balancer look at those that
+// have come or gone.
 func (h *Host) tell(before, after *autoscaling.State) {
+	recheck := false
 	for _, name := range after.Names() {
 		for _, i := range after.Groups[name].Instances {
 			_, was := before.Instance(i.ID)
+			recheck = recheck || was == nil
 			if was == nil || was.State != i.State {
 				h.log.Info("instance", "group", name, "instance", i.ID, "state", string(i.State), "address", i.Address.String(), "unhealthy", i.Unhealthy)
 			}
@@ -307,8 +364,12 @@ func (h *Host) tell(before, after *autoscaling.State) {
 				delete(h.ended, i.ID)
 				delete(h.unstarted, i.ID)
 				h.log.Info("instance", "group", name, "instance", i.ID, "state", "Terminated")
+				recheck = true
 			}
 		}
+	}
+	if recheck {
+		(*h.balancer.Load()).Recheck()
 	}
 }
 

@@ -86,6 +86,7 @@ func (noBalancer) Targets(string) (map[autoscaling.Target]elb.State, bool) {
 }
 func (noBalancer) Register(context.Context, string, autoscaling.Target) error   { return nil }
 func (noBalancer) Deregister(context.Context, string, autoscaling.Target) error { return nil }
+func (noBalancer) Recheck()                                                     {}
 
 // await waits until ok, and fails the test after so long that only a fault can be
 // the cause.
@@ -327,6 +328,49 @@ func TestAProcessThatWasNotNotedIsFound(t *testing.T) {
 	}
 	change(t, h, func(e *autoscaling.Edit) error { return e.DeleteGroup("web", true) })
 	await(t, "the end", func() bool { return len(h.State().Groups) == 0 })
+	if !ended(was.Process.PID) {
+		t.Error("the process runs on")
+	}
+}
+
+// A host hands its groups over, and takes them back if nobody wants them.
+func TestAHostIsHandedOver(t *testing.T) {
+	t.Parallel()
+	dir, template := t.TempDir(), instancetest.Template(t, "web", "web")
+	first := open(t, dir, template)
+	create(t, first, "web", 1)
+	await(t, "an instance", func() bool { return len(inService(first)) == 1 })
+	was := inService(first)[0]
+	if err := first.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Change(func(*autoscaling.Edit) error { return nil }); err == nil {
+		t.Error("a paused host takes a change")
+	}
+	second, err := host.Open(host.Options{StateDir: dir, Region: "eu-west-1", Account: "123456789012", Templates: []autoscaling.LaunchTemplate{template}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Start(noBalancer{})
+	change(t, second, func(e *autoscaling.Edit) error { return e.SetDesired("web", 2, false) })
+	await(t, "another instance", func() bool { return len(inService(second)) == 2 })
+	if now := inService(second)[0]; now.Process != was.Process {
+		t.Errorf("process %+v is now %+v", was.Process, now.Process)
+	}
+	if err := first.Resume(); err == nil {
+		t.Error("a host takes back what another one has")
+	}
+	if err := second.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(inService(first)); got != 2 {
+		t.Errorf("%d instances after that", got)
+	}
+	change(t, first, func(e *autoscaling.Edit) error { return e.DeleteGroup("web", true) })
+	await(t, "the end", func() bool { return len(first.State().Groups) == 0 })
 	if !ended(was.Process.PID) {
 		t.Error("the process runs on")
 	}

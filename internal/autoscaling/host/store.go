@@ -40,24 +40,34 @@ func openStore(dir string) (*store, *autoscaling.State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	s := &store{dir: dir}
+	state, err := s.take()
 	if err != nil {
-		return nil, nil, fmt.Errorf("lock the state directory: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, nil, fmt.Errorf("the state directory %s is in use by another hale balance: stop that one, or give this one its own with --state", dir)
-		}
-		return nil, nil, fmt.Errorf("lock the state directory %s: %w", dir, err)
-	}
-	s := &store{dir: dir, lock: lock}
-	state, err := s.load()
-	if err != nil {
-		s.close()
 		return nil, nil, err
 	}
 	return s, state, nil
+}
+
+// take locks the directory, and reads its state.
+func (s *store) take() (*autoscaling.State, error) {
+	lock, err := os.OpenFile(filepath.Join(s.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err != nil {
+		_ = lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("the state directory %s is in use by another hale balance: stop that one, or give this one its own with --state", s.dir)
+		}
+		return nil, fmt.Errorf("lock the state directory %s: %w", s.dir, err)
+	}
+	s.lock = lock
+	state, err := s.load()
+	if err != nil {
+		s.close()
+	}
+	return state, err
 }
 
 func (s *store) load() (*autoscaling.State, error) {
@@ -124,7 +134,8 @@ func (s *store) replace(text []byte) error {
 
 // close lets others have the directory.
 func (s *store) close() {
-	if s != nil {
+	if s != nil && s.lock != nil {
 		_ = s.lock.Close()
+		s.lock = nil
 	}
 }
