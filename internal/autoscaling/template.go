@@ -149,7 +149,7 @@ func (t *LaunchTemplate) Place(taken map[netip.AddrPort]bool, free func(netip.Ad
 			continue
 		}
 		for more := range int(t.Ports.Last-t.Ports.First) + 1 {
-			at := netip.AddrPortFrom(address, t.Ports.First+uint16(more)) //nolint:gosec // at most Last
+			at := netip.AddrPortFrom(address, t.Ports.First+uint16(more))
 			if taken[at] || tried >= mostTried {
 				continue
 			}

@@ -25,7 +25,7 @@ var floors = []struct {
 	{"jobs", false, []string{"internal/serve", "internal/detect", "internal/doctor/...", "internal/balance", "internal/listen", "internal/manual"}},
 	{"configuration", false, []string{"internal/config"}},
 	{"the table of checks", false, []string{"internal/checktype"}},
-	{"the balancer", true, []string{"internal/balancer/...", "internal/elbapi/..."}},
+	{"the balancer", true, []string{"internal/balancer/...", "internal/elbapi/...", "internal/autoscaling/..."}},
 	{"evidence", true, []string{"internal/machine/...", "internal/probe", "internal/targetgroup"}},
 	{"checks", true, []string{"checks/...", "internal/proc/...", "internal/listenqueue"}},
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
