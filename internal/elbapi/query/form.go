@@ -15,9 +15,9 @@ import (
 	"hale/internal/elb"
 )
 
-// mostParameters is how many a request may have: enough for 1,000 targets with
+// mostParameters is how many a request may have: enough for 5,000 targets with
 // all that a target has.
-const mostParameters = 10_000
+const mostParameters = 20_000
 
 // parameter is one of a form.
 type parameter struct{ name, value string }

@@ -81,7 +81,7 @@ func TestReadAForm(t *testing.T) {
 		{name: "no UTF-8", text: "Name=%ff", refused: `ValidationError: Parameter "Name" is not UTF-8`},
 		{name: "what would reach a terminal", text: "Count=%1b[2J", refused: `ValidationError: Value "\x1b[2J" at Count is no whole number of 32 bits`},
 		{name: "a long value", text: "Count=" + strings.Repeat("9", 1000), refused: `ValidationError: Value "` + strings.Repeat("9", 100) + `..." at Count is no whole number of 32 bits`},
-		{name: "too many parameters", text: manyParameters(mostParameters + 1), refused: "MalformedQueryString: The request has more than 10000 parameters"},
+		{name: "too many parameters", text: manyParameters(mostParameters + 1), refused: "MalformedQueryString: The request has more than 20000 parameters"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
