@@ -432,14 +432,10 @@ func (x *examination) waysOn() []string {
 	return append(ways, how)
 }
 
-// blind tells that the machine does not show who answers: its sockets are another
-// user's.
+// blind tells that the machine does not show this user who answers.
 func (x *examination) blind() bool {
 	at := x.surroundings.at
-	if len(at) == 0 {
-		return os.Geteuid() != 0
-	}
-	return at[0].Owner().PID == 0 || x.surroundings.process.Dir == "" && os.Geteuid() != 0
+	return os.Geteuid() != 0 && (len(at) == 0 || at[0].Owner().PID == 0 || x.surroundings.process.Dir == "")
 }
 
 // brief tells an exchange's answer.
