@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/smithy-go/encoding/cbor"
@@ -68,25 +70,32 @@ func plain(v any) any {
 }
 
 func encodeJSON(members map[string]any) []byte {
-	text, err := json.Marshal(secondsFor(members))
+	text, err := json.Marshal(forJSON(members))
 	if err != nil { // a number that JSON has not; no action answers one
 		return []byte("{}")
 	}
 	return text
 }
 
-// secondsFor has seconds since 1970 in place of times.
-func secondsFor(v any) any {
+// forJSON has seconds since 1970 in place of times, and numbers that may have a
+// fraction with one, as AWS writes them: clients show 145.0 then.
+func forJSON(v any) any {
 	switch v := v.(type) {
 	case time.Time:
 		return seconds(v)
+	case float64:
+		text := strconv.FormatFloat(v, 'f', -1, 64)
+		if !strings.Contains(text, ".") {
+			text += ".0"
+		}
+		return json.Number(text)
 	case []any:
 		for i := range v {
-			v[i] = secondsFor(v[i])
+			v[i] = forJSON(v[i])
 		}
 	case map[string]any:
 		for name := range v {
-			v[name] = secondsFor(v[name])
+			v[name] = forJSON(v[name])
 		}
 	}
 	return v
