@@ -30,8 +30,11 @@ type State struct {
 
 // Group is an Auto Scaling group.
 type Group struct {
-	Name, ARN         string
-	Created           time.Time
+	Name, ARN string
+	Created   time.Time
+	// Wished tells one configuration's wish for the group from another's; empty: the
+	// group was made through the API.
+	Wished            string `json:",omitempty"`
 	Min, Max, Desired int
 	Template          TemplateRef
 	Zones             []string // instances are spread over them

@@ -72,10 +72,13 @@ type Settings struct {
 }
 
 const (
-	defaultCooldown = 300 * time.Second
-	mostInstances   = 1000 // a machine has no more ports than a group of this size can do with
-	mostGrace       = 24 * time.Hour
+	defaultCooldown    = 300 * time.Second
+	defaultHealthCheck = "EC2"
+	mostInstances      = 1000 // a machine has no more ports than a group of this size can do with
+	mostGrace          = 24 * time.Hour
 )
+
+func defaultPolicies() []string { return []string{"Default"} }
 
 // groupName is what the API takes for a name (XmlStringMaxLen255), without what
 // would be misread in ARNs and files.
@@ -95,9 +98,9 @@ func (e *Edit) CreateGroup(name string, s Settings) (*Group, error) {
 		return nil, elb.Errorf(elb.CodeValidation, "MinSize and MaxSize are required")
 	}
 	g := &Group{
-		Name: name, Created: e.now, HealthCheckType: "EC2", Cooldown: defaultCooldown,
+		Name: name, Created: e.now, HealthCheckType: defaultHealthCheck, Cooldown: defaultCooldown,
 		ARN:      fmt.Sprintf("arn:aws:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", e.place.Region, e.place.Account, uuid(), name),
-		Policies: []string{"Default"},
+		Policies: defaultPolicies(),
 	}
 	if s.Desired == nil {
 		s.Desired = s.Min

@@ -24,8 +24,12 @@ func Over(b Inventories) Balancer { return over{b} }
 
 type over struct{ Inventories }
 
-func (o over) TargetGroup(arn string) error {
-	g := o.Inventory().Groups[arn]
+func (o over) TargetGroup(arn string) error { return TargetGroup(o.Inventory(), arn) }
+
+// TargetGroup refuses, with an *elb.Error, what is no target group of an inventory
+// that instances can be registered with.
+func TargetGroup(v *inventory.Inventory, arn string) error {
+	g := v.Groups[arn]
 	switch {
 	case g == nil:
 		return elb.Errorf(elb.CodeValidation, "Provided Target Groups may not be valid. Please ensure they exist and try again: %s", arn)

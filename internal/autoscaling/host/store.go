@@ -93,6 +93,10 @@ func (s *store) load() (*autoscaling.State, error) {
 	return kept.State, nil
 }
 
+// Kept returns the state that a state directory holds, whoever has it open: the
+// last one that was saved, an empty one if there is none.
+func Kept(dir string) (*autoscaling.State, error) { return (&store{dir: dir}).load() }
+
 // save puts a state on the disk.
 func (s *store) save(state *autoscaling.State) error {
 	text, err := json.Marshal(stored{stateVersion, state})
