@@ -246,6 +246,9 @@ func (x *examination) toolMissing(app machine.Process, d definition, by machine.
 	for _, way := range d.Check.Programs() {
 		lacking := ""
 		for _, name := range way {
+			if strings.Contains(name, "/") && !path.IsAbs(name) {
+				continue // relative to where the image works, which the app may have left
+			}
 			_, err := app.FindProgram(name)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				x.undecided = append(x.undecided, Undecided{"whether the container has " + printable(name, 40) + ", which its own check starts: " + printable(err.Error(), 120), "run this as root"})

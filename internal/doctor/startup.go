@@ -110,7 +110,7 @@ func tellStart(findings []Finding, started []Evidence) {
 // Limits of waiting for an app that is starting.
 const (
 	mostWaiting = time.Minute
-	young       = 5 * time.Minute // how long ago its process was started at most
+	young       = 3 * time.Minute // how long ago its process was started at most
 	startPoll   = 50 * time.Millisecond
 )
 
@@ -162,9 +162,7 @@ func (x *examination) starting(port uint16) (machine.Process, bool) {
 	}
 	for _, p := range all {
 		owner := machine.Owner{PID: p.PID, Program: p.Program}
-		switch {
-		case x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{owner}}), slices.Contains(asking, process(p.Name())),
-			slices.ContainsFunc(x.surroundings.sockets, func(s machine.Socket) bool { return slices.Contains(s.Owners, owner) }):
+		if x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{owner}}) || slices.Contains(asking, process(p.Name())) || x.listens(p) {
 			continue
 		}
 		value, _, err := p.Lookup("PORT")
@@ -173,6 +171,14 @@ func (x *examination) starting(port uint16) (machine.Process, bool) {
 		}
 	}
 	return machine.Process{}, false
+}
+
+// listens tells whether a process, or one that descends from it, has a port.
+func (x *examination) listens(p machine.Process) bool {
+	family := machine.Family(p.PID)
+	return slices.ContainsFunc(x.surroundings.sockets, func(s machine.Socket) bool {
+		return s.Path == "" && slices.ContainsFunc(s.Owners, func(o machine.Owner) bool { return slices.Contains(family, o.PID) })
+	})
 }
 
 // asking are programs whose command line names a port that others listen on.

@@ -35,6 +35,10 @@ func (x *examination) examineStop(ctx context.Context, app machine.Process, own 
 	}
 }
 
+// supervisors are programs that get a container's stop signal and have one of
+// their own for what they started.
+var supervisors = []string{"supervisord", "s6-supervise", "runsv", "circusd", "monit", "systemd", "uwsgi"}
+
 // stopOf tells which signal stops the app, and who says so.
 func stopOf(ctx context.Context, app machine.Process, own []definition, by machine.Container) (how, signal string, known bool) {
 	if by == "" {
@@ -44,6 +48,9 @@ func stopOf(ctx context.Context, app machine.Process, own []definition, by machi
 		}
 		signal, err := machine.KillSignal(ctx, unit)
 		return "KillSignal of " + unit, signal, err == nil
+	}
+	if parent, err := machine.Inspect(app.Parent); err == nil && slices.Contains(supervisors, process(parent.Name())) {
+		return "", "", false // it stops the app in its own way
 	}
 	image := false // whether the file that makes it was seen
 	for _, d := range own {
