@@ -505,10 +505,12 @@ func TestTheAWSCommand(t *testing.T) {
 				},
 				{
 					"data",
-					slices.Concat([]string{"get-metric-data", "--scan-by", "TimestampAscending", "--metric-data-queries", fmt.Sprintf(
-						`[{"Id":"a","MetricStat":{"Metric":{"Namespace":"AWS/ApplicationELB","MetricName":"RequestCount","Dimensions":[{"Name":"LoadBalancer","Value":%q}]},"Period":60,"Stat":"Sum"}},
+					slices.Concat([]string{
+						"get-metric-data", "--scan-by", "TimestampAscending", "--metric-data-queries", fmt.Sprintf(
+							`[{"Id":"a","MetricStat":{"Metric":{"Namespace":"AWS/ApplicationELB","MetricName":"RequestCount","Dimensions":[{"Name":"LoadBalancer","Value":%q}]},"Period":60,"Stat":"Sum"}},
 						{"Id":"none","MetricStat":{"Metric":{"Namespace":"AWS/ApplicationELB","MetricName":"HTTPCode_ELB_4XX_Count","Dimensions":[{"Name":"LoadBalancer","Value":%[1]q}]},"Period":60,"Stat":"Sum"}}]`, m.lbName),
-						"--output", "json", "--query", "MetricDataResults[].{id:Id,values:Values,status:StatusCode,n:length(Timestamps)}"}, times),
+						"--output", "json", "--query", "MetricDataResults[].{id:Id,values:Values,status:StatusCode,n:length(Timestamps)}",
+					}, times),
 					`[ { "id": "a", "values": [ 10.0, 20.0, 30.0, 40.0, 50.0 ], "status": "Complete", "n": 5 }, { "id": "none", "values": [], "status": "Complete", "n": 0 } ]`,
 				},
 				{
