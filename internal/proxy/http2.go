@@ -502,11 +502,13 @@ type sentBody struct {
 	watched chan struct{} // closed when the context's end has been seen to
 	stopped atomic.Bool   // by Close, so that an error of reading is its doing
 
+	stopping sync.Mutex // held while unblocking; guards over
+	over     bool       // closed: no read begins any more
+
 	mu   sync.Mutex // held while reading; guards what follows
 	r    io.Reader
 	read int64
 	err  *Error // why it could not be read
-	over bool   // closed
 }
 
 // newSentBody returns a body that is closed when the call's context is over: the
@@ -533,10 +535,9 @@ var errBodyClosed = errors.New("the request's body is needed no more")
 func (b *sentBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.over {
+	if !b.begin() {
 		return 0, errBodyClosed
 	}
-	b.begun.Store(true)
 	b.call.reading.Store(true)
 	n, err := b.r.Read(p)
 	b.call.reading.Store(false)
@@ -574,12 +575,29 @@ func (b *sentBody) fillTrailer() {
 // Close ends the reading, also one that is under way. The client's connection,
 // or its stream, is of no use afterwards unless all was read, or nothing.
 func (b *sentBody) Close() error {
-	// The transport may come late, when the exchange is over and used anew.
+	b.stop()
+	b.mu.Lock() // when a read that was under way has returned
+	defer b.mu.Unlock()
+	return nil
+}
+
+// begin notes that something is read, unless the body is closed.
+func (b *sentBody) begin() bool {
+	b.stopping.Lock()
+	defer b.stopping.Unlock()
+	if !b.over {
+		b.begun.Store(true)
+	}
+	return !b.over
+}
+
+// stop makes a read that is under way return. The transport may come late, when
+// the exchange is over and used anew; or have begun to stop it, and be waited for.
+func (b *sentBody) stop() {
+	b.stopping.Lock()
+	defer b.stopping.Unlock()
+	b.over = true
 	if b.begun.Load() && !b.gone.Load() && b.stopped.CompareAndSwap(false, true) {
 		b.call.x.unblock()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.over = true
-	return nil
 }
