@@ -273,7 +273,7 @@ func (d *document) fillAround(g *Group) {
 		if g.Service != nil || !of && len(s.For) > 0 {
 			continue
 		}
-		g.Service = &Service{Name: explain.Line(s.Name), Grace: seconds(s.Grace)}
+		g.Service = &Service{Name: explain.Line(s.Name), Grace: max(0, seconds(s.Grace))}
 		for _, e := range s.Events {
 			if stopped.MatchString(e.Message) {
 				g.Service.Stopped = explain.Line(e.Message)
@@ -285,7 +285,7 @@ func (d *document) fillAround(g *Group) {
 		if g.Scaling != nil || g.ARN != "" && len(s.For) > 0 && !slices.Contains(s.For, g.ARN) {
 			continue
 		}
-		g.Scaling = &Scaling{Name: explain.Line(s.Name), Grace: seconds(s.Grace), ByBalancer: strings.Contains(s.Type, "ELB")}
+		g.Scaling = &Scaling{Name: explain.Line(s.Name), Grace: max(0, seconds(s.Grace)), ByBalancer: strings.Contains(s.Type, "ELB")}
 	}
 	for _, s := range d.SecurityGroups {
 		g.SecurityGroups = append(g.SecurityGroups, securityGroupOf(s))
