@@ -267,10 +267,22 @@ func (w *step) failed(i *Instance, cause string) {
 	p := &w.group.Launches
 	p.Failures++
 	p.Last, p.Until = w.now, w.now
+	most := maxPause
+	if w.runs(i.Template) {
+		most = minPause
+	}
 	if p.Failures > 1 {
-		p.Until = w.now.Add(min(minPause<<min(p.Failures-2, 16), maxPause))
+		p.Until = w.now.Add(min(minPause<<min(p.Failures-2, 16), most))
 	}
 	w.group.terminate(i, cause, w.now)
+}
+
+// runs tells whether an instance of a template's version has served for a while, so
+// that the fault is not the program's alone.
+func (w *step) runs(template TemplateRef) bool {
+	return slices.ContainsFunc(w.group.Instances, func(i Instance) bool {
+		return i.Template == template && i.State == InService && i.Unhealthy == "" && w.now.Sub(i.Launched) >= shortLife
+	})
 }
 
 // examine replaces instances that are not healthy.

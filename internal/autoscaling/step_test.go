@@ -396,6 +396,22 @@ func TestAProgramThatEndsAtOnceIsGivenTime(t *testing.T) {
 	}
 }
 
+// Where others of its kind serve, it is the instance that had bad luck.
+func TestAnInstanceThatEndsAtOnceAmongOthersIsReplacedSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(2)
+	w.pass(time.Minute)
+	for n := range 20 {
+		w.pass(time.Second)
+		if n > 0 && w.group().Active() != 2 {
+			t.Fatalf("after %d ends: instances are %q", n, w.states())
+		}
+		w.processes[w.id(1)] = autoscaling.Ended
+		w.settle()
+	}
+}
+
 func TestAStartThatFailsIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

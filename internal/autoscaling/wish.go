@@ -64,7 +64,7 @@ func (e *Edit) Apply(wishes []Wish) ([]Change, error) {
 
 // fulfil makes one group be as wished. A change without a verb is none.
 func (e *Edit) fulfil(w Wish) (Change, error) {
-	print := w.fingerprint()
+	wish := w.fingerprint()
 	g := e.next.Groups[w.Name]
 	change := Change{"create", w.Name, ""}
 	switch {
@@ -75,7 +75,7 @@ func (e *Edit) fulfil(w Wish) (Change, error) {
 		}
 	case g.Wished == "":
 		return Change{}, elb.Errorf("AlreadyExists", "it was made through the API, and a file does not change that: give the file's another name, or delete it there")
-	case g.Wished == print:
+	case g.Wished == wish:
 		return Change{}, nil
 	default:
 		before := g
@@ -88,7 +88,7 @@ func (e *Edit) fulfil(w Wish) (Change, error) {
 	if err := e.attachments(g, w); err != nil {
 		return Change{}, err
 	}
-	g.Wished = print
+	g.Wished = wish
 	return change, nil
 }
 
