@@ -437,6 +437,7 @@ func (c *call) failed(op string, err error, kind error) *Error {
 		return x.fail(ErrTLS, "shake hands", failed.err)
 	}
 	if !c.asked.Load() {
+		x.out.Connect = time.Since(x.begun)
 		return x.fail(ErrConnect, "connect", err)
 	}
 	if stream, ok := errors.AsType[streamError](err); ok && stream.Cause != nil && stream.Code == protocolError && !fromPeer(stream.Cause) {

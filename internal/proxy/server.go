@@ -20,6 +20,10 @@ import (
 // over TLS HTTP/2 too. Make one with NewServer; it serves as many listeners as
 // Serve and ServeTLS are called with. An engine may have several servers, each
 // with an end of its own.
+//
+// Of what net/http refuses of HTTP/2 by itself no policy is told: broken framing,
+// fields of one connection, a header beyond Settings.HeaderSize, more streams than
+// Settings.Streams.
 type Server struct {
 	engine  *Engine
 	log     *slog.Logger

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,27 @@ func TestCheckRequest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzCheckRequest holds the judgement of a request's parts against that of the
+// text they become on the way to an upstream: what is good as parts is one good
+// head as text.
+func FuzzCheckRequest(f *testing.F) {
+	f.Add("GET", "/a%20b?c", "example.org:443")
+	f.Add("GET /x HTTP/1.1\r\nA:", "/", "a")
+	f.Add("OPTIONS", "*", "[::1]")
+	f.Add("GET", "http://a/", "a")
+	f.Fuzz(func(t *testing.T, method, target, host string) {
+		limits := Limits{HeadSize: 4000, LineSize: 1000}
+		if CheckRequest(&Request{Method: method, Target: target, Host: host}, limits) != nil {
+			return
+		}
+		text := []byte(method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+		s := scanner{headSize: limits.HeadSize, lineSize: limits.LineSize}
+		if length, deliver, _ := s.scan(bytes.Clone(text), 0); s.refusal != nil || length != len(text) || deliver != len(text) || s.at != atStart {
+			t.Fatalf("%q: %v, %d of %d bytes", text, s.refusal, deliver, len(text))
+		}
+	})
 }
 
 // A single field may have a limit of its own.
