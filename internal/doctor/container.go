@@ -45,7 +45,8 @@ func (x *examination) examineContainer(ctx context.Context) {
 	all := definitions(app)
 	if by == machine.Kubernetes { // which has checks of its own, and reads none of these files
 		all = nil
-	} else if by != "" {
+	}
+	if by != "" {
 		x.site.recognise(string(by))
 	}
 	x.examineStop(ctx, app, stopsOf(all, by, x.ports()), by)
@@ -277,7 +278,7 @@ func (x *examination) toolMissing(app machine.Process, d definition, by machine.
 		return true
 	}
 	x.asideOf("container-healthcheck-tool-missing", []Evidence{
-		{Change: "the container's own check, " + d.place(), Before: printable(d.Check.String(), 160)},
+		{Change: "the container's own check, " + d.place(), Before: printable(d.Check.Brief(), 160)},
 		{Change: fmt.Sprintf("%s, in the PATH of %s (process %d)", printable(missing, 40), app.Name(), app.PID), Before: "not there"},
 		{Change: "what tells that it is in a container", Before: sign},
 	})
@@ -307,7 +308,7 @@ func (x *examination) firstAddressAlone(ctx context.Context, app machine.Process
 	tool := ""
 	for _, way := range d.Check.Programs() {
 		for _, name := range way {
-			wget := path.Base(name) == "wget" || strings.Contains(d.Check.String(), "busybox wget")
+			wget := path.Base(name) == "wget" || d.Check.Starts(name, "wget")
 			if file, err := app.FindProgram(name); err == nil && wget && path.Base(file) == "busybox" {
 				tool = file
 			}
@@ -317,7 +318,7 @@ func (x *examination) firstAddressAlone(ctx context.Context, app machine.Process
 		return
 	}
 	seen := []Evidence{
-		{Change: "the container's own check, " + d.place(), Before: printable(d.Check.String(), 160)},
+		{Change: "the container's own check, " + d.place(), Before: printable(d.Check.Brief(), 160)},
 		{Change: "wget is " + tool, Before: "it takes the first address of localhost, ::1, and no other"},
 	}
 	if app.OwnNetwork() {

@@ -143,7 +143,7 @@ func commands(line string) [][][]string {
 }
 
 // asks finds the address in a command: its host and port.
-var asks = regexp.MustCompile(`\b(https?)://(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::(\d+|\$\S*))?(/[^\s"')]*)?`)
+var asks = regexp.MustCompile(`\b(https?)://(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::(\d+|\$\S*))?(/[^\s"')?]*)?`)
 
 // Asked is what a check asks over HTTP.
 type Asked struct {
@@ -153,12 +153,45 @@ type Asked struct {
 	Port string
 }
 
-// Asks returns what the check asks for; ok is false for one that names no URL.
+// Starts tells whether the command has some words in this order, such as "busybox
+// wget".
+func (c *Check) Starts(words ...string) bool {
+	return strings.Contains(" "+strings.Join(c.Words, " "), " "+strings.Join(words, " ")+" ")
+}
+
+// Brief is the programs that the check starts, and the URL that it asks. The
+// command itself is not shown: there may be a password in it.
+func (c *Check) Brief() string {
+	var ways []string
+	for _, way := range c.Programs() {
+		ways = append(ways, strings.Join(way, " "))
+	}
+	text := strings.Join(ways, ", or ")
+	if a, ok := c.Asks(); ok {
+		scheme := "http://"
+		if a.Secure {
+			scheme = "https://"
+		}
+		if a.Port != "" {
+			a.Host += ":" + a.Port
+		}
+		text += " " + scheme + a.Host + a.Path
+	}
+	return strings.TrimSpace(text)
+}
+
+// Asks returns what the check asks for; ok is false for one that names no URL, or
+// one with a password.
 func (c *Check) Asks() (a Asked, ok bool) {
-	m := asks.FindStringSubmatch(c.String())
-	if m == nil {
+	text := strings.Join(c.Words, " ")
+	at := asks.FindStringSubmatchIndex(text)
+	if at == nil {
 		return Asked{}, false
 	}
+	if rest, _, _ := strings.Cut(text[at[4]:], "/"); strings.Contains(strings.SplitN(rest, " ", 2)[0], "@") {
+		return Asked{}, false
+	}
+	m := asks.FindStringSubmatch(text)
 	a = Asked{Secure: m[1] == "https", Host: m[2], Port: m[3], Path: m[4]}
 	switch {
 	case strings.HasPrefix(a.Port, "$"):

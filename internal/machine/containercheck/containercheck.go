@@ -54,8 +54,6 @@ type Check struct {
 	Shell bool
 }
 
-func (c *Check) String() string { return strings.Join(c.Words, " ") }
-
 // KindOf tells by its name what a file defines; "" for other files.
 func KindOf(name string) Kind {
 	base := strings.ToLower(path.Base(name))

@@ -147,6 +147,27 @@ func TestAsks(t *testing.T) {
 	}
 }
 
+// TestBrief: what is shown of a command has no password.
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"curl -f http://localhost:8000/health || exit 1":                           "/bin/sh curl http://localhost:8000/health",
+		"curl -H 'Authorization: Bearer s3cret' http://localhost/up?token=s3cret":  "/bin/sh curl http://localhost:80/up",
+		"curl -f http://health:s3cret@localhost/ || wget -q http://localhost:8000": "/bin/sh curl, or /bin/sh wget",
+		"redis-cli -a s3cret ping":                                                 "/bin/sh redis-cli",
+		"PGPASSWORD=s3cret psql -c 'select 1'":                                     "/bin/sh psql",
+	} {
+		c := containercheck.Check{Words: []string{line}, Shell: true}
+		if got := c.Brief(); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	c := containercheck.Check{Words: []string{"/bin/busybox", "wget", "-q", "http://localhost/"}}
+	if c.Starts("busybox", "wget") || !c.Starts("/bin/busybox", "wget") {
+		t.Error("busybox is not told by its name")
+	}
+}
+
 // FuzzRead: what is no definition is an error at most, and what is one can be
 // asked for its programs.
 func FuzzRead(f *testing.F) {
@@ -168,6 +189,7 @@ func FuzzRead(f *testing.F) {
 				}
 			}
 			d.Check.Asks()
+			d.Check.Brief()
 		}
 	})
 }
