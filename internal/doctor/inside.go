@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,8 +95,14 @@ var services = []struct{ program, speaks string }{
 	{"mongod", "MongoDB's protocol"},
 }
 
-// otherPorts asks for the same path on this machine's other ports.
-func otherPorts(x *examination) []change { return toSockets(otherPort)(x) }
+// otherPorts asks for the same path on the other ports of what answers: another
+// program's /health is none of its own.
+func otherPorts(x *examination) []change {
+	own := x.surroundings.everybody()
+	return toSockets(func(x *examination, s machine.Socket) bool {
+		return otherPort(x, s) && slices.ContainsFunc(s.Owners, func(o machine.Owner) bool { return slices.Contains(own, o.PID) })
+	})(x)
+}
 
 // upstreamDown proves a proxy that cannot reach its app. Where the app's port
 // is refused, the cause is there.

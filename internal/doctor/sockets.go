@@ -30,9 +30,9 @@ var socketHypotheses = []hypothesis{
 	{id: "missing-env-var", on: refused, inside: true, look: lacksVariable},
 	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP, proves: itsOwn},
 	{id: "port-undefined-random", on: refused, inside: true, changes: toSockets(random), accept: speaksHTTP, proves: theOnly(random)},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: itsOwn},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: noOtherPasses},
 	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: theOnly(reachablePort)},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), accept: knowsPath, proves: itsOwn},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), accept: knowsPath, proves: noOtherPasses},
 	{id: "docker-port-not-published", on: refused, inside: true, look: notPublished},
 	{id: "nothing-listening", on: refused, look: nobodyListens},
 
@@ -138,6 +138,20 @@ func itsOwn(ctx context.Context, x *examination, s step) bool {
 		}
 	}
 	return false
+}
+
+// noOtherPasses is itsOwn on a machine of several sites: where two of them pass,
+// it is not known which of them is meant.
+func noOtherPasses(ctx context.Context, x *examination, s step) bool {
+	if !itsOwn(ctx, x, s) {
+		return false
+	}
+	for _, c := range toSockets(reachablePort)(x) {
+		if c.text != s.change.text && x.with(ctx, c).sign.class == classHealthy && x.going() {
+			return false
+		}
+	}
+	return x.going()
 }
 
 // theOnly is the control of a program that answers alike whatever it is asked:

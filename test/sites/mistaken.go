@@ -46,6 +46,26 @@ run Shop
 			},
 		},
 		{
+			// Another site on the same machine answers the path that this one lacks,
+			// and is no management port of its.
+			Name: "neighbour", Row: "wrong-path-404", Findings: []string{"express-https-redirect", "wrong-path-404"}, Inside: true, Path: []string{"/healthz"},
+			Start: func(t testing.TB) Site {
+				serve(t, Private, app())
+				site := onExpress(expressSSL + "app.get('/healthz', (req, res) => res.send('ok'));\n")(t)
+				site.Path = "/status"
+				return site
+			},
+		},
+		{
+			// Of two other sites on the machine, neither is what the load balancer wants.
+			Name: "neighbours", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				serve(t, Private, app())
+				serve(t, Private, app())
+				return site(private(t))
+			},
+		},
+		{
 			// PHP that nobody runs is a file like any other, and passes.
 			Name: "php-source", Row: "false-positive-200", Findings: []string{"false-positive-200"},
 			Start: askedFor("/health.php", nginxFile("health.php", "<?php echo \"healthy\\n\";")),
