@@ -266,7 +266,7 @@ func TestMetrics(t *testing.T) {
 		`# TYPE hale_load_balancer_requests_total counter`,
 		`hale_load_balancer_requests_total{load_balancer="site"} 5`,
 		`hale_target_group_requests_total{load_balancer="site",target_group="blue"} 5`,
-		`hale_target_group_requests_total{target_group="spare"} 0`,
+		`hale_target_group_connections_total{target_group="spare"} 0`,
 		`hale_load_balancer_target_responses_total{load_balancer="site",code="2xx"} 3`,
 		`hale_load_balancer_target_responses_total{load_balancer="site",code="4xx"} 0`,
 		`hale_load_balancer_elb_responses_total{load_balancer="site",code="5xx"} 1`,
@@ -330,7 +330,7 @@ for family in parser.text_fd_to_metric_families(sys.stdin):
 		for _, want := range []string{
 			"hale_load_balancer_requests counter  hale_load_balancer_requests_total %s None 5\n",
 			"hale_load_balancer_target_response_seconds histogram seconds hale_load_balancer_target_response_seconds_bucket %s 0.0016 1\n",
-			"hale_load_balancer_received_bytes counter bytes hale_load_balancer_received_bytes_total %s None 0\n",
+			"hale_target_group_probes counter  hale_target_group_probes_total %s None 20\n",
 		} {
 			if want = fmt.Sprintf(want, "site"+odd); !strings.Contains(string(out), want) {
 				t.Errorf("with %q there is no %s in\n%s", odd, want, out)

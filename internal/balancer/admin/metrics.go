@@ -15,17 +15,28 @@ import (
 // mean something.
 func metrics(s *balancer.Snapshot, open bool) []byte {
 	e := &exposition{open: open}
-	var balancers, groups []counted
+	var balancers, groups struct{ requests, connections []counted }
 	for i := range s.LoadBalancers {
 		b := &s.LoadBalancers[i]
-		balancers = append(balancers, counted{&b.Traffic, []label{{"load_balancer", b.Name}}})
+		if c := (counted{&b.Traffic, []label{{"load_balancer", b.Name}}}); b.Type == elb.Network {
+			balancers.connections = append(balancers.connections, c)
+		} else {
+			balancers.requests = append(balancers.requests, c)
+		}
 	}
 	for i := range s.Groups {
-		groups = append(groups, counted{&s.Groups[i].Traffic, labelsOf(&s.Groups[i])})
+		g := &s.Groups[i]
+		if c := (counted{&g.Traffic, labelsOf(g)}); g.Protocol == elb.HTTP || g.Protocol == elb.HTTPS {
+			groups.requests = append(groups.requests, c)
+		} else {
+			groups.connections = append(groups.connections, c)
+		}
 	}
-	e.traffic("hale_load_balancer", "the load balancer", balancers)
+	e.requests("hale_load_balancer", "the load balancer", balancers.requests)
+	e.connections("hale_load_balancer", "the load balancer", balancers.connections)
 	e.listeners(s)
-	e.traffic("hale_target_group", "the target group", groups)
+	e.requests("hale_target_group", "the target group", groups.requests)
+	e.connections("hale_target_group", "the target group", groups.connections)
 	e.targets(s)
 	return e.end()
 }
@@ -45,7 +56,7 @@ func with(labels []label, name, value string) []label {
 	return append(slices.Clip(labels), label{name, value})
 }
 
-func (e *exposition) traffic(prefix, what string, of []counted) {
+func (e *exposition) requests(prefix, what string, of []counted) {
 	if len(of) == 0 {
 		return
 	}
@@ -61,11 +72,29 @@ func (e *exposition) traffic(prefix, what string, of []counted) {
 	for _, c := range of {
 		e.sample(prefix+"_target_connection_errors_total", float64(c.Total.ConnectionErrors), c.labels...)
 	}
+	name := prefix + "_target_response_seconds"
+	e.family(name, "histogram", "seconds", "Time from a request to "+what+" until the head of the target's answer.")
+	for _, c := range of {
+		for _, b := range c.Took.Cumulative() {
+			e.sample(name+"_bucket", float64(b.Count), with(c.labels, "le", strconv.FormatFloat(seconds(b.Bound), 'g', -1, 64))...)
+		}
+		e.sample(name+"_bucket", float64(c.Took.Count), with(c.labels, "le", "+Inf")...)
+		e.sample(name+"_sum", seconds(c.Took.Sum), c.labels...)
+		e.sample(name+"_count", float64(c.Took.Count), c.labels...)
+	}
+}
+
+// connections tells of what is counted by connections, as a Network Load Balancer
+// does.
+func (e *exposition) connections(prefix, what string, of []counted) {
+	if len(of) == 0 {
+		return
+	}
 	for _, f := range []struct {
 		name, unit, help string
 		value            func(*balancer.Tally) uint64
 	}{
-		{"_connections", "", "Connections to " + what + " that have ended, of a Network Load Balancer.", func(t *balancer.Tally) uint64 { return t.Connections }},
+		{"_connections", "", "Connections to " + what + " that have ended.", func(t *balancer.Tally) uint64 { return t.Connections }},
 		{"_received_bytes", "bytes", "Bytes from clients in connections to " + what + " that have ended.", func(t *balancer.Tally) uint64 { return t.BytesIn }},
 		{"_sent_bytes", "bytes", "Bytes to clients in connections to " + what + " that have ended.", func(t *balancer.Tally) uint64 { return t.BytesOut }},
 	} {
@@ -79,16 +108,6 @@ func (e *exposition) traffic(prefix, what string, of []counted) {
 		e.sample(prefix+"_connection_resets_total", float64(c.Total.ClientResets), with(c.labels, "by", "client")...)
 		e.sample(prefix+"_connection_resets_total", float64(c.Total.TargetResets), with(c.labels, "by", "target")...)
 		e.sample(prefix+"_connection_resets_total", float64(c.Total.ELBResets), with(c.labels, "by", "elb")...)
-	}
-	name := prefix + "_target_response_seconds"
-	e.family(name, "histogram", "seconds", "Time from a request to "+what+" until the head of the target's answer.")
-	for _, c := range of {
-		for _, b := range c.Took.Cumulative() {
-			e.sample(name+"_bucket", float64(b.Count), with(c.labels, "le", strconv.FormatFloat(seconds(b.Bound), 'g', -1, 64))...)
-		}
-		e.sample(name+"_bucket", float64(c.Took.Count), with(c.labels, "le", "+Inf")...)
-		e.sample(name+"_sum", seconds(c.Took.Sum), c.labels...)
-		e.sample(name+"_count", float64(c.Took.Count), c.labels...)
 	}
 }
 
