@@ -50,7 +50,7 @@ var timeModes = []Mode{
 	},
 	{
 		ID: "container-healthcheck-tool-missing", Layer: LayerAcceptance, Title: "the container's own check needs a missing program",
-		Because: "The health command runs inside the container, and the image has no curl or wget.",
+		Because: "The health command runs inside the container, and the image lacks the program that it starts, such as curl.",
 		Source:  "qonto/prometheus-rds-exporter#249; opf/openproject-docker-compose#150",
 	},
 	{
