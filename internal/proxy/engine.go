@@ -85,7 +85,7 @@ func New(policy Policy, settings Settings, log *slog.Logger) *Engine {
 }
 
 // Configure changes the settings: for requests and connections that begin from
-// now on. A Server's IdleTimeout stays (see NewServer).
+// now on. A few of a Server's stay for HTTP/2 (see NewServer).
 func (e *Engine) Configure(settings Settings) { e.settings.Store(settings.withDefaults()) }
 
 // CloseAfterAnswer makes each answer the last one on its connection, or ends

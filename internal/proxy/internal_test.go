@@ -302,3 +302,29 @@ func readResponse(answer []byte, method string) (*http.Response, []byte, error) 
 		return resp, body, err
 	}
 }
+
+// The time between two requests can be changed while connections are open: it
+// counts from their next answer on.
+func TestIdleTimeoutChanges(t *testing.T) {
+	app := silent("HTTP/1.1 204 No Content\r\n\r\n")
+	inBubble(t, app, func(t *testing.T, m *memory, e *Engine) {
+		c := m.client()
+		defer c.Close()
+		br := bufio.NewReader(c)
+		for _, idle := range []time.Duration{200 * time.Second, 75 * time.Second, 10 * time.Second} {
+			e.Configure(Settings{IdleTimeout: idle, IdleConnTimeout: time.Hour})
+			_, _ = io.WriteString(c, ask)
+			resp, err := http.ReadResponse(br, nil)
+			if err != nil {
+				t.Fatalf("with %v: %v", idle, err)
+			}
+			resp.Body.Close()
+			synctest.Wait()
+			time.Sleep(idle - time.Second)
+		}
+		start := time.Now()
+		if _, err := br.ReadByte(); err != io.EOF || time.Since(start) != time.Second {
+			t.Errorf("end: %v, after %v more", err, time.Since(start))
+		}
+	})
+}

@@ -25,12 +25,13 @@ import (
 // fields of one connection, a header beyond Settings.HeaderSize, more streams than
 // Settings.Streams.
 type Server struct {
-	engine  *Engine
-	log     *slog.Logger
-	http    *http.Server // for HTTP/1.x
-	http2   *http.Server // for HTTP/2, over TLS
-	closing atomic.Bool  // answers close their connections
-	cut     atomic.Bool  // guarded by the engine's tunnels: upgraded connections are
+	engine    *Engine
+	log       *slog.Logger
+	http      *http.Server // for HTTP/1.x
+	http2     *http.Server // for HTTP/2, over TLS
+	idleShift func() time.Duration
+	closing   atomic.Bool // answers close their connections
+	cut       atomic.Bool // guarded by the engine's tunnels: upgraded connections are
 
 	mu      sync.Mutex    // guards what follows
 	conns   int           // open connections, upgraded ones too
@@ -39,15 +40,17 @@ type Server struct {
 }
 
 // NewServer returns a server for the engine, with its settings as they are when
-// a connection or a request begins. Only between two requests the IdleTimeout
-// of now counts for good: net/http reads its own without a lock, so that it
-// cannot be changed while it serves. A nil logger discards.
+// a connection or a request begins. Of HTTP/2, the Streams, the HeaderSize and
+// the IdleTimeout of now count for good. A nil logger discards.
 func NewServer(e *Engine, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{engine: e, log: log}
 	settings := e.settings.Load()
+	// net/http reads its time-out without a lock, so that it cannot be changed
+	// while it serves. It sets no deadlines but for that, and for long ago.
+	s.idleShift = func() time.Duration { return e.settings.Load().IdleTimeout - settings.IdleTimeout }
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -105,6 +108,7 @@ func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
 	p.conn, _ = nc.(*guard.Conn)
 	if p.conn != nil {
 		nc = p.conn.Conn
+		p.conn.ShiftDeadlines(s.idleShift)
 	}
 	if secure, ok := nc.(*tls.Conn); ok { // hands are shaken
 		state := secure.ConnectionState()

@@ -35,6 +35,7 @@ type Conn struct {
 	net.Conn
 	limits Limits
 	prober Prober // may be nil
+	shift  func() time.Duration
 
 	// Read's own. buf[next:good] is to be handed on next; buf[good:] is an
 	// unfinished head or line, of which the first looked bytes are whole lines.
@@ -312,8 +313,15 @@ func (c *Conn) setInner(t time.Time) {
 	_ = c.Conn.SetReadDeadline(earlier(c.outer, c.inner))
 }
 
+// ShiftDeadlines has the deadlines that the reader sets come later by what shift
+// returns then, or earlier: for a server whose own time-out cannot be changed.
+func (c *Conn) ShiftDeadlines(shift func() time.Duration) { c.shift = shift }
+
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.shift != nil && !t.IsZero() {
+		t = t.Add(c.shift())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t.Equal(c.outer) {
