@@ -15,7 +15,7 @@ type Counts struct {
 	// Target is the targets' answers by class: [2] is 2xx. ELB is the load
 	// balancer's own: [3] are redirects, [4] and [5] errors.
 	Target, ELB [6]uint64
-	// ConnectionErrors are targets that could not be connected to.
+	// ConnectionErrors are targets that could not be connected to, by tries.
 	ConnectionErrors uint64
 	// Of a Network Load Balancer: connections that have ended, how many of them by
 	// whose reset, and their bytes from and to clients.
@@ -161,9 +161,6 @@ func (p *policy) count(o *proxy.Outcome, q *request) {
 	now := time.Now()
 	f := func(c *Counts) {
 		class := min(max(o.Status/100, 0), 5)
-		if errors.Is(o.Err, proxy.ErrConnect) {
-			c.ConnectionErrors++
-		}
 		if q.target != nil {
 			c.Requests++
 		}
@@ -178,4 +175,16 @@ func (p *policy) count(o *proxy.Outcome, q *request) {
 	if q.group != nil {
 		q.group.meter.count(now, f)
 	}
+}
+
+// countTry counts a try at a target that could not be connected to, also where
+// another target answers in its place.
+func (p *policy) countTry(o *proxy.Outcome, q *request) {
+	if !errors.Is(o.Err, proxy.ErrConnect) {
+		return
+	}
+	now := time.Now()
+	f := func(c *Counts) { c.ConnectionErrors++ }
+	p.meter.count(now, f)
+	q.group.meter.count(now, f)
 }

@@ -331,6 +331,7 @@ func (p *policy) Done(h *proxy.Head, a *proxy.Action, o *proxy.Outcome) (again b
 		q.target.End(failed(o))
 		q.targets = append(q.targets, q.target.address)
 		q.statuses = append(q.statuses, q.received)
+		p.countTry(o, q)
 		if again = p.retry(h, a, o, q); again {
 			return true
 		}

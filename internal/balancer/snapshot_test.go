@@ -12,6 +12,26 @@ import (
 	"hale/internal/elb/rule"
 )
 
+// A target that cannot be connected to is counted, also where another one answers
+// in its place.
+func TestConnectionErrorsAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, balancer.Options{}, nil)
+	one, two := newApp(t, "one"), newApp(t, "two")
+	h.register(one.AddrPort, two.AddrPort)
+	h.await(one.AddrPort, elb.Healthy)
+	h.await(two.AddrPort, elb.Healthy)
+	two.server.Close() // its health check says so later, perhaps
+	const requests = 4
+	for range requests {
+		get(t, h.url)
+	}
+	got := h.Snapshot().Groups[0].Traffic.Total
+	if got.Requests != requests || got.Target["2xx"] != requests || len(got.ELB) > 0 || got.ConnectionErrors == 0 && h.TargetHealth(h.group)[1].State == elb.Healthy {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // A snapshot has all that goes on: rules, states, probes, and what became of
 // requests.
 func TestSnapshot(t *testing.T) {
