@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"hale/internal/machine"
 	"hale/internal/machine/webserver"
 	"hale/internal/probe"
 	"hale/internal/targetgroup"
@@ -42,7 +43,8 @@ type examination struct {
 	site         site
 	named        bool // it was looked for the site's name
 	surroundings surroundings
-	started      []Evidence // of how long the app took to start, where that was measured
+	metadata     *machine.Metadata // once it was asked for
+	started      []Evidence        // of how long the app took to start, where that was measured
 	waiting      waiting
 	watched      int // idle connections watched, a request each
 	findings     []Finding

@@ -210,15 +210,19 @@ func (x *examination) nameHelps(ctx context.Context) bool {
 	return false
 }
 
-// askMetadata asks the metadata service that the app asks.
+// askMetadata asks the metadata service that the app asks, once.
 func (x *examination) askMetadata(ctx context.Context) machine.Metadata {
-	return machine.AskMetadata(ctx, func(name string) string {
-		value, _, err := x.surroundings.app().Lookup(name)
-		if err != nil || value == "" {
-			return os.Getenv(name)
-		}
-		return value
-	})
+	if x.metadata == nil {
+		m := machine.AskMetadata(ctx, func(name string) string {
+			value, _, err := x.surroundings.app().Lookup(name)
+			if err != nil || value == "" {
+				return os.Getenv(name)
+			}
+			return value
+		})
+		x.metadata = &m
+	}
+	return *x.metadata
 }
 
 // withoutToken proves settings that ask the instance metadata in the old way,

@@ -21,8 +21,13 @@ type metadata struct {
 
 const token = "c3VjaCBhIHRva2Vu"
 
-// serve runs the service and returns the variable.
-func (m metadata) serve(t testing.TB) (env string) {
+// serve runs the service and returns the variables with which it is found.
+func (m metadata) serve(t testing.TB) (env []string) {
+	t.Helper()
+	return []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + m.start(t), "AWS_EC2_METADATA_DISABLED=false"}
+}
+
+func (m metadata) start(t testing.TB) (url string) {
 	t.Helper()
 	if m.unreachable {
 		l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts, and nobody answers
@@ -30,9 +35,9 @@ func (m metadata) serve(t testing.TB) (env string) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
-		return "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + l.Addr().String()
+		return "http://" + l.Addr().String()
 	}
-	return "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + serve(t, "127.0.0.1", http.HandlerFunc(m.answer))
+	return "http://" + serve(t, "127.0.0.1", http.HandlerFunc(m.answer))
 }
 
 func (m metadata) answer(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +113,7 @@ func metadataCases() []Case {
 	asks := func(m metadata, settings string) func(testing.TB) Site {
 		return func(t testing.TB) Site {
 			address := private(t)
-			return site(address, django(t, settings, m.serve(t)).gunicorn(t, address))
+			return site(address, django(t, settings, m.serve(t)...).gunicorn(t, address))
 		}
 	}
 	return []Case{

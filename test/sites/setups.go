@@ -87,7 +87,7 @@ func onApache(settings, configuration string) func(testing.TB) Site {
 func onMetadata(m metadata, settings, http string) func(testing.TB) Site {
 	return func(t testing.TB) Site {
 		s := newSetting(t)
-		django(t, settings, m.serve(t)).behind(s, http)
+		django(t, settings, m.serve(t)...).behind(s, http)
 		site := serveNginx(s, http)
 		site.behind = s.words["@gunicorn@"]
 		warm(t, site.Address)
@@ -198,7 +198,7 @@ func healthySetups() []Case {
 		{Name: "healthy-setup-a", Row: "healthy", Start: by("classic", askedFor("/health_check", func(t testing.TB) Site {
 			s := newSetting(t)
 			http := setupA(exemptHealthCheck)
-			django(t, askedWithToken, metadata{}.serve(t)).behind(s, http)
+			django(t, askedWithToken, metadata{}.serve(t)...).behind(s, http)
 			site := serveNginx(s, http)
 			warm(t, site.Address)
 			return site
