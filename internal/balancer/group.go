@@ -236,7 +236,7 @@ func (g *group) route(now time.Time) {
 		zone = g.user.Zones[0].Name
 	}
 	routing := g.routing.Route(members, zone)
-	g.observed.hosts(now, g.user != nil, routing.Healthy, g.unhealthy())
+	g.observed.hosts(now, g.user != nil, g.held(elb.Healthy), g.held(elb.Unhealthy, elb.UnhealthyDraining, elb.Unavailable))
 	chosen := make([]spread.Member[*target], len(routing.Targets))
 	for i, of := range routing.Targets {
 		chosen[i] = spread.Member[*target]{Target: g.order[of], Healthy: g.order[of].health.State == elb.Healthy}

@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,11 +144,11 @@ func (o *observed) probes() (sent uint64, failed map[elb.Reason]uint64) {
 	return o.sent, maps.Clone(o.failed)
 }
 
-// unhealthy counts the targets that CloudWatch calls so.
-func (g *group) unhealthy() int {
+// held counts the targets of these states.
+func (g *group) held(states ...elb.State) int {
 	n := 0
 	for _, t := range g.order {
-		if s := t.health.State; s == elb.Unhealthy || s == elb.UnhealthyDraining || s == elb.Unavailable {
+		if slices.Contains(states, t.health.State) {
 			n++
 		}
 	}
