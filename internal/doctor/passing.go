@@ -285,7 +285,6 @@ func (x *examination) examineIdle(ctx context.Context) {
 		x.judgeIdle(m, limit)
 		return
 	}
-	closer := closerOf(&kept.answer)
 	if args := x.surroundings.process.Args; x.surroundings.process.PID != 0 && len(x.hops) == 0 {
 		if own, set, ok := toldIdle(x.surroundings.process.Name(), args); ok {
 			x.judgeToldIdle(own, set, limit)
@@ -294,7 +293,8 @@ func (x *examination) examineIdle(ctx context.Context) {
 	}
 	wait := x.IdleWait
 	if wait == 0 {
-		wait = max(IdleWait, closer.after+closer.after/5)
+		after := closerOf(&kept.answer).after
+		wait = max(IdleWait, after+after/5)
 	}
 	if wait < 0 || len(x.sent) >= MostRequests {
 		return

@@ -166,7 +166,7 @@ func unitNotes(units []machine.Unit, err error, own []string, down bool) []targe
 			continue
 		}
 		notes = append(notes, targetgroup.Note{
-			What: fmt.Sprintf("the service %s does not run", strings.TrimSuffix(u.Name, ".service")),
+			What: fmt.Sprintf("the service %s is not up", strings.TrimSuffix(u.Name, ".service")),
 			Seen: fmt.Sprintf("systemd holds it for %s (%s)", u.Active, u.Sub),
 			Way:  "systemctl status " + u.Name + " and journalctl -u " + u.Name + " -n 50 tell why",
 		})
