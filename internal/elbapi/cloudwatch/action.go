@@ -83,8 +83,7 @@ func (p points) read(b Balancer, s series) []point {
 }
 
 // find returns the series that is asked for, if there is one.
-func (a api) find(namespace, name string, dimensions []types.Dimension, unit types.StandardUnit) (series, bool) {
-	all := allSeries(a.balancer.Inventory())
+func find(all []series, namespace, name string, dimensions []types.Dimension, unit types.StandardUnit) (series, bool) {
 	i := slices.IndexFunc(all, func(s series) bool { return s.matches(namespace, name, dimensions) })
 	if i < 0 || unit != "" && unit != all[i].unit() {
 		return series{}, false
@@ -115,6 +114,7 @@ func (a api) getMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput)
 			return nil, elb.Errorf(codeValue, "The parameter MaxDatapoints is %d: it has to be from 1 to %d", left, mostPoints)
 		}
 	}
+	all := allSeries(a.balancer.Inventory())
 	descending := in.ScanBy != types.ScanByTimestampAscending
 	out := new(cloudwatch.GetMetricDataOutput)
 	for i, q := range queries {
@@ -122,7 +122,7 @@ func (a api) getMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput)
 			continue
 		}
 		var list []point
-		if s, ok := a.find(value(q.metric.Metric.Namespace), value(q.metric.Metric.MetricName), q.metric.Metric.Dimensions, q.metric.Unit); ok {
+		if s, ok := find(all, value(q.metric.Metric.Namespace), value(q.metric.Metric.MetricName), q.metric.Metric.Dimensions, q.metric.Unit); ok {
 			list = q.points.read(a.balancer, s)
 		}
 		if descending {
@@ -277,7 +277,7 @@ func (a api) getMetricStatistics(_ context.Context, in *cloudwatch.GetMetricStat
 		}
 	}
 	out := &cloudwatch.GetMetricStatisticsOutput{Label: in.MetricName, Datapoints: []types.Datapoint{}}
-	s, ok := a.find(*in.Namespace, *in.MetricName, in.Dimensions, in.Unit)
+	s, ok := find(allSeries(a.balancer.Inventory()), *in.Namespace, *in.MetricName, in.Dimensions, in.Unit)
 	if !ok {
 		return out, nil
 	}

@@ -130,8 +130,11 @@ func allSeries(v *inventory.Inventory) []series {
 // matches tells whether a request means this series: by the dimensions' names and
 // values, in any order, and no others.
 func (s series) matches(namespace, name string, dimensions []types.Dimension) bool {
+	if namespace != namespaces[s.of] || name != s.name {
+		return false
+	}
 	own := s.dimensions()
-	if namespace != namespaces[s.of] || name != s.name || len(dimensions) != len(own) {
+	if len(dimensions) != len(own) {
 		return false
 	}
 	for _, d := range own {
