@@ -58,7 +58,7 @@ func (x *examination) examineRanges(ctx context.Context) {
 // from its first address nor from its last.
 func shutTo(ctx context.Context, port uint16, network netip.Prefix) []Evidence {
 	var seen []Evidence
-	for _, source := range []netip.Addr{network.Addr(), lastAddress(network)} {
+	for _, source := range []netip.Addr{network.Addr(), machine.LastOf(network)} {
 		wall, err := machine.FirewallFrom(ctx, port, source)
 		if err != nil {
 			return nil
@@ -73,13 +73,4 @@ func shutTo(ctx context.Context, port uint16, network netip.Prefix) []Evidence {
 		}}
 	}
 	return seen
-}
-
-func lastAddress(network netip.Prefix) netip.Addr {
-	last := network.Masked().Addr().AsSlice()
-	for bit := network.Bits(); bit < 8*len(last); bit++ {
-		last[bit/8] |= 0x80 >> (bit % 8)
-	}
-	ip, _ := netip.AddrFromSlice(last)
-	return ip
 }

@@ -162,7 +162,7 @@ func (x *examination) starting(port uint16) (machine.Process, bool) {
 	}
 	for _, p := range all {
 		owner := machine.Owner{PID: p.PID, Program: p.Program}
-		if x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{owner}}) || slices.Contains(asking, process(p.Name())) || x.listens(p) {
+		if x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{owner}}) || slices.Contains(asking, process(p.Name())) || p.OwnNetwork() || x.listens(p) {
 			continue
 		}
 		value, _, err := p.Lookup("PORT")

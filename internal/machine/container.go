@@ -221,7 +221,7 @@ func (p Process) Listens(port uint16) (v4, v6 bool, err error) {
 			return false, false, err
 		}
 		for _, bound := range listening(string(content), port) {
-			ip, ok := parseKernelAddress(bound)
+			ip, ok := parseKernelAddress(bound.address)
 			switch {
 			case !ok:
 			case !table.v6:
@@ -240,18 +240,22 @@ const mostSocketTable = 1 << 20
 
 var loopbackV4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// listening returns where sockets listen on a port, as /proc/net/tcp writes it.
-func listening(table string, port uint16) []string {
-	var all []string
+// boundSocket is a line of /proc/net/tcp or tcp6, as far as it is of use here:
+// the address as the kernel writes it.
+type boundSocket struct{ address, inode string }
+
+// listening returns the sockets of such a table that listen on a port.
+func listening(table string, port uint16) []boundSocket {
+	var all []boundSocket
 	for line := range strings.Lines(table) {
-		const listen = "0A"
+		const listen, state, inode = "0A", 3, 9
 		fields := strings.Fields(line)
-		if len(fields) < 4 || fields[3] != listen {
+		if len(fields) <= inode || fields[state] != listen {
 			continue
 		}
 		address, number, _ := strings.Cut(fields[1], ":")
 		if n, err := strconv.ParseUint(number, 16, 16); err == nil && uint16(n) == port {
-			all = append(all, address)
+			all = append(all, boundSocket{address, fields[inode]})
 		}
 	}
 	return all

@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -56,12 +55,8 @@ func socketsOn(pid int, port uint16) []string {
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(content)) {
-			const listen, inode = "0A", 9
-			fields := strings.Fields(line)
-			if len(fields) > inode && fields[3] == listen && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
-				inodes = append(inodes, fields[inode])
-			}
+		for _, bound := range listening(string(content), port) {
+			inodes = append(inodes, bound.inode)
 		}
 	}
 	return inodes

@@ -340,14 +340,14 @@ func nftAddresses(value any) (low, high netip.Addr, ok bool) {
 		return low, high, err == nil && errHigh == nil
 	}
 	if network, err := netip.ParsePrefix(text); err == nil {
-		return network.Masked().Addr(), lastOf(network), true
+		return network.Masked().Addr(), LastOf(network), true
 	}
 	low, err := netip.ParseAddr(text)
 	return low, low, err == nil
 }
 
-// lastOf is the last address of a network.
-func lastOf(network netip.Prefix) netip.Addr {
+// LastOf is the last address of a network.
+func LastOf(network netip.Prefix) netip.Addr {
 	last := network.Masked().Addr().AsSlice()
 	for bit := network.Bits(); bit < 8*len(last); bit++ {
 		last[bit/8] |= 0x80 >> (bit % 8)
