@@ -37,7 +37,7 @@ type front struct {
 	status  int   // that the client was answered with, by ourselves
 	written int64 // bytes of the body, likewise
 
-	writeBy time.Time // HTTP/2's deadline for the answer's next write
+	stall *stall // of writes over HTTP/2; nil before the first
 }
 
 var fronts = sync.Pool{New: func() any { return new(front) }}

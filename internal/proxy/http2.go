@@ -126,6 +126,8 @@ func (c *call) tick() {
 	}
 	idle := time.Since(c.began) - time.Duration(c.moved.Load())
 	switch {
+	case !c.asked.Load(): // connecting has time-outs of its own
+		c.timer.Reset(limit)
 	case c.relaying.Load(): // the client takes its time, which is bounded there
 		c.timer.Reset(limit)
 	case idle >= limit && c.reading.Load():
@@ -220,6 +222,7 @@ func (c *call) request() *http.Request {
 	}
 	return r.WithContext(httptrace.WithClientTrace(c.ctx, &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) {
+			c.move()
 			c.asked.Store(true)
 			c.reused.Store(i.Reused)
 			c.ready.Store(max(1, int64(time.Since(c.began))))

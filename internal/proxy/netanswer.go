@@ -7,7 +7,6 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-	"time"
 
 	"hale/internal/proxy/guard"
 )
@@ -122,25 +121,28 @@ func (l answerFields) Each(f func(name string, values []string)) {
 }
 
 func (f *netAnswer) Write(p []byte) (int, error) {
-	f.putOff()
+	if f.http2 {
+		f.writing().begin()
+		defer f.stall.end()
+	}
 	return f.w.Write(p)
 }
 
-// putOff gives an HTTP/2 client time to take the next write. For HTTP/1.1, the
-// guard does.
-func (f *netAnswer) putOff() {
-	if !f.http2 {
-		return
+// writing bounds the time that an HTTP/2 client takes for a write. For HTTP/1.1,
+// the guard does.
+func (f *netAnswer) writing() *stall {
+	if f.stall == nil {
+		w := f.w
+		f.stall = newStall(f.exchange.settings.BodyTimeout, func() { _ = http.NewResponseController(w).SetWriteDeadline(longAgo) })
 	}
-	timeout := f.exchange.settings.BodyTimeout
-	if now := time.Now(); f.writeBy.Sub(now) < timeout*3/4 {
-		f.writeBy = now.Add(timeout)
-		_ = http.NewResponseController(f.w).SetWriteDeadline(f.writeBy)
-	}
+	return f.stall
 }
 
 func (f *netAnswer) Flush() error {
-	f.putOff()
+	if f.http2 {
+		f.writing().begin()
+		defer f.stall.end()
+	}
 	if fl, ok := f.w.(interface{ FlushError() error }); ok {
 		return fl.FlushError()
 	}

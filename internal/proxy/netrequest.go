@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 )
 
 var errNoUpstream = errors.New("the action names no upstream")
@@ -162,22 +161,19 @@ func (f *front) body(s *Settings) io.Reader {
 	if !f.http2 || f.action.Upstream.HTTP2() && (f.r.ContentLength < 0 || f.r.ContentLength > s.RepeatBody) {
 		return f.r.Body
 	}
-	return &timedBody{r: f.r.Body, control: http.NewResponseController(f.w), timeout: s.BodyTimeout}
+	w := f.w
+	return &timedBody{f.r.Body, newStall(s.BodyTimeout, func() { _ = http.NewResponseController(w).SetReadDeadline(longAgo) })}
 }
 
 // timedBody is the body of a request over HTTP/2.
 type timedBody struct {
-	r       io.Reader
-	control *http.ResponseController
-	timeout time.Duration
-	readBy  time.Time
+	r     io.Reader
+	stall *stall
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	if now := time.Now(); b.readBy.Sub(now) < b.timeout*3/4 {
-		b.readBy = now.Add(b.timeout)
-		_ = b.control.SetReadDeadline(b.readBy)
-	}
+	b.stall.begin()
+	defer b.stall.end()
 	return b.r.Read(p)
 }
 

@@ -63,7 +63,11 @@ func TestPages(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &wording{policy: forwardTo(tt.upstream)}
-			s := serve(t, p, proxy.Settings{TargetSize: 4000, FieldSize: 4000, BodySize: 10000, ResponseTimeout: 50 * time.Millisecond})
+			settings := proxy.Settings{TargetSize: 4000, FieldSize: 4000, BodySize: 10000}
+			if tt.status == 504 {
+				settings.ResponseTimeout = 50 * time.Millisecond
+			}
+			s := serve(t, p, settings)
 			got := s.say(t, tt.request)
 			body := fmt.Sprintf("<html>%d</html>", tt.status)
 			for _, want := range []string{fmt.Sprintf("HTTP/1.1 %d ", tt.status), "\r\nServer: awselb/2.0\r\n", "\r\nContent-Type: text/html\r\n", "\r\n\r\n" + body} {
@@ -138,7 +142,11 @@ func TestAnotherUpstream(t *testing.T) {
 				a.Upstream = good
 				return o.Err != nil
 			}
-			s := serve(t, p, proxy.Settings{RepeatBody: 64 << 10, ResponseTimeout: 100 * time.Millisecond})
+			settings := proxy.Settings{RepeatBody: 64 << 10}
+			if tt.first == slow {
+				settings.ResponseTimeout = time.Second // for the good one, too
+			}
+			s := serve(t, p, settings)
 			got := s.say(t, tt.request)
 			o := p.outcome(t, 0)
 			if o.CanRetry != (tt.want != "") || o.Sent != tt.sent || o.Upstream != tt.first || o.Try != 1 {
