@@ -52,7 +52,7 @@ func (e *Edit) CreateGroup(n NewGroup) (*Group, error) {
 		if other.Name != g.Name {
 			continue
 		}
-		if other.Kind == g.Kind && other.Port == g.Port && other.VPC == g.VPC && other.HealthCheck == g.HealthCheck && sameTags(other.Tags, g.Tags) {
+		if other.Kind == g.Kind && other.Port == g.Port && other.VPC == g.VPC && other.IPAddressType == g.IPAddressType && other.HealthCheck == g.HealthCheck && sameTags(other.Tags, g.Tags) {
 			return other, nil
 		}
 		return nil, elb.Errorf("DuplicateTargetGroupName", "A target group with the same name '%s' exists, but with different settings", g.Name)

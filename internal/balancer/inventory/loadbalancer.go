@@ -74,7 +74,8 @@ func (e *Edit) CreateLoadBalancer(n NewLoadBalancer) (*LoadBalancer, error) {
 		if other.Name != b.Name {
 			continue
 		}
-		if other.Type == b.Type && other.Scheme == b.Scheme && slices.Equal(other.Zones, b.Zones) && sameTags(other.Tags, b.Tags) {
+		if other.Type == b.Type && other.Scheme == b.Scheme && slices.Equal(other.Zones, b.Zones) &&
+			other.IPAddressType == b.IPAddressType && slices.Equal(other.SecurityGroups, b.SecurityGroups) && sameTags(other.Tags, b.Tags) {
 			return other, nil
 		}
 		return nil, elb.Errorf("DuplicateLoadBalancerName", "A load balancer with the same name '%s' exists, but with different settings", b.Name)
