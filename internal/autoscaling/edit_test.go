@@ -3,6 +3,7 @@ package autoscaling_test
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -206,5 +207,26 @@ func TestVersionsOfTemplates(t *testing.T) {
 	}
 	if err := w.edit(func(e *autoscaling.Edit) error { return e.SetTemplates([]autoscaling.LaunchTemplate{same, same}) }); err == nil {
 		t.Error("a template may be there twice")
+	}
+}
+
+func TestWhatIsAnInstancesOwnIsFilledIn(t *testing.T) {
+	t.Parallel()
+	template := autoscaling.LaunchTemplate{
+		Name: "web", Command: []string{"serve", "--bind={address}:{port}", "{unknown}"}, Directory: "/srv/{group}",
+		Environment: map[string]string{"NAME": "{group}-{instance_id}", "PORT": "1{port}"},
+	}
+	filled := template.Fill("shop", &autoscaling.Instance{ID: "i-1", Address: netip.MustParseAddrPort("127.64.0.1:8000")})
+	want := template
+	want.Command = []string{"serve", "--bind=127.64.0.1:8000", "{unknown}"}
+	want.Directory = "/srv/shop"
+	want.Environment = map[string]string{
+		"NAME": "shop-i-1", "PORT": "18000", "HALE_ADDRESS": "127.64.0.1", "HALE_INSTANCE_ID": "i-1", "HALE_GROUP": "shop",
+	}
+	if !reflect.DeepEqual(filled, want) {
+		t.Errorf("%+v, want %+v", filled, want)
+	}
+	if template.Command[1] != "--bind={address}:{port}" || len(template.Environment) != 2 {
+		t.Error("the template itself was changed")
 	}
 }

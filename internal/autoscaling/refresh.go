@@ -191,7 +191,11 @@ func (w *step) refresh() (surge int) {
 	r.Status = RefreshInProgress
 	old, ready, active := w.census(r)
 	w.count(r, len(old))
-	if w.now.Sub(r.Progress) > refreshPatience+r.CheckpointDelay {
+	patience := refreshPatience
+	if len(r.Checkpoints) > 0 {
+		patience += r.CheckpointDelay
+	}
+	if w.now.Sub(r.Progress) > patience {
 		g.endRefreshes(RefreshFailed, "No instance could be replaced for an hour", w.now)
 		return 0
 	}

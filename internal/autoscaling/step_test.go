@@ -475,6 +475,51 @@ func TestTargetGroupsComeAndGo(t *testing.T) {
 	w.did()
 }
 
+func TestATargetGroupThatIsAttachedAgainTakesAllAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.drains = 30 * time.Second
+	w.create(1, blue)
+	w.must(func(e *autoscaling.Edit) error { return e.Detach("web", []string{blue}) })
+	w.settle()
+	w.must(func(e *autoscaling.Edit) error { return e.Attach("web", []string{blue}) })
+	w.settle()
+	w.did("deregister "+blue, "register "+blue)
+}
+
+func TestWhatIsSuspendedIsNotDone(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		process string
+		desired int
+		states  string
+		deeds   []string
+	}{
+		{"Launch", 2, "InService", nil},
+		{"Launch", 0, "", []string{"deregister " + blue, "ask to end"}},
+		{"Terminate", 0, "InService", nil},
+		{"Terminate", 2, "InService InService", []string{"start", "register " + blue}},
+		{"AddToLoadBalancer", 2, "InService InService", []string{"start"}},
+		{"AlarmNotification", 2, "InService InService", []string{"start", "register " + blue}},
+	} {
+		t.Run(fmt.Sprintf("%s and %d instances", test.process, test.desired), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.create(1, blue)
+			w.must(func(e *autoscaling.Edit) error { return e.Suspend("web", []string{test.process}) })
+			w.must(func(e *autoscaling.Edit) error { return e.SetDesired("web", test.desired, false) })
+			w.settle()
+			w.want(test.states)
+			w.did(test.deeds...)
+			w.must(func(e *autoscaling.Edit) error { return e.Resume("web", nil) })
+			w.settle()
+			if got := w.group().Active(); got != test.desired {
+				t.Errorf("%d instances after it was resumed, want %d", got, test.desired)
+			}
+		})
+	}
+}
+
 func TestAnInstanceInStandbyServesNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -665,6 +710,47 @@ func TestARefreshWaitsAtCheckpoints(t *testing.T) {
 	w.pass(time.Minute)
 	if r := w.group().Refreshes[0]; r.Status != autoscaling.RefreshSuccessful {
 		t.Errorf("the refresh is %s: %s", r.Status, r.Reason)
+	}
+}
+
+// What is protected, or in Standby, is waited for, and not for ever.
+func TestARefreshWaitsForWhatIsProtected(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		protected string
+		unprotect bool
+		status    autoscaling.RefreshStatus
+		replaced  bool
+	}{
+		{autoscaling.RefreshWait, false, autoscaling.RefreshFailed, false},
+		{autoscaling.RefreshWait, true, autoscaling.RefreshSuccessful, true},
+		{autoscaling.RefreshIgnore, false, autoscaling.RefreshSuccessful, false},
+		{"Refresh", false, autoscaling.RefreshSuccessful, true},
+	} {
+		t.Run(fmt.Sprintf("%s, unprotected %v", test.protected, test.unprotect), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.create(1)
+			was := w.id(0)
+			protect := func(on bool) {
+				w.must(func(e *autoscaling.Edit) error { return e.Protect("web", []string{was}, on) })
+			}
+			protect(true)
+			w.must(func(e *autoscaling.Edit) error {
+				_, err := e.StartRefresh("web", nil, autoscaling.Preferences{MaxHealthy: 100, Protected: test.protected})
+				return err
+			})
+			w.settle()
+			w.pass(time.Hour)
+			if test.unprotect {
+				protect(false)
+				w.settle()
+			}
+			w.pass(time.Second)
+			if got := w.group().Refreshes[0].Status; got != test.status || (w.id(0) != was) != test.replaced {
+				t.Errorf("the refresh is %s, the instance was replaced: %v", got, w.id(0) != was)
+			}
+		})
 	}
 }
 

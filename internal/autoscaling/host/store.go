@@ -139,6 +139,9 @@ func (s *store) replace(text []byte) error {
 // close lets others have the directory.
 func (s *store) close() {
 	if s != nil && s.lock != nil {
+		// A process that is just being started has the descriptor, too, until it runs
+		// its program.
+		_ = syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN)
 		_ = s.lock.Close()
 		s.lock = nil
 	}
