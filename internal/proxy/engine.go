@@ -89,8 +89,9 @@ func New(policy Policy, settings Settings, log *slog.Logger) *Engine {
 func (e *Engine) Configure(settings Settings) { e.settings.Store(settings.withDefaults()) }
 
 // CloseAfterAnswer makes each answer the last one on its connection, or ends
-// that; it concerns all of the engine's servers. While an instance drains, clients so move to another one by
-// themselves, and no connection is cut that a request could be on its way on.
+// that; it concerns all of the engine's servers. While an instance drains,
+// clients so move to another one by themselves, and no connection is cut that a
+// request could be on its way on.
 func (e *Engine) CloseAfterAnswer(on bool) { e.closing.Store(on) }
 
 // Forget closes the idle connections to an upstream that is used no more.

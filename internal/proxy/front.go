@@ -14,7 +14,7 @@ import (
 // front is a request in the hands of net/http's server, and what it takes to
 // answer it: by itself (ownanswer.go), or by way of an exchange with an
 // upstream, which gets its request (netrequest.go) and gives its answer back
-// (netanswer.go). No other files, but Server's, know of net/http's server.
+// (netanswer.go). No other files, but those of Server, know of net/http's server.
 // Fronts are used again.
 type front struct {
 	engine *Engine
