@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hale/checks"
 )
 
@@ -22,7 +24,7 @@ func TestParseStat(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"nginx", "", "a b", ") S 1 (", "(sd-pam)", "\n"} {
 		p, ok := parseStat(strings.Replace(statLine, "NAME", name, 1))
-		want := Process{PID: 4321, Parent: 1, Name: name, State: 'S', CPU: 150 * time.Millisecond, Started: 250000}
+		want := Process{PID: 4321, Parent: 1, Name: name, State: 'S', CPU: 150 * time.Millisecond, Session: 4321, Started: 250000}
 		if !ok || p != want {
 			t.Errorf("%q: got %+v, %v", name, p, ok)
 		}
@@ -207,4 +209,24 @@ func TestThreads(t *testing.T) {
 		}
 	}
 	t.Error("no thread is seen to run")
+}
+
+// What is told of this process tells it from all others.
+func TestThisProcess(t *testing.T) {
+	t.Parallel()
+	p, err := FS{}.Process(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := unix.Getsid(0)
+	if err != nil || p.Session != session || p.Started == 0 {
+		t.Errorf("session %d, started %d; want session %d, %v", p.Session, p.Started, session, err)
+	}
+	if env := (FS{}).Environment(os.Getpid()); !slices.Contains(env, "PATH="+os.Getenv("PATH")) {
+		t.Errorf("environment %q", env)
+	}
+	boot, err := FS{}.Boot()
+	if again, _ := (FS{}).Boot(); err != nil || len(boot) != 36 || again != boot {
+		t.Errorf("boot %q, then %q, %v", boot, again, err)
+	}
 }
