@@ -257,3 +257,29 @@ func TestWebSocketUvicorn(t *testing.T) {
 		t.Errorf("outcome %+v", o)
 	}
 }
+
+// Many streams at once, by a client that is not Go's.
+func TestH2load(t *testing.T) {
+	servers.Need(t, "nginx")
+	h2load := servers.Need(t, "h2load")
+	cert := servers.NewCertificate(t, "127.0.0.1")
+	plain, h2c := servers.FreeAddress(t), servers.FreeAddress(t)
+	servers.Nginx(t, "worker_connections 2000;", fmt.Sprintf(`keepalive_requests 100000;
+		server { listen %s; location / { return 200 "hello"; } }
+		server { listen %s http2; location / { return 200 "hello"; } }`, plain, h2c), plain, h2c)
+	config := &tls.Config{Certificates: []tls.Certificate{cert.TLS(t)}}
+	for _, u := range []upstream.Upstream{upstream.New(upstream.HTTP, plain), upstream.New(upstream.H2C, h2c)} {
+		t.Run(u.String()[:4], func(t *testing.T) {
+			s := serveBy(t, forwarder{u}, proxy.Settings{}, func(srv *proxy.Server, l net.Listener) error { return srv.ServeTLS(l, config) })
+			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, h2load, "-n", "5000", "-c", "4", "-m", "128", "https://"+s.addr+"/").CombinedOutput()
+			if want := "5000 succeeded, 0 failed, 0 errored, 0 timeout"; err != nil || !strings.Contains(string(out), want) {
+				t.Errorf("%v:\n%s", err, out)
+			}
+			if !strings.Contains(string(out), "status codes: 5000 2xx") {
+				t.Errorf("%s", out)
+			}
+		})
+	}
+}
