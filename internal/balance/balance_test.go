@@ -1,0 +1,473 @@
+package balance_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"hale/internal/balance"
+	"hale/test/servers"
+)
+
+// patience bounds every wait; only a test that fails spends it.
+const patience = time.Minute
+
+// running is a hale balance.
+type running struct {
+	t            *testing.T
+	file         string
+	port         int // of its listener
+	stop, reload chan os.Signal
+	ended        chan error
+	api, admin   net.Addr
+	log          *lockedBuffer
+	stopped      bool
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
+}
+
+// start runs a balancer with a file, until the test's end.
+func start(t *testing.T, file string, change func(*balance.Options)) *running {
+	t.Helper()
+	r := &running{t: t, file: file, stop: make(chan os.Signal, 2), reload: make(chan os.Signal, 1), ended: make(chan error, 1), log: new(lockedBuffer)}
+	ready := make(chan struct{})
+	o := balance.Options{
+		ConfigFile: file, Env: func(string) (string, bool) { return "", false },
+		Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.NewTextHandler(r.log, nil)),
+		Stop: r.stop, Reload: r.reload,
+		Ready: func(api, admin net.Addr) {
+			r.api, r.admin = api, admin
+			close(ready)
+		},
+	}
+	if change != nil {
+		change(&o)
+	}
+	go func() { r.ended <- balance.Run(context.Background(), o) }()
+	select {
+	case <-ready:
+	case err := <-r.ended:
+		t.Fatalf("it ended: %v\n%s", err, r.log)
+	case <-time.After(patience):
+		t.Fatalf("it is not ready\n%s", r.log)
+	}
+	t.Cleanup(func() {
+		if !r.stopped {
+			r.end()
+		}
+	})
+	return r
+}
+
+// end stops it as SIGTERM does.
+func (r *running) end() {
+	r.t.Helper()
+	r.stop <- syscall.SIGTERM
+	r.awaitEnd()
+}
+
+func (r *running) awaitEnd() {
+	r.t.Helper()
+	r.stopped = true
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			r.t.Errorf("it ended: %v", err)
+		}
+	case <-time.After(patience):
+		r.t.Fatalf("it does not end\n%s", r.log)
+	}
+}
+
+// hup reloads, and waits until the log says so as often as wanted.
+func (r *running) hup(says string) {
+	r.t.Helper()
+	before := strings.Count(r.log.String(), says)
+	r.reload <- syscall.SIGHUP
+	r.await(says, func() bool { return strings.Count(r.log.String(), says) > before })
+}
+
+func (r *running) await(what string, is func() bool) {
+	r.t.Helper()
+	for begun := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > patience {
+			r.t.Fatalf("not in %v: %s\n%s", patience, what, r.log)
+		}
+	}
+}
+
+func (r *running) client() *elbv2.Client {
+	return elbv2.New(elbv2.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + r.api.String()), RetryMaxAttempts: 1,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "key"}, nil
+		}),
+	})
+}
+
+// arns returns those of all load balancers and groups, by name.
+func (r *running) arns() map[string]string {
+	r.t.Helper()
+	all := make(map[string]string)
+	balancers, err := r.client().DescribeLoadBalancers(r.t.Context(), &elbv2.DescribeLoadBalancersInput{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, b := range balancers.LoadBalancers {
+		all[*b.LoadBalancerName] = *b.LoadBalancerArn
+	}
+	groups, err := r.client().DescribeTargetGroups(r.t.Context(), &elbv2.DescribeTargetGroupsInput{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, g := range groups.TargetGroups {
+		all[*g.TargetGroupName] = *g.TargetGroupArn
+	}
+	return all
+}
+
+// app answers with its name, and returns its port.
+func app(t *testing.T, name string) int {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().(*net.TCPAddr).Port
+}
+
+// site is a file; text is what its only listener does, and more.
+type site struct {
+	top              string // more keys
+	scheme, protocol string
+	port             int
+	targets          []int
+	rules            string
+}
+
+func (s site) write(t *testing.T, file string) {
+	t.Helper()
+	var targets []string
+	for _, port := range s.targets {
+		targets = append(targets, fmt.Sprintf("{Id: 127.0.0.1, Port: %d}", port))
+	}
+	text := fmt.Sprintf(`API: 127.0.0.1:0
+Admin: 127.0.0.1:0
+StateDirectory: state
+%s
+TargetGroups:
+- {Name: web, Protocol: HTTP, Port: 8000, TargetType: ip, Attributes: {deregistration_delay.timeout_seconds: 1}, Targets: [%s]}
+LoadBalancers:
+- Name: site
+  Scheme: %s
+  Listeners:
+  - Protocol: %s
+    Port: %d
+    DefaultActions: [{Type: forward, TargetGroup: web}]
+    %s
+`, s.top, strings.Join(targets, ", "), s.scheme, s.protocol, s.port, s.rules)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newSite(t *testing.T, targets ...int) (site, string) {
+	t.Helper()
+	s := site{scheme: "internal", protocol: "HTTP", port: servers.FreePort(t), targets: targets}
+	file := filepath.Join(t.TempDir(), "balance.yaml")
+	s.write(t, file)
+	return s, file
+}
+
+func get(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	body, err := fetch(t.Context(), client, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func fetch(ctx context.Context, client *http.Client, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return strconv.Itoa(res.StatusCode) + " " + string(body), err
+}
+
+func (s site) url() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) + "/" }
+
+func TestAFileReloadedAndKept(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	r := start(t, file, nil)
+	if got := get(t, http.DefaultClient, "http://"+r.admin.String()+"/health"); got != "200 ok\n" {
+		t.Errorf("health: %q", got)
+	}
+	if got := get(t, http.DefaultClient, "http://"+r.admin.String()+"/metrics"); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("metrics: %q", got)
+	}
+	client := &http.Client{Transport: new(http.Transport)}
+	defer client.CloseIdleConnections()
+	if got := get(t, client, s.url()); got != "200 one" {
+		t.Errorf("got %q", got)
+	}
+	before := r.arns()
+
+	// A change is in force after SIGHUP, on connections that were there.
+	s.targets = []int{app(t, "two")}
+	s.rules = "Rules: [{Priority: 1, Conditions: [{Field: path-pattern, Values: [/new]}], Actions: [{Type: fixed-response, FixedResponseConfig: {StatusCode: 200, MessageBody: new}}]}]"
+	s.write(t, file)
+	r.hup("configuration reloaded")
+	var kept atomic.Bool
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { kept.Store(c.Reused) }})
+	if got, err := fetch(ctx, client, s.url()+"new"); got != "200 new" || err != nil || !kept.Load() {
+		t.Errorf("got %q, %v; on the same connection: %v", got, err, kept.Load())
+	}
+	r.await("two answers", func() bool { return get(t, client, s.url()) == "200 two" })
+
+	// A file with a fault leaves all as it is, and the log tells.
+	if err := os.WriteFile(file, []byte("TargetGroups: [{Name: web}]\nLoadBalancers: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.hup("the one before stays")
+	if !strings.Contains(r.log.String(), "balance.yaml:2:16: LoadBalancers: ") {
+		t.Errorf("the place is not told:\n%s", r.log)
+	}
+	if got := get(t, client, s.url()); got != "200 two" {
+		t.Errorf("got %q", got)
+	}
+	s.write(t, file)
+	client.CloseIdleConnections()
+	r.end()
+
+	// What there was is there after a restart, under the same ARNs, and what the
+	// API did.
+	r = start(t, file, nil)
+	after := r.arns()
+	for name, arn := range before {
+		if after[name] != arn {
+			t.Errorf("%s: %s, and was %s", name, after[name], arn)
+		}
+	}
+	if _, err := r.client().ModifyTargetGroup(t.Context(), &elbv2.ModifyTargetGroupInput{TargetGroupArn: aws.String(after["web"]), HealthCheckPath: aws.String("/up")}); err != nil {
+		t.Fatal(err)
+	}
+	r.end()
+	r = start(t, file, nil)
+	groups, err := r.client().DescribeTargetGroups(t.Context(), &elbv2.DescribeTargetGroupsInput{})
+	if err != nil || len(groups.TargetGroups) != 1 || *groups.TargetGroups[0].HealthCheckPath != "/up" {
+		t.Errorf("got %+v, %v", groups, err)
+	}
+}
+
+// A load balancer that ELB cannot change is made anew, at the same port.
+func TestAPortThatChangesHands(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	r := start(t, file, nil)
+	before := r.arns()["site"]
+	s.scheme = "internet-facing"
+	s.write(t, file)
+	r.hup("configuration reloaded")
+	if after := r.arns()["site"]; after == before || after == "" {
+		t.Errorf("ARN %s, and was %s", after, before)
+	}
+	if got := get(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, s.url()); got != "200 one" {
+		t.Errorf("got %q", got)
+	}
+	s.port = servers.FreePort(t)
+	s.write(t, file)
+	r.hup("configuration reloaded")
+	if got := get(t, http.DefaultClient, s.url()); got != "200 one" {
+		t.Errorf("at another port: got %q", got)
+	}
+}
+
+// Another process takes over, and no request fails.
+func TestTakeOver(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	first := start(t, file, nil)
+	arn := first.arns()["site"]
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	var asked atomic.Int64
+	asking.Go(func() {
+		for ctx.Err() == nil {
+			if got, err := fetch(t.Context(), client, s.url()); err != nil || got != "200 one" {
+				t.Errorf("got %q, %v", got, err)
+			}
+			asked.Add(1)
+		}
+	})
+	defer asking.Wait()
+	defer cancel()
+	first.await("requests", func() bool { return asked.Load() > 3 })
+	second := start(t, file, func(o *balance.Options) { o.TakeOver = true })
+	first.awaitEnd()
+	now := asked.Load()
+	second.await("requests", func() bool { return asked.Load() > now+3 })
+	if got := second.arns()["site"]; got != arn {
+		t.Errorf("ARN %s, and was %s", got, arn)
+	}
+	if _, err := second.client().ModifyTargetGroup(t.Context(), &elbv2.ModifyTargetGroupInput{TargetGroupArn: aws.String(second.arns()["web"]), HealthCheckPath: aws.String("/up")}); err != nil {
+		t.Errorf("a change after it: %v", err)
+	}
+}
+
+func TestHTTPS(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	dir := filepath.Dir(file)
+	put := func(names ...string) {
+		t.Helper()
+		made := servers.NewCertificate(t, names...)
+		for name, text := range map[string][]byte{"site.crt": made.CertPEM, "site.key": made.KeyPEM} {
+			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put("one.example")
+	s.top = "Certificates: [{Name: site, CertificateFile: site.crt, PrivateKeyFile: site.key}]"
+	s.protocol, s.rules = "HTTPS", "Certificates: [site]"
+	s.write(t, file)
+	r := start(t, file, nil)
+	names := func() string {
+		t.Helper()
+		dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // whose it is, is looked at
+		conn, err := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(s.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return strings.Join(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].DNSNames, " ")
+	}
+	if got := names(); got != "one.example" {
+		t.Errorf("got %s", got)
+	}
+	put("two.example", "three.example") // of another size, whatever the clock's tick
+	r.hup("configuration reloaded")
+	if got := names(); got != "two.example three.example" {
+		t.Errorf("after a reload: %s", got)
+	}
+	listeners, err := r.client().DescribeListeners(t.Context(), &elbv2.DescribeListenersInput{LoadBalancerArn: aws.String(r.arns()["site"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := *listeners.Listeners[0].Certificates[0].CertificateArn; got != "arn:aws:acm:us-east-1:000000000000:certificate/site" {
+		t.Errorf("certificate %s", got)
+	}
+}
+
+func TestAccessLogThatIsMovedAway(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	s.top = "AccessLog: access.log"
+	s.write(t, file)
+	r := start(t, file, nil)
+	log := filepath.Join(filepath.Dir(file), "access.log")
+	has := func(name, what string) func() bool {
+		return func() bool {
+			text, err := os.ReadFile(name)
+			return err == nil && strings.Contains(string(text), what)
+		}
+	}
+	get(t, http.DefaultClient, s.url()+"first")
+	r.await("the first line", has(log, "/first HTTP/1.1"))
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	r.hup("configuration reloaded")
+	get(t, http.DefaultClient, s.url()+"second")
+	r.await("the second line", has(log, "/second HTTP/1.1"))
+	if has(log+".1", "second")() {
+		t.Error("the old file was written on")
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	_, file := newSite(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append([]byte("Credentials: [{AccessKeyId: local, SecretAccessKey: key}]\n"), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, file, func(o *balance.Options) { o.API = "0.0.0.0:0" })
+	r.api.(*net.TCPAddr).IP = net.IPv4(127, 0, 0, 1)
+	if len(r.arns()) != 2 {
+		t.Errorf("got %v", r.arns())
+	}
+	wrong := r.client().Options()
+	wrong.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "another"}, nil
+	})
+	if _, err := elbv2.New(wrong).DescribeLoadBalancers(t.Context(), &elbv2.DescribeLoadBalancersInput{}); err == nil || !strings.Contains(err.Error(), "SignatureDoesNotMatch") {
+		t.Errorf("with another key: %v", err)
+	}
+}
+
+func TestWhatIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	run := func(file, api string) error {
+		return balance.Run(t.Context(), balance.Options{
+			ConfigFile: file, API: api, Env: func(string) (string, bool) { return "", false },
+			Stdout: io.Discard, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler),
+		})
+	}
+	s, file := newSite(t)
+	err = run(file, "127.0.0.1:"+strconv.Itoa(port))
+	if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("API: another program has 127.0.0.1:%d: stop it, or give API another port: ", port)) {
+		t.Errorf("got %v", err)
+	}
+	s, file = newSite(t)
+	s.port = port
+	s.write(t, file)
+	err = run(file, "")
+	if err == nil || !strings.Contains(err.Error(), "A listener of load balancer 'site' cannot listen: ") {
+		t.Errorf("got %v", err)
+	}
+}
