@@ -24,6 +24,8 @@ func TestError(t *testing.T) {
 		{&proxy.Error{Kind: proxy.ErrConnect, Op: "connect", Upstream: app, Err: syscall.EAGAIN}, "connect (upstream unix:///run/app.sock): cannot connect: resource temporarily unavailable: the socket's queue is full: the app accepts too slowly", 502},
 		{&proxy.Error{Kind: proxy.ErrConnect, Op: "connect", Err: context.DeadlineExceeded}, "connect: cannot connect: context deadline exceeded", 504},
 		{&proxy.Error{Kind: proxy.ErrTimeout, Op: "read the answer's header", Err: os.ErrDeadlineExceeded}, "read the answer's header: timed out: i/o timeout", 504},
+		{&proxy.Error{Kind: proxy.ErrTLS, Op: "shake hands", Err: context.DeadlineExceeded}, "shake hands: no TLS: context deadline exceeded", 502},
+		{&proxy.Error{Kind: proxy.ErrCut}, "cut", 502},
 		{&proxy.Error{Kind: proxy.ErrNoAnswer}, "no answer", 502},
 		{&proxy.Error{Kind: proxy.ErrBadAnswer}, "invalid answer", 502},
 		{&proxy.Error{Kind: proxy.ErrCutOff}, "answer cut off", 502},

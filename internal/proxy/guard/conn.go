@@ -257,7 +257,7 @@ func (c *Conn) readError(err error) error {
 	if !ours && !c.probed.IsZero() && len(c.buf) == 0 {
 		if again := c.probed.Add(c.limits.IdleTimeout); now.Before(again) {
 			c.probed = time.Time{}
-			return c.SetReadDeadline(again)
+			return c.setOuter(again)
 		}
 	}
 	if !ours || !c.begun && len(c.buf) == 0 {
@@ -322,6 +322,10 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	if c.shift != nil && !t.IsZero() {
 		t = t.Add(c.shift())
 	}
+	return c.setOuter(t)
+}
+
+func (c *Conn) setOuter(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t.Equal(c.outer) {
