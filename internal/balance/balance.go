@@ -119,16 +119,7 @@ func open(ctx context.Context, o Options) (_ *server, err error) {
 	if err = inherit(&s.sockets); err != nil {
 		return nil, err
 	}
-	if err = s.takeOver(ctx); err != nil {
-		return nil, err
-	}
-	options := balancer.Options{
-		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Listen: s.sockets.Listen,
-	}
-	if s.accessLog != nil {
-		options.AccessLog = s.accessLog
-	}
-	if s.balancer, err = balancer.Open(options); err != nil {
+	if err = s.openBalancer(ctx); err != nil {
 		return nil, err
 	}
 	if err = s.apply(ctx, s.file); err != nil {
@@ -202,6 +193,38 @@ func stateDirectory(file *configuration.File, o Options) (string, error) {
 	}
 	return "", errors.New("where to keep the state is not known: write --state DIR, or --state off to keep none")
 }
+
+// openBalancer opens the balancer, after it has taken over what another process
+// has. That one may have begun a moment ago, and not offer it yet.
+func (s *server) openBalancer(ctx context.Context) error {
+	options := balancer.Options{
+		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Listen: s.sockets.Listen,
+	}
+	if s.accessLog != nil {
+		options.AccessLog = s.accessLog
+	}
+	for until := time.Now().Add(offering); ; {
+		err := s.takeOver(ctx)
+		if err != nil {
+			return err
+		}
+		if s.balancer, err = balancer.Open(options); err == nil {
+			return nil
+		}
+		if !s.options.TakeOver || s.predecessor != nil || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-time.After(offering / 50):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// offering is how long a process may take from its start until it offers its
+// sockets.
+const offering = 5 * time.Second
 
 // takeOver takes the sockets of the process that has the state directory.
 func (s *server) takeOver(ctx context.Context) (err error) {

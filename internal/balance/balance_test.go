@@ -326,7 +326,8 @@ func TestTakeOver(t *testing.T) {
 	s, file := newSite(t, app(t, "one"))
 	first := start(t, file, nil)
 	arn := first.arns()["site"]
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: new(http.Transport)}
+	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
 	var asked atomic.Int64
