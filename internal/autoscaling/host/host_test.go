@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,12 @@ import (
 // balanceVariable makes this test's program one that hosts groups in the directory
 // that is its value, so that it can be killed.
 const balanceVariable = "HOST_TEST_BALANCE"
+
+// ownerVariable is the test's own process, and ofVariable tells its instances.
+const (
+	ownerVariable = "HOST_TEST_OWNER"
+	ofVariable    = "HOST_TEST_OF"
+)
 
 func TestMain(m *testing.M) {
 	dir := os.Getenv(balanceVariable)
@@ -47,10 +54,13 @@ func balance(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The instances are told by "test" in their environment to be this test's.
-	template := autoscaling.LaunchTemplate{Name: "web", Command: []string{program}, Environment: map[string]string{
-		balanceVariable: "", "INSTANCETEST_ANSWER": "web", "HOST_TEST_OF": dir,
-	}}
+	owner, err := strconv.Atoi(os.Getenv(ownerVariable))
+	if err != nil {
+		return err
+	}
+	template := autoscaling.LaunchTemplate{Name: "web", Command: []string{program}, Environment: instancetest.Environment("web", owner)}
+	template.Environment[balanceVariable] = ""
+	template.Environment[ofVariable] = dir // tells whose they are
 	h, err := host.Open(host.Options{StateDir: dir, Region: "eu-west-1", Account: "123456789012", Templates: []autoscaling.LaunchTemplate{template}})
 	if err != nil {
 		return err
@@ -210,19 +220,22 @@ func TestAllThatAnInstanceStartedEndsWithIt(t *testing.T) {
 	create(t, h, "web", 1)
 	await(t, "an instance", func() bool { return len(inService(h)) == 1 })
 	i := inService(h)[0]
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = syscall.Kill(-i.Process.PID, syscall.SIGKILL)
+		}
+	})
 	var child int
 	await(t, "its output", func() bool {
 		text, _ := os.ReadFile(h.Output(i.ID))
 		n, _ := fmt.Sscanf(string(text), "child %d", &child)
 		return n == 1
 	})
-	t.Run("when it is asked to", func(t *testing.T) {
-		change(t, h, func(e *autoscaling.Edit) error { return e.SetDesired("web", 0, false) })
-		await(t, "the end", func() bool { return len(h.State().Groups["web"].Instances) == 0 })
-		if !ended(i.Process.PID) || !ended(child) {
-			t.Errorf("ended: itself %v, its child %v", ended(i.Process.PID), ended(child))
-		}
-	})
+	change(t, h, func(e *autoscaling.Edit) error { return e.SetDesired("web", 0, false) })
+	await(t, "the end", func() bool { return len(h.State().Groups["web"].Instances) == 0 })
+	if !ended(i.Process.PID) || !ended(child) {
+		t.Errorf("ended: itself %v, its child %v", ended(i.Process.PID), ended(child))
+	}
 }
 
 func TestWithoutADirectoryInstancesEndWithTheHost(t *testing.T) {
@@ -391,7 +404,7 @@ func start(t *testing.T, dir string) *program {
 		t.Fatal(err)
 	}
 	p := &program{t: t, cmd: exec.CommandContext(t.Context(), self)}
-	p.cmd.Env = append(os.Environ(), balanceVariable+"="+dir)
+	p.cmd.Env = append(os.Environ(), balanceVariable+"="+dir, ownerVariable+"="+strconv.Itoa(os.Getpid()))
 	p.cmd.Stderr = t.Output()
 	if p.input, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -437,7 +450,7 @@ func instances(t *testing.T, dir string) []int {
 	var pids []int
 	for _, p := range all {
 		for _, v := range (proc.FS{}).Environment(p.PID) {
-			if v == "HOST_TEST_OF="+dir && !p.Ended() {
+			if v == ofVariable+"="+dir && !p.Ended() {
 				pids = append(pids, p.PID)
 			}
 		}
