@@ -296,6 +296,11 @@ func (f *front) retire() {
 	// are in use.
 }
 
+// parting is how long clients have to hear, with their next answer, that it was
+// the last one on their connection. One that is closed while a request is on its
+// way on it would lose that.
+const parting = time.Second
+
 // shutdown ends all listeners, and waits until their requests have, or ctx has.
 func (f *front) shutdown(ctx context.Context) error {
 	var (
@@ -303,12 +308,14 @@ func (f *front) shutdown(ctx context.Context) error {
 		mu   sync.Mutex
 		errs []error
 	)
+	f.engine.CloseAfterAnswer(true)
 	for l := range maps.Values(f.listeners) {
 		l.mu.Lock()
 		l.retired = true
 		closeAll(l.sockets)
 		l.mu.Unlock()
 		wg.Go(func() {
+			part(ctx, l.server)
 			if err := l.server.Shutdown(ctx); err != nil {
 				mu.Lock()
 				errs = append(errs, fmt.Errorf("port %d: %w", l.settings.Load().Port, err))
@@ -319,4 +326,24 @@ func (f *front) shutdown(ctx context.Context) error {
 	wg.Wait()
 	f.engine.Close()
 	return errors.Join(errs...)
+}
+
+// part waits for the parting to be over, or for a server of requests to have no
+// connection left.
+func part(ctx context.Context, s server) {
+	requests, ok := s.(*proxy.Server)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, parting)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for requests.Conns() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -242,10 +242,12 @@ func (g *group) route(now time.Time) {
 		chosen[i] = spread.Member[*target]{Target: g.order[of], Healthy: g.order[of].health.State == elb.Healthy}
 	}
 	g.choice.Use(now, g.spread, chosen)
-	if routing.FailOpen != g.failOpen && routing.Registered > 0 {
-		g.log.Warn("fail-open", "group", g.settings.Name, "on", routing.FailOpen, "healthy", routing.Healthy, "registered", routing.Registered)
+	// That new targets have no verdict yet is no news.
+	sick := slices.ContainsFunc(g.order, func(t *target) bool { return t.health.State == elb.Unhealthy })
+	if open := routing.FailOpen && sick; open != g.failOpen {
+		g.failOpen = open
+		g.log.Warn("fail-open", "group", g.settings.Name, "on", open, "healthy", routing.Healthy, "registered", routing.Registered)
 	}
-	g.failOpen = routing.FailOpen && routing.Registered > 0
 }
 
 // status returns what is held of each target.

@@ -141,7 +141,11 @@ func syncDir(path string) error {
 }
 
 // release lets others have the directory.
-func (s *store) release() { _ = s.lock.Close() }
+func (s *store) release() {
+	// A child that is being started has the descriptor, too, until it execs.
+	_ = syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN)
+	_ = s.lock.Close()
+}
 
 // newSealer returns what seals stickiness cookies: with the key that the store
 // holds, so that clients stick through a restart. Without a store, the key is new.
