@@ -403,8 +403,12 @@ func (x *examination) unexplained(ctx context.Context) {
 	} else if len(x.findings) > 0 {
 		what = "why the answer behind that is: " + x.brief(c)
 	}
-	if x.explained == "" && c.sign.class == classSilent {
+	switch after := c.answer.Get("Retry-After"); {
+	case x.explained != "":
+	case c.sign.class == classSilent:
 		what += x.elsewhere(ctx)
+	case after != "":
+		what += "; it says itself to come again (Retry-After: " + printable(after, 40) + "), so it may be starting, or be kept out of use on purpose"
 	}
 	x.undecided = append(x.undecided, Undecided{what, strings.Join(x.waysOn(), "; ")})
 }

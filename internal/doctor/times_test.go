@@ -109,3 +109,19 @@ func TestBodyThatSaysDown(t *testing.T) {
 		}
 	}
 }
+
+// Who answers when to come again is not ready, and not broken.
+func TestRetryAfterIsTold(t *testing.T) {
+	t.Parallel()
+	r := examineHandler(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/health" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "30")
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+	})
+	if len(r.Findings) > 0 || len(r.Undecided) == 0 || !strings.Contains(r.Undecided[0].What, "it says itself to come again (Retry-After: 30)") {
+		t.Errorf("findings %v, undecided %v", r.Findings, r.Undecided)
+	}
+}
