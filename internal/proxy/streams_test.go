@@ -2,14 +2,18 @@ package proxy_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -218,5 +222,89 @@ func TestClientGoneSending(t *testing.T) {
 				t.Errorf("outcome %+v", o)
 			}
 		})
+	}
+}
+
+// Clients that come and go at any moment get no bytes of one another, and leave
+// nothing behind.
+func TestComeAndGo(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("streams", func(t *testing.T) {
+		for _, to := range protocols {
+			u := appSpeaking(t, to, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/early" { // not waiting for the body
+					w.WriteHeader(http.StatusForbidden)
+					return
+				}
+				_ = http.NewResponseController(w).EnableFullDuplex()
+				_, _ = io.Copy(w, r.Body)
+			})
+			p := &underWay{Upstream: u}
+			s := serveTLS(t, p, proxy.Settings{RepeatBody: 64 << 10})
+			client, base := clientOf(t, s, upstream.H2)
+			var all sync.WaitGroup
+			for worker := range 10 {
+				all.Go(func() {
+					random := rand.New(rand.NewPCG(uint64(worker), uint64(to)))
+					for i := range 30 {
+						comeAndGo(t, client, base, fmt.Sprintf("%s %d %d|", to, worker, i), random)
+					}
+				})
+			}
+			all.Wait()
+			client.CloseIdleConnections()
+			if err := s.server.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if p.now != 0 {
+				t.Errorf("%s: %d requests without an end", to, p.now)
+			}
+		}
+	})
+	for start := time.Now(); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, before %d:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// comeAndGo sends a body that nobody else sends, of any length, and may leave
+// before the end.
+func comeAndGo(t *testing.T, client *http.Client, base, name string, random *rand.Rand) {
+	body := strings.Repeat(name, 1+random.IntN(100_000)/len(name))
+	var r io.Reader = strings.NewReader(body)
+	if random.IntN(2) == 0 {
+		r = struct{ io.Reader }{r} // of unknown length
+	}
+	path := "/"
+	if random.IntN(5) == 0 {
+		path = "/early"
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	if random.IntN(3) == 0 {
+		time.AfterFunc(time.Duration(random.IntN(5000))*time.Microsecond, leave)
+	}
+	request, err := http.NewRequestWithContext(ctx, "POST", base+path, r)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	resp, err := client.Do(request)
+	if err != nil {
+		if ctx.Err() == nil && path == "/" {
+			t.Errorf("%s: %v", name, err)
+		}
+		return
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	switch {
+	case path == "/early":
+	case err != nil && ctx.Err() == nil:
+		t.Errorf("%s: %v", name, err)
+	case !strings.HasPrefix(body, string(got)), err == nil && len(got) != len(body):
+		t.Errorf("%s: got %d bytes of %d, %.60q", name, len(got), len(body), got)
 	}
 }
