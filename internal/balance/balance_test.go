@@ -25,6 +25,7 @@ import (
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"hale/internal/balance"
+	"hale/internal/balancer/certificate/acmetest"
 	"hale/test/servers"
 )
 
@@ -395,6 +396,35 @@ func TestHTTPS(t *testing.T) {
 	}
 	if got := *listeners.Listeners[0].Certificates[0].CertificateArn; got != "arn:aws:acm:us-east-1:000000000000:certificate/site" {
 		t.Errorf("certificate %s", got)
+	}
+}
+
+// A certificate is obtained when the first client asks for it, and proved by the
+// listener itself.
+func TestACME(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	authority := acmetest.New(t, "127.0.0.1:"+strconv.Itoa(s.port), "site.example")
+	s.top = "Certificates: [{Name: site, DomainNames: [site.example], DirectoryUrl: '" + authority.DirectoryURL() + "'}]"
+	s.protocol, s.rules = "HTTPS", "Certificates: [site]"
+	s.write(t, file)
+	start(t, file, nil)
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: "site.example", InsecureSkipVerify: true}} // whose it is, is looked at
+	for range 2 {
+		conn, err := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(s.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf := conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
+		if leaf.Subject.CommonName != "site.example" || leaf.SerialNumber.Int64() != 7 {
+			t.Errorf("got %v, number %v", leaf.Subject, leaf.SerialNumber)
+		}
+		_ = conn.Close()
+	}
+	if n := authority.Orders(); n != 1 {
+		t.Errorf("%d orders, want one", n)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(file), "state", "acme", "site.example")); err != nil {
+		t.Errorf("it is not kept: %v", err)
 	}
 }
 

@@ -22,7 +22,7 @@ type Certificates interface {
 func (b *Balancer) tlsConfig(l *listener) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			settings := l.settings.Load()
 			policy, ok := elb.SSLPolicyOf(settings.SSLPolicy)
 			if !ok {
@@ -30,7 +30,7 @@ func (b *Balancer) tlsConfig(l *listener) *tls.Config {
 			}
 			return &tls.Config{
 				MinVersion: versionOf(policy.Protocols[0]), MaxVersion: versionOf(policy.Protocols[len(policy.Protocols)-1]),
-				CipherSuites: ciphersOf(policy.Ciphers), NextProtos: l.protocols(),
+				CipherSuites: ciphersOf(policy.Ciphers), NextProtos: protocolsFor(hello, l.protocols()),
 				GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return b.certificate(l, hello) },
 			}, nil
 		},
@@ -60,6 +60,16 @@ var alpnPolicies = map[string][]string{
 	"HTTP2Optional":  {"http/1.1", "http/1.0", "h2"},
 	"HTTP2Preferred": {"h2", "http/1.1", "http/1.0"},
 	"None":           nil,
+}
+
+// protocolsFor adds the protocol by which an authority looks for the proof of a
+// domain (RFC 8737, challenge tls-alpn-01), if it is asked for.
+func protocolsFor(hello *tls.ClientHelloInfo, protocols []string) []string {
+	const proof = "acme-tls/1"
+	if slices.Contains(hello.SupportedProtos, proof) {
+		return []string{proof}
+	}
+	return protocols
 }
 
 // certificate chooses by the server's name among a listener's certificates: the
