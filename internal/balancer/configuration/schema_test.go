@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -81,5 +82,25 @@ func TestSchema(t *testing.T) {
 		if validate(filepath.Join("testdata", "broken", name+".yaml")) == nil {
 			t.Errorf("%s is taken", name)
 		}
+	}
+}
+
+// TestTheDocumentsExamples reads each example of docs/balance.md.
+func TestTheDocumentsExamples(t *testing.T) {
+	document, err := os.ReadFile("../../../docs/balance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(document), -1)
+	if len(examples) < 3 {
+		t.Errorf("only %d", len(examples))
+	}
+	for _, example := range examples {
+		f, err := configuration.Parse("balance.yaml", []byte(example[1]), configuration.Options{Env: func(string) (string, bool) { return "x", true }})
+		if err != nil {
+			t.Errorf("%v\n%s", err, example[1])
+			continue
+		}
+		apply(t, f, nothing())
 	}
 }
