@@ -229,38 +229,11 @@ func TestClientGoneSending(t *testing.T) {
 // nothing behind.
 func TestComeAndGo(t *testing.T) {
 	before := runtime.NumGoroutine()
-	t.Run("streams", func(t *testing.T) {
+	for _, from := range []upstream.Protocol{upstream.HTTPS, upstream.H2} {
 		for _, to := range protocols {
-			u := appSpeaking(t, to, func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/early" { // not waiting for the body
-					w.WriteHeader(http.StatusForbidden)
-					return
-				}
-				_ = http.NewResponseController(w).EnableFullDuplex()
-				_, _ = io.Copy(w, r.Body)
-			})
-			p := &underWay{Upstream: u}
-			s := serveTLS(t, p, proxy.Settings{RepeatBody: 64 << 10})
-			client, base := clientOf(t, s, upstream.H2)
-			var all sync.WaitGroup
-			for worker := range 10 {
-				all.Go(func() {
-					random := rand.New(rand.NewPCG(uint64(worker), uint64(to)))
-					for i := range 30 {
-						comeAndGo(t, client, base, fmt.Sprintf("%s %d %d|", to, worker, i), random)
-					}
-				})
-			}
-			all.Wait()
-			client.CloseIdleConnections()
-			if err := s.server.Shutdown(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if p.now != 0 {
-				t.Errorf("%s: %d requests without an end", to, p.now)
-			}
+			t.Run(from.String()+" to "+to.String(), func(t *testing.T) { comeAndGo(t, from, to) })
 		}
-	})
+	}
 	for start := time.Now(); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
 		if time.Since(start) > patience {
 			stacks := make([]byte, 1<<20)
@@ -269,9 +242,40 @@ func TestComeAndGo(t *testing.T) {
 	}
 }
 
-// comeAndGo sends a body that nobody else sends, of any length, and may leave
+func comeAndGo(t *testing.T, from, to upstream.Protocol) {
+	u := appSpeaking(t, to, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/early" { // not waiting for the body
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		_, _ = io.Copy(w, r.Body)
+	})
+	p := &underWay{Upstream: u}
+	s := serveTLS(t, p, proxy.Settings{RepeatBody: 64 << 10})
+	client, base := clientOf(t, s, from)
+	var all sync.WaitGroup
+	for worker := range 10 {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(worker), uint64(to)))
+			for i := range 30 {
+				visit(t, client, base, fmt.Sprintf("%s %d %d|", to, worker, i), random)
+			}
+		})
+	}
+	all.Wait()
+	client.CloseIdleConnections()
+	if err := s.server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if p.now != 0 {
+		t.Errorf("%d requests without an end", p.now)
+	}
+}
+
+// visit sends a body that nobody else sends, of any length, and may leave
 // before the end.
-func comeAndGo(t *testing.T, client *http.Client, base, name string, random *rand.Rand) {
+func visit(t *testing.T, client *http.Client, base, name string, random *rand.Rand) {
 	body := strings.Repeat(name, 1+random.IntN(100_000)/len(name))
 	var r io.Reader = strings.NewReader(body)
 	if random.IntN(2) == 0 {
