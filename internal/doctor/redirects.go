@@ -17,6 +17,10 @@ var redirectHypotheses = []hypothesis{
 		id: "kubelet-follows-redirect", on: []class{classTLS, classRefused, classSilent, classEmpty, classConnectTimeout},
 		fits: func(x *examination) bool { return len(x.current.answer.Followed) > 0 }, changes: one(forwardedProto),
 	},
+	{
+		id: "kubelet-follows-redirect", on: []class{classTLS, classRefused, classSilent, classEmpty, classConnectTimeout},
+		fits: followedIntoTLS, look: whereItLed,
+	},
 
 	{id: "proxy-overwrites-proto", on: toHTTPS, inside: true, look: saysOwnScheme, aside: true},
 
@@ -84,6 +88,17 @@ func isApp(names ...string) func(*examination) bool { return all(runs(names...),
 func emptyBody(x *examination) bool { return x.current.answer.BodySize == 0 }
 
 func byEdgeItself(x *examination) bool { return byEdge(&x.current.answer) }
+
+// followedIntoTLS fits a probe over plain HTTP that ended beyond a redirect to
+// https.
+func followedIntoTLS(x *examination) bool {
+	followed := x.current.answer.Followed
+	return len(followed) > 0 && !x.current.probe.Protocol.Secure() && strings.HasPrefix(followed[len(followed)-1].Get("Location"), "https:")
+}
+
+func whereItLed(_ context.Context, x *examination) []Evidence {
+	return x.answered("the probe itself, and X-Forwarded-Proto does not matter")
+}
 
 // bareFound knows HAProxy's redirect: 302 or 301, no body, so no type of one, and
 // no Server.

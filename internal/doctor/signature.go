@@ -267,8 +267,17 @@ func title(body []byte) string {
 	return string(line)
 }
 
-// brief tells an answer in a few words, as evidence shows it.
+// brief tells an answer in a few words, as evidence shows it; of one that was
+// redirected to, from where.
 func brief(p probe.Probe, a *probe.Answer) string {
+	if n := len(a.Followed); n > 0 {
+		from := &a.Followed[n-1]
+		return fmt.Sprintf("%d to %s, followed: %s", from.Status, printable(from.Get("Location"), 120), briefLast(p, a))
+	}
+	return briefLast(p, a)
+}
+
+func briefLast(p probe.Probe, a *probe.Answer) string {
 	switch a.Outcome {
 	case probe.Answered:
 		if a.GRPC >= 0 {

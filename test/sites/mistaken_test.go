@@ -6,8 +6,11 @@ func mistakenProofs() map[string]proof {
 		"express-wants-accept": {asked(status(500)), asked(status(500), host(Domain)), asked(says(200, "ok"), field("Accept", "*/*"))},
 		"neighbour":            chain(redirects(301, "https://"), forwardedHTTPS, status(404), path("/healthz"), says(200, "ok")),
 		"neighbours":           {asked(fails(refused))},
-		"proxy-down":           {asked(fails(refused))},
-		"php-source":           {asked(says(200, "<?php")), asked(status(404), path("/nobody-knows-this.php"))},
-		"php-fatal":            {asked(status(500)), asked(status(404), path(nowhere)), inLog("Class \"Shop\" not found")},
+		"kubelet-follows-any-redirect": {
+			asked(redirects(301, "https://"+Private+":")), asked(redirects(301, "https://"+Private+":"), forwardedHTTPS), asked(fails(noTLS), overTLS("")),
+		},
+		"proxy-down": {asked(fails(refused))},
+		"php-source": {asked(says(200, "<?php")), asked(status(404), path("/nobody-knows-this.php"))},
+		"php-fatal":  {asked(status(500)), asked(status(404), path(nowhere)), inLog("Class \"Shop\" not found")},
 	}
 }
