@@ -96,6 +96,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 		a = q.refuse(answer.InternalError)
 	}
 	a.Close = a.Close || treatment == desync.PassAndClose
+	a.Response, a.Drop = q.rules.headers.set, q.rules.headers.drop
 	return a
 }
 
@@ -172,6 +173,7 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 		edits.Set = slices.DeleteFunc(edits.Set, func(f proxy.Field) bool { return f.Name == "X-Amzn-Trace-Id" })
 		edits.TraceID = ""
 	}
+	q.rules.headers.rename(edits.Set)
 	a.Set, a.Remove, q.traceID = edits.Set, edits.Remove, edits.TraceID
 	return a
 }

@@ -28,6 +28,7 @@ type rules struct {
 	port     int
 	table    *rule.Table
 	forwards []*forward // by the entry's Index, nil for other actions
+	headers  headers
 }
 
 // forward is where a rule sends requests.
@@ -79,7 +80,7 @@ func newRules(b *Balancer, l *inventory.Listener, v *inventory.Inventory) (*rule
 	if err != nil {
 		return nil, err
 	}
-	r := &rules{protocol: l.Protocol, port: l.Port, table: table}
+	r := &rules{protocol: l.Protocol, port: l.Port, table: table, headers: newHeaders(l, v.LoadBalancers[l.LoadBalancer])}
 	for _, entry := range table.Entries() {
 		r.forwards = append(r.forwards, newForward(b, l, entry.Action()))
 	}
