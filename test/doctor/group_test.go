@@ -2,11 +2,13 @@ package doctor_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +56,37 @@ func examineGroup(t *testing.T, c sites.GroupCase) doctor.GroupReport {
 	return r
 }
 
+// judgeGroupAlone examines a group in a network of its own, where that is wanted.
+func judgeGroupAlone(t *testing.T, c sites.GroupCase, results *found) {
+	t.Helper()
+	if !c.Alone {
+		judgeGroup(t, c, results)
+		return
+	}
+	shared, within := sites.OwnNetwork(t)
+	if within {
+		judgeGroup(t, c, results)
+		content, err := json.Marshal(results.groups[c.Name])
+		if err == nil {
+			err = os.WriteFile(shared, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var r doctor.GroupReport
+	content, err := os.ReadFile(shared)
+	if err == nil {
+		err = json.Unmarshal(content, &r)
+	}
+	if err != nil {
+		t.Errorf("no report from within: %v", err)
+		return
+	}
+	results.addGroup(c.Name, r)
+}
+
 // judgeGroup examines a group until all is right, twice at most.
 func judgeGroup(t *testing.T, c sites.GroupCase, results *found) {
 	t.Helper()
@@ -61,9 +94,7 @@ func judgeGroup(t *testing.T, c sites.GroupCase, results *found) {
 		r := examineGroup(t, c)
 		wrong := groupFaults(c, r)
 		if len(wrong) == 0 || try == tries {
-			results.mu.Lock()
-			results.groups[c.Name] = r
-			results.mu.Unlock()
+			results.addGroup(c.Name, r)
 		}
 		if len(wrong) == 0 {
 			return
@@ -156,6 +187,9 @@ func accountOf(t *testing.T, g *sites.Group) elbfake.Account {
 		HealthCheckIntervalSeconds: aws.Int32(60), HealthCheckTimeoutSeconds: aws.Int32(20), HealthyThresholdCount: aws.Int32(5), UnhealthyThresholdCount: aws.Int32(2),
 		LoadBalancerArns: []string{balancerARN},
 	}
+	if g.Timeout != 0 {
+		group.HealthCheckTimeoutSeconds = aws.Int32(int32(g.Timeout / time.Second))
+	}
 	if g.Path != "" {
 		group.HealthCheckPath = aws.String(g.Path)
 	}
@@ -210,7 +244,7 @@ func accountOf(t *testing.T, g *sites.Group) elbfake.Account {
 // verdict is what the load balancer comes to when it probes a target.
 func verdict(t *testing.T, g *sites.Group, s sites.Site) *types.TargetHealth {
 	t.Helper()
-	settings := fmt.Sprintf(`{"Protocol": "HTTP", "ProtocolVersion": %q, "HealthCheckTimeoutSeconds": 20}`, g.Version)
+	settings := fmt.Sprintf(`{"Protocol": "HTTP", "ProtocolVersion": %q, "HealthCheckTimeoutSeconds": %d}`, g.Version, cmp.Or(int(g.Timeout/time.Second), 20))
 	group, err := targetgroup.Settings(strings.NewReader(settings), "settings", "")
 	if err != nil {
 		t.Fatal(err)

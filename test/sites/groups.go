@@ -32,6 +32,8 @@ type Group struct {
 	// Verdicts are what the load balancer says of the targets where its view is
 	// not ours; "" for what its own probe would be answered from here.
 	Verdicts []string
+	// Timeout is the health check's; 0 for one that no machine is too slow for.
+	Timeout time.Duration
 	// Tags are the group's.
 	Tags map[string]string
 	// Beside is what other commands of aws print, in the same file as the
@@ -49,7 +51,9 @@ type GroupCase struct {
 	Findings []string
 	Of       [][]string
 	Inside   bool
-	Start    func(t testing.TB) Group
+	// Alone is as of a Case.
+	Alone bool
+	Start func(t testing.TB) Group
 }
 
 // Groups is the corpus of target groups.
@@ -91,6 +95,17 @@ func Groups() []GroupCase {
 				for _, address := range []string{private(t), freeAddress(t, Second)} {
 					g.Sites = append(g.Sites, site(address, django(t, settings).gunicorn(t, address)))
 				}
+				return g
+			},
+		},
+		{
+			// It does not refuse, it does not answer.
+			Name: "group-cascade-dropped", Row: cascade, Findings: []string{cascade, open}, Of: [][]string{lacks, lacks}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Group {
+				redis := store(t)
+				g := twoShops(t, redis, redis)
+				dropped(newSetting(t), redis)
+				g.Timeout = Patience
 				return g
 			},
 		},
@@ -228,6 +243,10 @@ def told():
         return JSONResponse({"store": str(error)}, 503)
     return {"status": "ok"}
 `, host, port)+lines)
+	p.contain = func(spec servers.Spec) servers.Spec {
+		spec.StopSignal = syscall.SIGKILL // or it would wait for who waits for the store
+		return spec
+	}
 	s := site(address, p.uvicorn(t, address))
 	s.Path = "/deep"
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+s.Path, nil)

@@ -10,6 +10,7 @@ import (
 func groupProofs() map[string][]proof {
 	well := proof{asked(status(http.StatusOK)), asked(status(http.StatusNotFound), path(nowhere))}
 	lacking := proof{asked(status(http.StatusInternalServerError), host(Domain)), asked(status(http.StatusOK), path("/"), host(Domain))}
+	waiting := proof{asked(fails(silent)), asked(status(http.StatusOK), path("/"))}
 	refusing := proof{asked(status(http.StatusBadRequest)), asked(status(http.StatusOK), host(Domain))}
 	preface := func(t *testing.T, s Site) {
 		r := health(s, Patience)
@@ -24,6 +25,7 @@ func groupProofs() map[string][]proof {
 		"group-cascade-redis":      {lacking, lacking},
 		"group-cascade-told":       {{asked(says(503, "connecting to "+Shared)), asked(status(200), path("/"))}, {asked(says(503, "connecting to "+Shared))}},
 		"group-cascade-postgresql": {lacking, lacking},
+		"group-cascade-dropped":    {waiting, waiting},
 		"group-one-lacks-redis":    {lacking, well},
 		"group-two-stores":         {lacking, lacking},
 		"group-own-stores":         {lacking, lacking},
@@ -46,6 +48,11 @@ func TestEachGroupHasItsFault(t *testing.T) {
 				t.Fatal("nothing proves its fault: give it an entry in groupProofs")
 			}
 			t.Parallel()
+			if c.Alone {
+				if _, within := OwnNetwork(t); !within {
+					return
+				}
+			}
 			g := c.Start(t)
 			if len(g.Sites) != len(c.Of) || len(proofs) != len(c.Of) {
 				t.Fatalf("%d targets, %d proofs, and findings of %d", len(g.Sites), len(proofs), len(c.Of))

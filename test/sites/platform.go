@@ -230,6 +230,14 @@ func storeDropped(t testing.TB) Site {
 	s := newSetting(t)
 	redis := store(t)
 	site := shop(t, s.address, redis, "")
+	dropped(s, redis)
+	return site
+}
+
+// dropped lets the firewall of a machine without neighbours drop what is sent to
+// a store, which ends.
+func dropped(s *setting, redis *servers.Process) {
+	s.t.Helper()
 	s.words["@store@"] = portOf(strings.TrimPrefix(redis.URL(), "redis://"))
 	s.firewall(`
 table inet filter {
@@ -240,7 +248,6 @@ table inet filter {
 }
 `)
 	redis.Stop()
-	return site
 }
 
 // inTask is a FastAPI site in a task of ECS, whose definition lies with it, with

@@ -18,7 +18,7 @@ type python struct {
 	module string // "mysite.wsgi:application"
 	env    []string
 	args   []string // of the server, in addition
-	// contain puts what runs the server into a container; nil: it is in none.
+	// contain changes how the server is run, such as in a container; nil: as it is.
 	contain func(servers.Spec) servers.Spec
 }
 
