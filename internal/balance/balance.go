@@ -20,12 +20,16 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"hale/internal/autoscaling"
+	"hale/internal/autoscaling/api"
+	"hale/internal/autoscaling/host"
 	"hale/internal/balancer"
 	"hale/internal/balancer/admin"
 	"hale/internal/balancer/certificate"
 	"hale/internal/balancer/configuration"
 	"hale/internal/balancer/inventory"
 	"hale/internal/elbapi"
+	"hale/internal/elbapi/query"
 	"hale/internal/handover"
 	"hale/internal/yamlfile"
 )
@@ -80,7 +84,8 @@ type server struct {
 	certificates certificate.Store
 	accessLog    *accessLog // nil without one
 	balancer     *balancer.Balancer
-	down         bool // the balancer is
+	instances    *host.Host
+	down         bool // the balancer is, and the host of instances
 
 	api         apiHandler
 	apiServer   *http.Server
@@ -208,7 +213,7 @@ func (s *server) openBalancer(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.balancer, err = balancer.Open(options); err == nil {
+		if err = s.openBoth(options); err == nil {
 			return nil
 		}
 		if !s.options.TakeOver || s.predecessor != nil || time.Now().After(until) {
@@ -220,6 +225,23 @@ func (s *server) openBalancer(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// openBoth opens the host of instances, and the balancer that asks it for their
+// addresses.
+func (s *server) openBoth(options balancer.Options) error {
+	instances, err := host.Open(host.Options{
+		StateDir: s.stateDir, Region: s.file.Region, Account: string(s.file.Account), Templates: s.file.Templates(), Log: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	options.Place.Instance = instances.Address
+	if s.balancer, err = balancer.Open(options); err != nil {
+		return errors.Join(err, instances.Close(context.Background())) // it has started nothing
+	}
+	s.instances = instances
+	return nil
 }
 
 // offering is how long a process may take from its start until it offers its
@@ -270,6 +292,34 @@ func (s *server) apply(ctx context.Context, file *configuration.File) error {
 	return nil
 }
 
+// scale makes the Auto Scaling groups be as a file says, which has been applied to
+// the balancer.
+func (s *server) scale(file *configuration.File) error {
+	if s.options.ConfigFile == "" {
+		return nil
+	}
+	wishes := file.Scaling(s.balancer.Inventory())
+	var changes []autoscaling.Change
+	err := s.instances.Change(func(e *autoscaling.Edit) (err error) {
+		if err := e.SetTemplates(file.Templates()); err != nil {
+			return err
+		}
+		changes, err = e.Apply(wishes)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
+	}
+	for _, c := range changes {
+		s.logger.Info("configuration applied", "step", scalingStep(c).String())
+	}
+	return nil
+}
+
+func scalingStep(c autoscaling.Change) configuration.Step {
+	return configuration.Step{Verb: configuration.Verb(c.Verb), Kind: "Auto Scaling group", Name: c.Group, Detail: c.Detail}
+}
+
 // portsChangeHands tells whether a listener that comes has the port of one that
 // goes.
 func portsChangeHands(was, is *inventory.Inventory) bool {
@@ -303,6 +353,10 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.predecessor.Ready(); err != nil {
 		s.logger.Warn("the process before could not be told that it is succeeded", "error", err)
 	}
+	s.instances.Start(host.Over(s.balancer))
+	if err := s.scale(s.file); err != nil {
+		return err
+	}
 	s.logger.Info("serving", "api", addressText(apiAddress), "admin", addressText(adminAddress), "state", s.stateDir,
 		"load_balancers", len(s.balancer.Inventory().LoadBalancers), "target_groups", len(s.balancer.Inventory().Groups))
 	if s.options.Ready != nil {
@@ -324,7 +378,9 @@ func (s *server) newAPI(file *configuration.File) http.Handler {
 	for _, c := range file.Credentials {
 		secrets[c.AccessKeyID] = string(c.SecretAccessKey)
 	}
-	return elbapi.New(elbapi.Options{Balancer: s.balancer, Metrics: s.balancer, Secrets: secrets, Log: s.logger})
+	return elbapi.New(elbapi.Options{
+		Balancer: s.balancer, Metrics: s.balancer, Services: []query.Service{api.Service(s.instances)}, Secrets: secrets, Log: s.logger,
+	})
 }
 
 // listen serves a handler at an address; none: not at all.
@@ -361,7 +417,7 @@ func (s *server) run(ctx context.Context) error {
 	succeeded := make(chan struct{})
 	if s.stateDir != "" {
 		s.background.Go(func() {
-			taken, err := s.sockets.Offer(beside, s.stateDir, s.balancer.Pause, s.resume)
+			taken, err := s.sockets.Offer(beside, s.stateDir, s.pause, s.resume)
 			if err != nil {
 				s.logger.Warn("no other process can take over from this one", "error", err)
 			}
@@ -388,8 +444,19 @@ func (s *server) run(ctx context.Context) error {
 	}
 }
 
+// pause has nothing changed from now on, until resume.
+func (s *server) pause() error {
+	if err := s.balancer.Pause(); err != nil {
+		return err
+	}
+	if err := s.instances.Pause(); err != nil {
+		return errors.Join(err, s.balancer.Resume())
+	}
+	return nil
+}
+
 func (s *server) resume() {
-	if err := s.balancer.Resume(); err != nil {
+	if err := errors.Join(s.instances.Resume(), s.balancer.Resume()); err != nil {
 		s.logger.Error("the handing over came to nothing, and changes are refused from now on", "error", err)
 	}
 }
@@ -440,6 +507,9 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 	if err := s.apply(ctx, file); err != nil {
 		return errors.Join(err, s.certificates.Use(was))
 	}
+	if err := s.scale(file); err != nil {
+		return errors.Join(err, s.certificates.Use(union(is, was)))
+	}
 	s.file = file
 	s.api.use(s.newAPI(file))
 	return s.certificates.Use(is)
@@ -466,7 +536,7 @@ func (s *server) shutdown(ctx context.Context) error {
 		}
 	}
 	s.down = true
-	err := s.balancer.Shutdown(ctx)
+	err := errors.Join(s.instances.Close(ctx), s.balancer.Shutdown(ctx))
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		s.logger.Warn("requests in flight were cut")
 		return nil
@@ -486,6 +556,7 @@ func (s *server) close() error {
 	if s.balancer != nil && !s.down {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
+		_ = s.instances.Close(ctx)
 		_ = s.balancer.Shutdown(ctx) // what it has begun is cut
 	}
 	s.background.Wait()

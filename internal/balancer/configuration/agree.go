@@ -27,6 +27,7 @@ func (r *reader) agree() {
 	r.targetGroups()
 	r.loadBalancers()
 	r.ports()
+	r.scaling()
 	r.fileNames()
 }
 
@@ -622,6 +623,11 @@ func (r *reader) fileNames() {
 	}
 	if f.StateDirectory != StateOff {
 		f.StateDirectory = StateDirectory(r.InDir(string(f.StateDirectory)))
+	}
+	for i := range f.LaunchTemplates {
+		if t := &f.LaunchTemplates[i]; !strings.HasPrefix(t.Directory, "{") {
+			t.Directory = r.InDir(t.Directory)
+		}
 	}
 	for i := range f.Certificates {
 		c := &f.Certificates[i]

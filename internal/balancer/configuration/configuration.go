@@ -46,6 +46,11 @@ type File struct {
 	TargetGroups []TargetGroup `yaml:"TargetGroups"`
 	// Load balancers with their listeners and rules.
 	LoadBalancers []LoadBalancer `yaml:"LoadBalancers"`
+
+	// How instances are started.
+	LaunchTemplates []LaunchTemplate `yaml:"LaunchTemplates"`
+	// Groups of instances that are kept running.
+	AutoScalingGroups []AutoScalingGroup `yaml:"AutoScalingGroups"`
 }
 
 // Default returns what holds without a file.
