@@ -38,7 +38,6 @@ const patience = time.Minute
 type running struct {
 	t            *testing.T
 	file         string
-	port         int // of its listener
 	stop, reload chan os.Signal
 	ended        chan error
 	api, admin   net.Addr

@@ -222,7 +222,9 @@ func (r *reader) tryScaling(g *AutoScalingGroup, templates []autoscaling.LaunchT
 	if err := edit.SetTemplates(templates); err != nil {
 		return err
 	}
-	w := g.wish(func(name string) string { return elb.GroupARN(r.file.Region, string(r.file.Account), name, strings.Repeat("0", 16)) })
+	w := g.wish(func(name string) string {
+		return elb.GroupARN(r.file.Region, string(r.file.Account), name, strings.Repeat("0", 16))
+	})
 	w.Template.Version = 0 // which versions there are, is seen when it is applied
 	_, err := edit.Apply([]autoscaling.Wish{w})
 	return err

@@ -126,7 +126,9 @@ func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // prove looks for the proof in a handshake (RFC 8737, 3).
 func (a *Authority) prove(ctx context.Context) error {
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: a.domain, NextProtos: []string{"acme-tls/1"}, InsecureSkipVerify: true}}
+	dialer := tls.Dialer{Config: &tls.Config{
+		ServerName: a.domain, NextProtos: []string{"acme-tls/1"}, InsecureSkipVerify: true, //nolint:gosec // the proof signed itself
+	}}
 	conn, err := dialer.DialContext(ctx, "tcp", a.address)
 	if err != nil {
 		return err
