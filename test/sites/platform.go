@@ -149,7 +149,6 @@ touch root/.dockerenv
 		fmt.Fprintf(&script, "cat > root/etc/hosts <<'END'\n%sEND\n", i.hosts)
 	}
 	fmt.Fprintf(&script, `for at in /proc /dev %s; do mount --rbind $at root$at; done
-touch started
 exec chroot root sh -c 'cd "$0" && exec "$@"' "$@"
 `, os.TempDir())
 	program := filepath.Join(dir, "contain")
