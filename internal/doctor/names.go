@@ -277,4 +277,4 @@ func plainPattern(text string) string {
 }
 
 // place names a line of a file; it is the i-th, from 0.
-func place(path string, i int) string { return fmt.Sprintf("%s:%d", path, i+1) }
+func place(path string, i int) string { return fmt.Sprintf("%s:%d", printable(path, 300), i+1) }
