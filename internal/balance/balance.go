@@ -1,6 +1,6 @@
-// Package balance is one `hale balance` from start to end: the balancer, its
-// configuration and certificates, the API, the admin address, logs, reload, and
-// how one process takes the place of another.
+// Package balance is one `hale balance` from start to end: the balancer and the
+// instances behind it, configuration and certificates, the API, the admin address,
+// logs, reload, and how one process takes the place of another.
 package balance
 
 import (
@@ -20,7 +20,6 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"hale/internal/autoscaling"
 	"hale/internal/autoscaling/api"
 	"hale/internal/autoscaling/host"
 	"hale/internal/balancer"
@@ -84,10 +83,10 @@ type server struct {
 	certificates certificate.Store
 	accessLog    *accessLog // nil without one
 	balancer     *balancer.Balancer
-	instances    *host.Host
-	down         bool // the balancer is, and the host of instances
+	instances    *host.Host // the balancer's; nil where that is
+	down         bool       // both are
 
-	api         apiHandler
+	api         *apiHandler
 	apiServer   *http.Server
 	adminServer *http.Server
 	serving     sync.WaitGroup
@@ -101,12 +100,12 @@ type server struct {
 
 // open does all that can fail before anything is served by this process alone.
 func open(ctx context.Context, o Options) (_ *server, err error) {
-	s := &server{options: o, logger: o.Logger, failed: make(chan error, 2), cancel: func() {}}
+	s := &server{options: o, logger: o.Logger, api: newAPIHandler(), failed: make(chan error, 2), cancel: func() {}}
 	s.certificates.Log = o.Logger
 	defer func() {
 		if err != nil {
-			s.predecessor.Abandon()
 			err = errors.Join(err, s.close())
+			s.predecessor.Abandon() // which needs the state directory for itself
 		}
 	}()
 	if s.file, err = s.load(); err != nil {
@@ -199,8 +198,9 @@ func stateDirectory(file *configuration.File, o Options) (string, error) {
 	return "", errors.New("where to keep the state is not known: write --state DIR, or --state off to keep none")
 }
 
-// openBalancer opens the balancer, after it has taken over what another process
-// has. That one may have begun a moment ago, and not offer it yet.
+// openBalancer opens the balancer and the host of its instances, after it has taken
+// over what another process has. That one may have begun a moment ago, and not offer
+// it yet.
 func (s *server) openBalancer(ctx context.Context) error {
 	options := balancer.Options{
 		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Listen: s.sockets.Listen,
@@ -227,23 +227,6 @@ func (s *server) openBalancer(ctx context.Context) error {
 	}
 }
 
-// openBoth opens the host of instances, and the balancer that asks it for their
-// addresses.
-func (s *server) openBoth(options balancer.Options) error {
-	instances, err := host.Open(host.Options{
-		StateDir: s.stateDir, Region: s.file.Region, Account: string(s.file.Account), Templates: s.file.Templates(), Log: s.logger,
-	})
-	if err != nil {
-		return err
-	}
-	options.Place.Instance = instances.Address
-	if s.balancer, err = balancer.Open(options); err != nil {
-		return errors.Join(err, instances.Close(context.Background())) // it has started nothing
-	}
-	s.instances = instances
-	return nil
-}
-
 // offering is how long a process may take from its start until it offers its
 // sockets.
 const offering = 5 * time.Second
@@ -260,7 +243,8 @@ func (s *server) takeOver(ctx context.Context) (err error) {
 	return err
 }
 
-// apply makes the balancer be as a file says.
+// apply makes the balancer be as a file says, unless the file's Auto Scaling groups
+// would be refused then.
 func (s *server) apply(ctx context.Context, file *configuration.File) error {
 	if s.options.ConfigFile == "" {
 		return nil
@@ -270,6 +254,9 @@ func (s *server) apply(ctx context.Context, file *configuration.File) error {
 		return err
 	})
 	if err != nil {
+		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
+	}
+	if _, err := planScaling(file, s.instances.State(), next); err != nil {
 		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
 	}
 	if portsChangeHands(s.balancer.Inventory(), next) {
@@ -286,38 +273,15 @@ func (s *server) apply(ctx context.Context, file *configuration.File) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
 	}
+	s.tell(steps)
+	return nil
+}
+
+// tell logs what was done.
+func (s *server) tell(steps []configuration.Step) {
 	for _, step := range steps {
 		s.logger.Info("configuration applied", "step", step.String())
 	}
-	return nil
-}
-
-// scale makes the Auto Scaling groups be as a file says, which has been applied to
-// the balancer.
-func (s *server) scale(file *configuration.File) error {
-	if s.options.ConfigFile == "" {
-		return nil
-	}
-	wishes := file.Scaling(s.balancer.Inventory())
-	var changes []autoscaling.Change
-	err := s.instances.Change(func(e *autoscaling.Edit) (err error) {
-		if err := e.SetTemplates(file.Templates()); err != nil {
-			return err
-		}
-		changes, err = e.Apply(wishes)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
-	}
-	for _, c := range changes {
-		s.logger.Info("configuration applied", "step", scalingStep(c).String())
-	}
-	return nil
-}
-
-func scalingStep(c autoscaling.Change) configuration.Step {
-	return configuration.Step{Verb: configuration.Verb(c.Verb), Kind: "Auto Scaling group", Name: c.Group, Detail: c.Detail}
 }
 
 // portsChangeHands tells whether a listener that comes has the port of one that
@@ -337,12 +301,12 @@ func portsChangeHands(was, is *inventory.Inventory) bool {
 	return false
 }
 
-// serve begins to answer at the API's address and the admin address.
+// serve begins to answer at the API's address and the admin address, and to run
+// instances once nobody else does.
 func (s *server) serve(ctx context.Context) error {
-	s.api.use(s.newAPI(s.file))
 	var apiAddress, adminAddress net.Addr
 	var err error
-	if s.apiServer, apiAddress, err = s.listen(ctx, "API", s.file.API, &s.api); err != nil {
+	if s.apiServer, apiAddress, err = s.listen(ctx, "API", s.file.API, s.api); err != nil {
 		return err
 	}
 	page := withHealth(admin.New(s.balancer))
@@ -357,6 +321,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := s.scale(s.file); err != nil {
 		return err
 	}
+	s.api.use(s.newAPI(s.file))
 	s.logger.Info("serving", "api", addressText(apiAddress), "admin", addressText(adminAddress), "state", s.stateDir,
 		"load_balancers", len(s.balancer.Inventory().LoadBalancers), "target_groups", len(s.balancer.Inventory().Groups))
 	if s.options.Ready != nil {
@@ -515,18 +480,20 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 	return s.certificates.Use(is)
 }
 
-// shutdown ends all in order. Requests in flight have time to end; a second signal
-// cuts them.
+// shutdown ends all in order. Requests in flight have time to end, and then
+// instances that do not go on; a second signal cuts both.
 func (s *server) shutdown(ctx context.Context) error {
 	notify(s.logger, daemon.SdNotifyStopping)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inFlight)
+	whole, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	ctx, cancel := context.WithTimeout(whole, inFlight)
 	defer cancel()
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {
 		select {
 		case <-s.options.Stop:
-			cancel()
+			cut()
 		case <-ended:
 		}
 	}()
@@ -536,7 +503,9 @@ func (s *server) shutdown(ctx context.Context) error {
 		}
 	}
 	s.down = true
-	err := errors.Join(s.instances.Close(ctx), s.balancer.Shutdown(ctx))
+	_ = s.instances.Pause() // so they stay for the last requests; refused where a successor has them
+	err := s.balancer.Shutdown(ctx)
+	defer func() { _ = s.instances.Close(whole) }() // it never fails
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		s.logger.Warn("requests in flight were cut")
 		return nil

@@ -3,16 +3,34 @@ package balance
 import (
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
-// apiHandler is the API's handler, which a reload replaces.
-type apiHandler struct{ now atomic.Pointer[http.Handler] }
+// apiHandler is the API's handler, which a reload replaces. Until there is one,
+// requests wait.
+type apiHandler struct {
+	now    atomic.Pointer[http.Handler]
+	opened chan struct{}
+	open   func()
+}
 
-func (h *apiHandler) use(next http.Handler) { h.now.Store(&next) }
+func newAPIHandler() *apiHandler {
+	opened := make(chan struct{})
+	return &apiHandler{opened: opened, open: sync.OnceFunc(func() { close(opened) })}
+}
+
+func (h *apiHandler) use(next http.Handler) {
+	h.now.Store(&next)
+	h.open()
+}
 
 func (h *apiHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	(*h.now.Load()).ServeHTTP(w, r)
+	select {
+	case <-h.opened:
+		(*h.now.Load()).ServeHTTP(w, r)
+	case <-r.Context().Done():
+	}
 }
 
 // withHealth adds the balancer's own health to a handler: it is healthy while it

@@ -42,31 +42,15 @@ func Plan(o Options) ([]configuration.Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.ConfigFile, err)
 	}
-	changes, err := planScaling(file, dir, edit.Inventory())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.ConfigFile, err)
-	}
-	for _, c := range changes {
-		steps = append(steps, scalingStep(c))
-	}
-	return steps, nil
-}
-
-// planScaling is Plan for Auto Scaling groups, over what the balancer will have.
-func planScaling(file *configuration.File, dir string, planned *inventory.Inventory) ([]autoscaling.Change, error) {
-	kept := new(autoscaling.State)
+	scaling := new(autoscaling.State)
 	if dir != "" {
-		var err error
-		if kept, err = host.Kept(dir); err != nil {
+		if scaling, err = host.Kept(dir); err != nil {
 			return nil, err
 		}
 	}
-	edit := kept.Begin(autoscaling.Place{
-		Region: file.Region, Account: string(file.Account),
-		TargetGroup: func(arn string) error { return host.TargetGroup(planned, arn) },
-	}, time.Now())
-	if err := edit.SetTemplates(file.Templates()); err != nil {
-		return nil, err
+	more, err := planScaling(file, scaling, edit.Inventory())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.ConfigFile, err)
 	}
-	return edit.Apply(file.Scaling(planned))
+	return append(steps, more...), nil
 }

@@ -46,8 +46,10 @@ type Options struct {
 	StateDir string
 	// Region and Account are those of ARNs.
 	Region, Account string
-	// Templates are the launch templates that groups can name.
-	Templates []autoscaling.LaunchTemplate
+	// Templates are the launch templates that groups can name. With KeepTemplates
+	// set, they are those that the state has.
+	Templates     []autoscaling.LaunchTemplate
+	KeepTemplates bool
 	// Log is told what people should know. Nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -73,8 +75,12 @@ type Host struct {
 	closed bool
 	paused bool
 
+	// ended has the ids of instances whose processes are gone for good. It is written
+	// to in steps alone, and read at any time.
+	ended sync.Map
+
 	working   sync.Mutex        // held for a step; guards what follows
-	ended     map[string]bool   // instances whose processes are gone for good
+	recheck   bool              // an instance has come or gone, and the balancer was not told
 	unstarted map[string]string // instances that could not be started, and why
 	refused   map[autoscaling.Action]string
 	bounded   time.Time
@@ -91,7 +97,7 @@ const mostSteps = 100
 func Open(o Options) (*Host, error) {
 	h := &Host{
 		options: o, log: o.Log, kick: make(chan struct{}, 1),
-		ended: make(map[string]bool), unstarted: make(map[string]string), refused: make(map[autoscaling.Action]string),
+		unstarted: make(map[string]string), refused: make(map[autoscaling.Action]string),
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -112,9 +118,11 @@ func Open(o Options) (*Host, error) {
 		}
 	}
 	edit := kept.Begin(h.place(), time.Now())
-	if err := edit.SetTemplates(o.Templates); err != nil {
-		h.store.close()
-		return nil, err
+	if !o.KeepTemplates {
+		if err := edit.SetTemplates(o.Templates); err != nil {
+			h.store.close()
+			return nil, err
+		}
 	}
 	h.find(edit)
 	if err := h.publish(edit.State()); err != nil {
@@ -220,12 +228,12 @@ func (h *Host) Resume() error {
 }
 
 // Address returns the address that an instance listens on; ok is false if none of
-// that id runs here. It takes no lock, so that it can be a balancer's
-// Place.Instance. An instance whose process has died may be gone while a target of
-// it still drains.
+// that id runs here: then it is terminated for a balancer, whose Place.Instance this
+// can be, since it waits for nothing. A target may outlive its instance, while it
+// drains or while the group's Terminate process is suspended.
 func (h *Host) Address(id string) (address netip.Addr, ok bool) {
 	_, i := h.State().Instance(id)
-	if i == nil {
+	if _, ended := h.ended.Load(id); ended || i == nil {
 		return netip.Addr{}, false
 	}
 	return i.Address.Addr(), true
@@ -307,6 +315,10 @@ func (h *Host) step(ctx context.Context) bool {
 	if changed {
 		h.tell(before, h.State())
 	}
+	if h.recheck {
+		h.recheck = false
+		(*h.balancer.Load()).Recheck()
+	}
 	for _, a := range actions {
 		if err := h.carryOut(ctx, a); err != nil {
 			h.complain(a, err)
@@ -345,14 +357,12 @@ func (h *Host) decide() (actions []autoscaling.Action, changed bool) {
 	return actions, true
 }
 
-// tell logs what has become of instances, and has the balancer look at those that
-// have come or gone.
+// tell logs what has become of instances.
 func (h *Host) tell(before, after *autoscaling.State) {
-	recheck := false
 	for _, name := range after.Names() {
 		for _, i := range after.Groups[name].Instances {
 			_, was := before.Instance(i.ID)
-			recheck = recheck || was == nil
+			h.recheck = h.recheck || was == nil
 			if was == nil || was.State != i.State {
 				h.log.Info("instance", "group", name, "instance", i.ID, "state", string(i.State), "address", i.Address.String(), "unhealthy", i.Unhealthy)
 			}
@@ -361,15 +371,12 @@ func (h *Host) tell(before, after *autoscaling.State) {
 	for _, name := range before.Names() {
 		for _, i := range before.Groups[name].Instances {
 			if _, is := after.Instance(i.ID); is == nil {
-				delete(h.ended, i.ID)
+				h.ended.Delete(i.ID)
 				delete(h.unstarted, i.ID)
 				h.log.Info("instance", "group", name, "instance", i.ID, "state", "Terminated")
-				recheck = true
+				h.recheck = true
 			}
 		}
-	}
-	if recheck {
-		(*h.balancer.Load()).Recheck()
 	}
 }
 
@@ -408,11 +415,14 @@ func (h *Host) look(i autoscaling.Instance) autoscaling.ProcessState {
 	if i.Process.PID == 0 {
 		return autoscaling.NotStarted
 	}
-	if h.ended[i.ID] {
+	if _, ended := h.ended.Load(i.ID); ended {
 		return autoscaling.Ended
 	}
 	state := h.processState(i.Process)
-	h.ended[i.ID] = state == autoscaling.Ended
+	if state == autoscaling.Ended {
+		h.ended.Store(i.ID, nil)
+		h.recheck = true
+	}
 	return state
 }
 
