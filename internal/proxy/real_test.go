@@ -197,7 +197,11 @@ func TestNginxAndCurl(t *testing.T) {
 				if got := get("-I", base+"/large"); !strings.Contains(strings.ToLower(got), "content-length: 1048576\r\n") {
 					t.Errorf("HEAD: %s", got)
 				}
-				// A body that the app does not read.
+				if how == "--http1.1" {
+					return
+				}
+				// A body that the app does not read. Over HTTP/1.1 the connection
+				// ends with the answer, and a slow client that still sends loses it.
 				if got := get("-o", "/dev/null", "-w", "%{http_code}", "--data-binary", "@"+filepath.Join(root, "large"), base+"/missing"); got != "404" && got != "405" {
 					t.Errorf("POST of a large body: %s", got)
 				}
