@@ -27,11 +27,12 @@ type balance struct {
 	command *exec.Cmd
 	api     string
 	dir     string // of its state
+	file    string // its configuration; empty: none
 }
 
 func (b *balance) start(t *testing.T) {
 	t.Helper()
-	b.command = exec.CommandContext(t.Context(), binary, "balance", "--state", b.dir, "--api", b.api)
+	b.command = exec.CommandContext(t.Context(), binary, "balance", "--state", b.dir, "--api", b.api, "-c", b.file)
 	b.command.Env = append(b.command.Environ(), noMetadata)
 	output, err := os.OpenFile(b.dir+".log", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {

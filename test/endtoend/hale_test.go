@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"hale/internal/autoscaling/instancetest"
 	"hale/test/servers"
 )
 
@@ -25,6 +26,7 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	instancetest.Serve()
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "hale-endtoend-")
 		if err != nil {

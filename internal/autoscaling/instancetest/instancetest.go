@@ -27,14 +27,22 @@ const ownerVariable = "INSTANCETEST_OWNER"
 
 // Main is the TestMain of packages whose tests launch instances.
 func Main(m *testing.M) {
-	if answer, ok := os.LookupEnv(answerVariable); ok {
-		if err := serve(answer); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	Serve()
 	os.Exit(m.Run())
+}
+
+// Serve is what a TestMain that does more begins with: in an instance, it does not
+// return.
+func Serve() {
+	answer, ok := os.LookupEnv(answerVariable)
+	if !ok {
+		return
+	}
+	if err := serve(answer); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // Template returns a launch template of instances that answer GET / with a text, a
