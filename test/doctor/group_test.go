@@ -28,9 +28,9 @@ import (
 
 // examineGroup starts a target group and lets the doctor examine it, which asks
 // the ELBv2 API, or reads a file, as it would of a real one.
-func examineGroup(t *testing.T, c sites.GroupCase) doctor.GroupReport {
+func examineGroup(t *testing.T, c sites.GroupCase) (r doctor.GroupReport, started sites.Group) {
 	t.Helper()
-	started := c.Start(t)
+	started = c.Start(t)
 	account := accountOf(t, &started)
 	var g targetgroup.Group
 	var err error
@@ -46,14 +46,14 @@ func examineGroup(t *testing.T, c sites.GroupCase) doctor.GroupReport {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	r, err := doctor.ExamineGroup(ctx, doctor.GroupOptions{
+	r, err = doctor.ExamineGroup(ctx, doctor.GroupOptions{
 		Options: doctor.Options{Domain: sites.Domain, Inside: c.Inside, Group: &g, IdleWait: -1, Owned: owned(c.Inside)},
 		Source:  netip.MustParseAddr(sites.Prober),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return r, started
 }
 
 // judgeGroupAlone examines a group in a network of its own, where that is wanted.
@@ -91,12 +91,15 @@ func judgeGroupAlone(t *testing.T, c sites.GroupCase, results *found) {
 func judgeGroup(t *testing.T, c sites.GroupCase, results *found) {
 	t.Helper()
 	for try := 1; ; try++ {
-		r := examineGroup(t, c)
+		r, started := examineGroup(t, c)
 		wrong := groupFaults(c, r)
 		if len(wrong) == 0 || try == tries {
 			results.addGroup(c.Name, r)
 		}
 		if len(wrong) == 0 {
+			for _, text := range sites.ProveGroup(t, c, started) {
+				t.Errorf("its targets have not the faults that they are there for: %s", text)
+			}
 			return
 		}
 		for i := range r.Targets {

@@ -1,71 +1,30 @@
 package sites
 
 import (
-	"maps"
-	"net/http"
 	"strings"
 	"testing"
 )
 
-// proofs are the proofs of the cases, by their names.
-func proofs(t *testing.T) map[string]proof {
-	all := make(map[string]proof)
-	for _, some := range []map[string]proof{
-		healthyProofs(), healthyServersProofs(),
-		notListeningProofs(), inContainerProofs(), firewallProofs(), busyProofs(),
-		tlsProofs(t), firstBytesProofs(),
-		nginxProofs(),
-		apacheProofs(),
-		haproxyProofs(), caddyProofs(), lighttpdProofs(), varnishProofs(), phpProofs(), imitatedProofs(), lateProofs(),
-		webServerChainsProofs(),
-		djangoProofs(),
-		loadProofs(), platformProofs(),
-		setupProofs(), healthyAppProofs(),
-		standInProofs(),
-		goProofs(), symfonyProofs(),
-		expressProofs(), tomcatProofs(),
-		rubyProofs(), flaskProofs(), fastapiProofs(),
-		namedProofs(), idleProofs(), mistakenProofs(),
-	} {
-		for name := range some {
-			if _, twice := all[name]; twice {
-				t.Errorf("%s has two proofs", name)
-			}
-		}
-		maps.Copy(all, some)
-	}
-	return all
-}
-
-func healthyProofs() map[string]proof {
-	well := proof{
-		asked(status(http.StatusOK)),
-		asked(status(http.StatusOK), host(Domain)),
-		asked(status(http.StatusNotFound), path("/nobody-knows-this")),
-	}
-	return map[string]proof{"healthy-go": well}
-}
-
-func TestEachSiteHasItsFault(t *testing.T) {
-	all := proofs(t)
+// Each case has a proof, which test/doctor holds its site to, and each proof a case.
+func TestEachCaseHasItsProof(t *testing.T) {
+	sites, groups := proofs(), groupProofs()
 	for _, c := range All() {
-		proof, ok := all[c.Name]
-		delete(all, c.Name)
-		t.Run(c.Name, func(t *testing.T) {
-			if !ok {
-				t.Fatal("nothing proves its fault: give it an entry in proofs")
-			}
-			t.Parallel()
-			if c.Alone {
-				if _, within := OwnNetwork(t); !within {
-					return
-				}
-			}
-			proof.hold(t, c, c.Start(t))
-		})
+		if _, ok := sites[c.Name]; !ok {
+			t.Errorf("nothing proves the fault of %s: give it an entry in proofs", c.Name)
+		}
+		delete(sites, c.Name)
 	}
-	for name := range all {
+	for name := range sites {
 		t.Errorf("%s is proved, but no case", name)
+	}
+	for _, c := range Groups() {
+		if len(groups[c.Name]) != len(c.Of) {
+			t.Errorf("the group %s has findings of %d targets, and proofs of %d", c.Name, len(c.Of), len(groups[c.Name]))
+		}
+		delete(groups, c.Name)
+	}
+	for name := range groups {
+		t.Errorf("%s is proved, but no group", name)
 	}
 }
 

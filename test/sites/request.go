@@ -309,7 +309,7 @@ func asked(w want, with ...change) step { return step{with: with, want: w} }
 // does is a step that a function takes.
 func does(f func(t *testing.T, s Site)) step { return step{do: f} }
 
-func (p proof) hold(t *testing.T, c Case, s Site) {
+func (p proof) hold(t *testing.T, c Case, s Site) (wrong []string) {
 	t.Helper()
 	for i, step := range p {
 		if step.do != nil {
@@ -324,8 +324,9 @@ func (p proof) hold(t *testing.T, c Case, s Site) {
 			change(r)
 		}
 		a := r.send()
-		if wrong := step.want.of(a); wrong != "" {
-			t.Errorf("step %d: %s, got %v\nsent to %s from %s: %q", i+1, wrong, a, r.address, r.source, r.bytes())
+		if not := step.want.of(a); not != "" {
+			wrong = append(wrong, fmt.Sprintf("step %d: %s, got %v\nsent to %s from %s: %q", i+1, not, a, r.address, r.source, r.bytes()))
 		}
 	}
+	return wrong
 }

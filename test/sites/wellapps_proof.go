@@ -1,11 +1,6 @@
 package sites
 
 import (
-	"errors"
-	"os"
-	"strings"
-	"testing"
-	"time"
 )
 
 func healthyAppProofs() map[string]proof {
@@ -43,23 +38,4 @@ func healthyAppProofs() map[string]proof {
 		all["healthy-"+name] = well
 	}
 	return all
-}
-
-// TestHealthyAppsKeepIdleConnections holds that an application's server, one
-// of each kind, does not close idle connections as early as it does by default.
-func TestHealthyAppsKeepIdleConnections(t *testing.T) {
-	t.Parallel()
-	conns := make(map[string]idleConnection)
-	for _, c := range healthyApps() {
-		switch strings.TrimPrefix(c.Name, "healthy-") {
-		case "django-gunicorn", "django-uwsgi", "rails", "fastapi", "express", "tomcat":
-			conns[c.Name] = leaveIdle(t, c.Start(t))
-		}
-	}
-	deadline := time.Now().Add(7 * time.Second)
-	for name, conn := range conns {
-		if err := conn.ended(t, deadline); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: want the idle connection open for 7 s, got %v", name, err)
-		}
-	}
 }

@@ -37,33 +37,3 @@ func groupProofs() map[string][]proof {
 		"group-dynamic-port":       {well, well},
 	}
 }
-
-func TestEachGroupHasItsFault(t *testing.T) {
-	all := groupProofs()
-	for _, c := range Groups() {
-		proofs, ok := all[c.Name]
-		delete(all, c.Name)
-		t.Run(c.Name, func(t *testing.T) {
-			if !ok {
-				t.Fatal("nothing proves its fault: give it an entry in groupProofs")
-			}
-			t.Parallel()
-			if c.Alone {
-				if _, within := OwnNetwork(t); !within {
-					return
-				}
-			}
-			g := c.Start(t)
-			if len(g.Sites) != len(c.Of) || len(proofs) != len(c.Of) {
-				t.Fatalf("%d targets, %d proofs, and findings of %d", len(g.Sites), len(proofs), len(c.Of))
-			}
-			for i, s := range g.Sites {
-				s.Path = g.Path
-				proofs[i].hold(t, Case{}, s)
-			}
-		})
-	}
-	for name := range all {
-		t.Errorf("%s is proved, but no group", name)
-	}
-}

@@ -42,7 +42,7 @@ func withCertificate(c tls.Certificate) change {
 	}
 }
 
-func tlsProofs(t *testing.T) map[string]proof {
+func tlsProofs() map[string]proof {
 	toTLS := func(plain want) proof {
 		return proof{asked(plain), asked(plain, host(Domain)), asked(says(200, "healthy"), overTLS(""))}
 	}
@@ -54,13 +54,12 @@ func tlsProofs(t *testing.T) map[string]proof {
 	}
 	notTLS := failsSaying(tlsFailed, "first record does not look like a TLS handshake")
 	clientCertificate := func(without want) proof {
-		mine := servers.NewCertificate(t, "client").TLS(t)
 		return proof{
 			asked(without),
 			asked(without, overTLS(Domain)),
 			does(func(t *testing.T, s Site) {
 				r := health(s, 0)
-				withCertificate(mine)(r)
+				withCertificate(servers.NewCertificate(t, "client").TLS(t))(r)
 				if a := r.send(); without.of(a) == "" {
 					t.Errorf("a certificate changes nothing: %v", a)
 				}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -111,24 +109,5 @@ func (c idleConnection) ended(t *testing.T, deadline time.Time) error {
 func closesIdle(t *testing.T, s Site) {
 	if err := leaveIdle(t, s).ended(t, time.Now().Add(50*time.Second)); !errors.Is(err, io.EOF) {
 		t.Errorf("want the idle connection closed within 50 s, got %v", err)
-	}
-}
-
-// TestHealthyServersKeepIdleConnections holds that a healthy site does not
-// close idle connections as early as programs do by default.
-func TestHealthyServersKeepIdleConnections(t *testing.T) {
-	t.Parallel()
-	conns := make(map[string]idleConnection)
-	for _, c := range healthyServers() {
-		if c.Name == "healthy-grpc" || strings.HasPrefix(c.Name, "healthy-for-") {
-			continue // no HTTP/1.1, and one site many times
-		}
-		conns[c.Name] = leaveIdle(t, c.Start(t))
-	}
-	deadline := time.Now().Add(7 * time.Second)
-	for name, conn := range conns {
-		if err := conn.ended(t, deadline); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: want the idle connection open for 7 s, got %v", name, err)
-		}
 	}
 }
