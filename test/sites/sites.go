@@ -1,7 +1,8 @@
 // Package sites starts faulty websites with the real programs that people run:
 // each has one documented reason, or a chain of reasons, for which a load
 // balancer's health check fails, and names what a diagnosis must find. A few
-// are healthy, for a diagnosis that finds something there is wrong.
+// are healthy, for a diagnosis that finds something there is wrong. Each case has a
+// proof, in the _proof files: requests written by hand, and what comes back.
 //
 // A loopback address hides faults: what listens on it alone answers, and
 // servers trust it. So a site listens on Private, which stands for the private

@@ -1,8 +1,5 @@
 package sites
 
-import (
-)
-
 func healthyAppProofs() map[string]proof {
 	ok := says(200, "ok")
 	// guarded is a site whose other pages are for its users.
