@@ -30,6 +30,9 @@ type site struct {
 	Root       bool // nginx would change its user otherwise
 	ListenHost string
 	ListenPort string
+
+	UpstreamHost string
+	UpstreamPort string
 }
 
 // peer is one program of the comparison.
@@ -45,8 +48,10 @@ type peer struct {
 const (
 	nginx = "nginx"
 	hale  = "hale serve"
-	plain = "httputil.ReverseProxy"
-	bare  = "bare net/http handler"
+
+	balancer = "hale balance"
+	plain    = "httputil.ReverseProxy"
+	bare     = "bare net/http handler"
 )
 
 func gateways(bin string) []peer {
@@ -64,6 +69,10 @@ func gateways(bin string) []peer {
 		{
 			name: hale, conf: "hale.yaml", version: []string{bin + "/hale", "version"},
 			argv: func(conf string, _ site) []string { return []string{bin + "/hale", "serve", "-c", conf} },
+		},
+		{
+			name: balancer, conf: "balance.yaml", version: []string{bin + "/hale", "version"},
+			argv: func(conf string, _ site) []string { return []string{bin + "/hale", "balance", "-c", conf} },
 		},
 		{
 			name: plain,
@@ -137,6 +146,9 @@ func (p peer) configure(s site) (path string, err error) {
 		return "", err
 	}
 	if s.ListenHost, s.ListenPort, err = net.SplitHostPort(s.Listen); err != nil {
+		return "", err
+	}
+	if s.UpstreamHost, s.UpstreamPort, err = net.SplitHostPort(s.Upstream); err != nil {
 		return "", err
 	}
 	f, err := os.Create(filepath.Join(s.Dir, p.conf))
