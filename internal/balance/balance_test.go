@@ -566,3 +566,39 @@ AutoScalingGroups: [%s]
 		return err == nil && len(health.TargetHealthDescriptions) == 0
 	})
 }
+
+// The first signal waits for requests in flight, the second one does not.
+func TestTwoSignals(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/slow" {
+			return
+		}
+		close(asked)
+		select {
+		case <-answer:
+		case <-r.Context().Done():
+		}
+	}))
+	defer slow.Close()
+	defer close(answer)
+	s, file := newSite(t, slow.Listener.Addr().(*net.TCPAddr).Port)
+	r := start(t, file, nil)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := fetch(context.WithoutCancel(t.Context()), http.DefaultClient, s.url()+"slow")
+		answered <- err
+	}()
+	<-asked
+	r.stop <- syscall.SIGTERM
+	r.await("the end's beginning", func() bool { return strings.Contains(r.log.String(), "msg=ending") })
+	select {
+	case err := <-r.ended:
+		t.Fatalf("it did not wait: %v", err)
+	case <-answered:
+		t.Fatal("the request was cut by the first signal")
+	case <-time.After(100 * time.Millisecond): // nothing should happen
+	}
+	r.end()
+	<-answered
+}

@@ -530,14 +530,14 @@ type taken struct {
 // ports finds what cannot listen side by side, and groups that two load balancers
 // use.
 func (r *reader) ports() {
-	var all []taken
+	all := make(map[int][]taken) // by port
 	for _, own := range []struct {
 		key     string
 		address yamlfile.Address
 	}{{"API", r.file.API}, {"Admin", r.file.Admin}} {
 		host, port, err := net.SplitHostPort(string(own.address))
 		if n, wrong := strconv.Atoi(port); err == nil && wrong == nil && n != 0 && r.OK(own.key) {
-			r.taken(&all, own.key, taken{host, n, own.key})
+			r.taken(all, own.key, taken{host, n, own.key})
 		}
 	}
 	users := map[string]int{}
@@ -547,7 +547,7 @@ func (r *reader) ports() {
 			l, at := &b.Listeners[j], yamlfile.ElementPath(yamlfile.Join(at, "Listeners"), j)
 			if path := yamlfile.Join(at, "Port"); r.OK(path) {
 				for _, host := range b.hosts() {
-					r.taken(&all, path, taken{host, l.Port, fmt.Sprintf("the listener of load balancer %s", b.Name)})
+					r.taken(all, path, taken{host, l.Port, fmt.Sprintf("the listener of load balancer %s", b.Name)})
 				}
 			}
 			r.users(users, i, l.DefaultActions, yamlfile.Join(at, "DefaultActions"))
@@ -577,8 +577,8 @@ func (b *LoadBalancer) hosts() []string {
 }
 
 // taken reports a port that something else has.
-func (r *reader) taken(all *[]taken, path string, t taken) {
-	for _, other := range *all {
+func (r *reader) taken(all map[int][]taken, path string, t taken) {
+	for _, other := range all[t.port] {
 		if other.what != t.what && yamlfile.Overlap(net.JoinHostPort(other.host, strconv.Itoa(other.port)), net.JoinHostPort(t.host, strconv.Itoa(t.port))) {
 			text := fmt.Sprintf("%s has port %d already; write another port, or give them addresses of their own", other.what, t.port)
 			if r.Node(path) == nil && r.Node(other.what) != nil {
@@ -588,7 +588,7 @@ func (r *reader) taken(all *[]taken, path string, t taken) {
 			return
 		}
 	}
-	*all = append(*all, t)
+	all[t.port] = append(all[t.port], t)
 }
 
 // users reports groups that two load balancers use: ELB allows one.

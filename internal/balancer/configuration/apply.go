@@ -423,7 +423,6 @@ func (a *application) putTargets(w *TargetGroup, g *inventory.Group) error {
 		entry := targetEntry(target)
 		wished, targets[entry] = append(wished, entry), target
 	}
-	slices.Sort(wished)
 	is, _ := tag(g.Tags, targetsTag)
 	was := strings.Fields(is)
 	for _, entry := range was {
@@ -451,6 +450,7 @@ func (a *application) putTargets(w *TargetGroup, g *inventory.Group) error {
 		}
 		a.did(Register, aTarget, entry, aGroup+" "+w.Name)
 	}
+	slices.Sort(wished) // another order in the file is no change
 	list := strings.Join(wished, " ")
 	switch list {
 	case is:

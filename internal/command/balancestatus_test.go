@@ -1,0 +1,114 @@
+package command_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"hale/internal/command"
+	"hale/test/elbfake"
+)
+
+// statusAccount has a bit of everything that the tables show.
+func statusAccount() elbfake.Account {
+	const (
+		prefix   = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:"
+		balancer = prefix + "loadbalancer/app/site/50dc6c495c0c9188"
+		listener = prefix + "listener/app/site/50dc6c495c0c9188/f2f7dc8efc522ab2"
+		web      = prefix + "targetgroup/web/73e2d6bc24d8a067"
+		green    = prefix + "targetgroup/green/83e2d6bc24d8a067"
+	)
+	forward := types.Action{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{TargetGroups: []types.TargetGroupTuple{
+		{TargetGroupArn: aws.String(web), Weight: aws.Int32(90)}, {TargetGroupArn: aws.String(green), Weight: aws.Int32(10)},
+	}}}
+	target := func(id string, state types.TargetHealthStateEnum, reason types.TargetHealthReasonEnum, description string) types.TargetHealthDescription {
+		d := types.TargetHealthDescription{
+			Target:       &types.TargetDescription{Id: aws.String(id), Port: aws.Int32(80), AvailabilityZone: aws.String("eu-west-1a")},
+			TargetHealth: &types.TargetHealth{State: state, Reason: reason},
+		}
+		if description != "" {
+			d.TargetHealth.Description = aws.String(description)
+		}
+		return d
+	}
+	return elbfake.Account{
+		LoadBalancers: []types.LoadBalancer{{
+			LoadBalancerArn: aws.String(balancer), LoadBalancerName: aws.String("site"), Type: types.LoadBalancerTypeEnumApplication,
+			Scheme: types.LoadBalancerSchemeEnumInternetFacing, State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnumActive},
+		}},
+		Listeners: []types.Listener{{ListenerArn: aws.String(listener), LoadBalancerArn: aws.String(balancer), Protocol: types.ProtocolEnumHttp, Port: aws.Int32(80), DefaultActions: []types.Action{forward}}},
+		Rules: map[string][]types.Rule{listener: {
+			{
+				RuleArn: aws.String(listener + "/1"), Priority: aws.String("10"), IsDefault: aws.Bool(false),
+				Conditions: []types.RuleCondition{{Field: aws.String("http-header"), HttpHeaderConfig: &types.HttpHeaderConditionConfig{HttpHeaderName: aws.String("X-Old"), Values: []string{"yes", "1"}}}},
+				Actions:    []types.Action{{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{StatusCode: types.RedirectActionStatusCodeEnumHttp302}}},
+			},
+			{RuleArn: aws.String(listener + "/0"), Priority: aws.String("default"), IsDefault: aws.Bool(true), Actions: []types.Action{forward}},
+		}},
+		TargetGroups: []types.TargetGroup{
+			{TargetGroupArn: aws.String(web), TargetGroupName: aws.String("web"), Protocol: types.ProtocolEnumHttp},
+			{TargetGroupArn: aws.String(green), TargetGroupName: aws.String("green"), Protocol: types.ProtocolEnumHttp},
+		},
+		Health: map[string][]types.TargetHealthDescription{web: {
+			target("10.0.1.5", types.TargetHealthStateEnumHealthy, "", ""),
+			target("10.0.1.6", types.TargetHealthStateEnumUnhealthy, types.TargetHealthReasonEnumResponseCodeMismatch, "Health checks failed with these codes: [\x1b[31m301]"),
+			target("fd00::7", types.TargetHealthStateEnumDraining, types.TargetHealthReasonEnumDeregistrationInProgress, "Target deregistration is in progress"),
+		}},
+	}
+}
+
+func TestBalanceStatus(t *testing.T) {
+	account := statusAccount()
+	server := elbfake.Start(t, account)
+	run := func(args ...string) (code int, out, errs string) {
+		var stdout, stderr bytes.Buffer
+		env := map[string]string{"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}
+		code = command.Main(t.Context(), append([]string{"balance", "status", "--endpoint-url", server.URL}, args...), command.Streams{
+			In: strings.NewReader(""), Out: &stdout, Err: &stderr, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
+		})
+		return code, stdout.String(), stderr.String()
+	}
+
+	const tables = ` LOAD BALANCER  STATE   LISTENER  RULE     CONDITIONS                    ACTIONS
+ site           active  HTTP:80   10       http-header X-Old yes or 1    redirect 302
+                                  default                                forward web 90, green 10
+
+ TARGET GROUP  TARGET        ZONE        STATE      REASON                           DESCRIPTION
+ green         -
+ web           10.0.1.5:80   eu-west-1a  healthy
+               10.0.1.6:80   eu-west-1a  unhealthy  Target.ResponseCodeMismatch      Health checks failed with these codes: [ESC301]
+               [fd00::7]:80  eu-west-1a  draining   Target.DeregistrationInProgress  Target deregistration is in progress
+`
+	code, out, errs := run()
+	plain := func(s string) []string { return strings.Fields(s) }
+	if code != 1 || errs != "" {
+		t.Errorf("code %d, %s", code, errs)
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Errorf("a stranger's bytes reach the terminal: %q", out)
+	}
+	for i, word := range plain(tables) {
+		got := plain(out)
+		if len(got) <= i || got[i] != word && !strings.HasSuffix(word, "301]") {
+			t.Errorf("from word %d (%s):\n%s", i, word, out)
+			break
+		}
+	}
+
+	account.Health = nil
+	server.Set(account)
+	if code, out, errs = run("--output", "json"); code != 0 || errs != "" || !strings.Contains(out, `"healthy": true`) || !strings.Contains(out, `"actions": "forward web 90, green 10"`) {
+		t.Errorf("code %d, %s\n%s", code, errs, out)
+	}
+	server.Set(elbfake.Account{})
+	if code, out, _ = run(); code != 0 || !strings.HasSuffix(out, " has no load balancers and no target groups.\n") {
+		t.Errorf("code %d, %q", code, out)
+	}
+	server.Fail("DescribeLoadBalancers", elbfake.Failure{Status: 403, Code: "AccessDenied", Message: "no"})
+	if code, out, errs = run(); code != 2 || out != "" || !strings.Contains(errs, "the credentials need the permission elasticloadbalancing:DescribeLoadBalancers") {
+		t.Errorf("code %d, %q, %s", code, out, errs)
+	}
+}
