@@ -570,7 +570,7 @@ AutoScalingGroups: [%s]
 // The first signal waits for requests in flight, the second one does not.
 func TestTwoSignals(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
-	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/slow" {
 			return
 		}
