@@ -38,8 +38,8 @@ type Options struct {
 	// ConfigFile is the configuration; empty: none, and what an earlier one made
 	// stays.
 	ConfigFile string
-	// StateDir and API come before what the file says, if they are not empty.
-	StateDir, API string
+	// StateDir, API and Admin come before what the file says, if they are not empty.
+	StateDir, API, Admin string
 	// TakeOver takes the place of the balancer that has the state directory, if
 	// there is one.
 	TakeOver bool
@@ -138,12 +138,18 @@ func (s *server) load() (*configuration.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case s.options.API == "off":
-		file.API = ""
-	case s.options.API != "":
-		if err := file.API.UnmarshalText([]byte(s.options.API)); err != nil {
-			return nil, fmt.Errorf("--api %s: %w", s.options.API, err)
+	for _, flag := range []struct {
+		name, text string
+		to         *yamlfile.Address
+	}{{"--api", s.options.API, &file.API}, {"--admin", s.options.Admin, &file.Admin}} {
+		switch flag.text {
+		case "":
+		case "off":
+			*flag.to = ""
+		default:
+			if err := flag.to.UnmarshalText([]byte(flag.text)); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", flag.name, flag.text, err)
+			}
 		}
 	}
 	return file, checkAPI(file)

@@ -328,26 +328,32 @@ func TestTakeOver(t *testing.T) {
 	s, file := newSite(t, app(t, "one"))
 	first := start(t, file, nil)
 	arn := first.arns()["site"]
-	client := &http.Client{Transport: new(http.Transport)}
-	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
-	var asked atomic.Int64
-	asking.Go(func() {
-		for ctx.Err() == nil {
-			if got, err := fetch(t.Context(), client, s.url()); err != nil || got != "200 one" {
-				t.Errorf("got %q, %v", got, err)
+	var asked [2]atomic.Int64 // on new connections, and on kept ones
+	for i := range asked {
+		transport := &http.Transport{DisableKeepAlives: i == 0}
+		defer transport.CloseIdleConnections()
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				if got, err := fetch(t.Context(), &http.Client{Transport: transport}, s.url()); err != nil || got != "200 one" {
+					t.Errorf("got %q, %v", got, err)
+				}
+				asked[i].Add(1)
 			}
-			asked.Add(1)
-		}
-	})
+		})
+	}
 	defer asking.Wait()
 	defer cancel()
-	first.await("requests", func() bool { return asked.Load() > 3 })
+	more := func(of *running) {
+		t.Helper()
+		before := [2]int64{asked[0].Load(), asked[1].Load()}
+		of.await("requests", func() bool { return asked[0].Load() > before[0]+3 && asked[1].Load() > before[1]+3 })
+	}
+	more(first)
 	second := start(t, file, func(o *balance.Options) { o.TakeOver = true })
 	first.awaitEnd()
-	now := asked.Load()
-	second.await("requests", func() bool { return asked.Load() > now+3 })
+	more(second)
 	if got := second.arns()["site"]; got != arn {
 		t.Errorf("ARN %s, and was %s", got, arn)
 	}

@@ -57,6 +57,7 @@ func newBalance(s Streams) *cobra.Command {
 	f.StringVarP(&o.ConfigFile, "config", "c", "", "configuration `FILE`, in YAML")
 	f.StringVar(&o.StateDir, "state", "", "`DIR` that keeps what there is through restarts; off keeps nothing")
 	f.StringVar(&o.API, "api", "", "`ADDRESS` of the API, or off (default 127.0.0.1:8087)")
+	f.StringVar(&o.Admin, "admin", "", "`ADDRESS` of a page to look at and of metrics, or off (default off)")
 	f.BoolVar(&o.TakeOver, "take-over", false, "take the place of the one that has the state directory, with its sockets")
 	f.BoolVar(&dryRun, "dry-run", false, "tell what the file would change, and change nothing")
 	out.addTo(cmd)

@@ -31,7 +31,7 @@ type File struct {
 	Account Account `yaml:"Account" jsonschema:"default=000000000000"`
 	// Address of the ELBv2 API. Anything but loopback needs Credentials.
 	API yamlfile.Address `yaml:"API,off" jsonschema:"default=127.0.0.1:8087"`
-	// Address for people and for monitoring: /health of the balancer itself. Keep it on loopback or on a private network.
+	// Address of a page to look at, of metrics for Prometheus and of /health, the balancer's own. Keep it on loopback or on a private network.
 	Admin yamlfile.Address `yaml:"Admin,off"`
 	// Keys that requests to the API must be signed with. Without any, whoever reaches the API may use it.
 	Credentials []Credential `yaml:"Credentials"`
