@@ -12,6 +12,7 @@ import (
 // TestBalanceScripts runs testdata/balance: each is a session at a shell with a
 // balancer. $API, $SITE, $ONE and $TWO are ports that are free.
 func TestBalanceScripts(t *testing.T) {
+	servers.Need(t, "curl")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/balance",
 		Setup: func(env *testscript.Env) error {
