@@ -210,7 +210,7 @@ func (d *Decoder) List(n *yaml.Node, v reflect.Value, f Field, path string) {
 		return
 	case n.Kind == yaml.ScalarNode && IsText(reflect.New(v.Type().Elem()).Elem()):
 		if text, ok := d.Scalar(n, "a list", path); ok {
-			if f.Key == "command" {
+			if strings.EqualFold(f.Key, "command") {
 				d.Fault(n, path, "is a text, not a list of words; write %s", AsCommand(n.Value))
 			} else {
 				d.Fault(n, path, "%s is not a list; write %s", d.Seen(n, text), asList(n.Value))

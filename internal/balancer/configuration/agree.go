@@ -236,6 +236,16 @@ var places = []struct{ words, key string }{
 	{"ALPN", "AlpnPolicy"},
 	{"Listener protocol", "Protocol"},
 	{"protocol version", "ProtocolVersion"},
+	{"a name has 3", "LaunchTemplateName"},
+	{"has no command", "Command"},
+	{"cannot listen on port", "Ports"},
+	{"variable of the environment", "Environment"},
+	{"Group name", "AutoScalingGroupName"},
+	{"Max bound", "MaxSize"},
+	{"Desired capacity", "DesiredCapacity"},
+	{"Availability Zone", "AvailabilityZones"},
+	{"Termination policy", "TerminationPolicies"},
+	{"hook", "LifecycleHooks"},
 }
 
 // refusedOf reports what ELB refuses of a thing, at the key that it is about.

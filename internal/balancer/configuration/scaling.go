@@ -1,8 +1,10 @@
 package configuration
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,8 +99,25 @@ type AutoScalingGroup struct {
 type TemplateOf struct {
 	// Name of the template.
 	LaunchTemplateName string `yaml:"LaunchTemplateName" jsonschema:"required"`
-	// Version; absent: the latest.
-	Version int `yaml:"Version" jsonschema:"minimum=1"`
+	// Version; absent, $Latest or $Default: the latest.
+	Version TemplateVersion `yaml:"Version"`
+}
+
+// TemplateVersion is the version of a template; 0 is the latest.
+type TemplateVersion int
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (v *TemplateVersion) UnmarshalText(b []byte) error {
+	if string(b) == "$Latest" || string(b) == "$Default" {
+		*v = 0
+		return nil
+	}
+	n, err := strconv.Atoi(string(b))
+	if err != nil || n < 1 {
+		return yamlfile.ValueError("is no version; write a number from 1, or $Latest")
+	}
+	*v = TemplateVersion(n)
+	return nil
 }
 
 // LifecycleHook holds instances up (Auto Scaling API, PutLifecycleHook).
@@ -149,7 +168,7 @@ func (f *File) Scaling(v *inventory.Inventory) []autoscaling.Wish {
 func (g *AutoScalingGroup) wish(arn func(name string) string) autoscaling.Wish {
 	w := autoscaling.Wish{Name: g.AutoScalingGroupName, Settings: autoscaling.Settings{
 		Min: &g.MinSize, Max: &g.MaxSize, Desired: g.DesiredCapacity,
-		Template: &autoscaling.TemplateRef{Name: g.LaunchTemplate.LaunchTemplateName, Version: g.LaunchTemplate.Version},
+		Template: &autoscaling.TemplateRef{Name: g.LaunchTemplate.LaunchTemplateName, Version: int(g.LaunchTemplate.Version)},
 		Zones:    g.AvailabilityZones, Subnets: g.VPCZoneIdentifier, HealthCheckType: &g.HealthCheckType,
 		Grace: duration(g.HealthCheckGracePeriod), Warmup: duration(g.DefaultInstanceWarmup), Cooldown: duration(g.DefaultCooldown),
 		Policies: g.TerminationPolicies, ProtectNew: g.NewInstancesProtectedFromScaleIn,
@@ -185,7 +204,7 @@ func (r *reader) scaling() {
 		if !r.OK(at) {
 			continue
 		}
-		if r.refused(at, t.Check()); r.OK(at) {
+		if r.refusedOf(at, t.Check()); r.OK(at) {
 			inOrder = append(inOrder, t)
 		}
 	}
@@ -210,7 +229,7 @@ func (r *reader) scaling() {
 			}
 		}
 		if r.OK(at) && r.OK("LaunchTemplates") {
-			r.refused(at, r.tryScaling(g, inOrder))
+			r.refusedOf(at, r.tryScaling(g, inOrder))
 		}
 	}
 }
@@ -227,5 +246,8 @@ func (r *reader) tryScaling(g *AutoScalingGroup, templates []autoscaling.LaunchT
 	})
 	w.Template.Version = 0 // which versions there are, is seen when it is applied
 	_, err := edit.Apply([]autoscaling.Wish{w})
+	if refused, ok := errors.AsType[*elb.Error](err); ok {
+		return refused // without the group's name, which the fault's path has
+	}
 	return err
 }

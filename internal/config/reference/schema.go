@@ -280,6 +280,7 @@ var formsOf = map[reflect.Type]form{
 	reflect.TypeFor[configuration.Secret]():          {"text", []string{"string", "number"}, ""},
 	reflect.TypeFor[configuration.CertificateName](): {"name", []string{"string", "number"}, `^[A-Za-z0-9._-]{1,100}$`},
 	reflect.TypeFor[configuration.Ports]():           {"port, or range of ports", []string{"string", "integer"}, `^[0-9]{1,5}(-[0-9]{1,5})?$`},
+	reflect.TypeFor[configuration.TemplateVersion](): {"number, `$Latest` or `$Default`", []string{"string", "integer"}, `^([1-9][0-9]*|\$Latest|\$Default)$`},
 	reflect.TypeFor[configuration.Addresses]():       {"address or network", []string{"string"}, `^[0-9A-Fa-f:.]+(/[0-9]+)?$`},
 	reflect.TypeFor[configuration.CheckPort]():       {"`traffic-port`, or a number", []string{"string", "integer"}, `^(traffic-port|[0-9]{1,5})$`},
 	reflect.TypeFor[config.Details]():                {"never, loopback, private, always or a token", []string{"string", "number"}, `^(never|loopback|private|always|[A-Za-z0-9._~+/-]{15,}[A-Za-z0-9._~+/=-]+)$`},
