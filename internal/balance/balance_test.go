@@ -13,7 +13,6 @@ import (
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -511,67 +510,6 @@ func TestWhatIsTaken(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { instancetest.Main(m) }
-
-// Instances of a group are started, take requests, are there after a restart, and
-// end when the file no longer names their group.
-func TestAutoScaling(t *testing.T) {
-	template := instancetest.Template(t, "app", "one")
-	port, file := servers.FreePort(t), filepath.Join(t.TempDir(), "balance.yaml")
-	var command, environment []string
-	for _, word := range template.Command {
-		command = append(command, strconv.Quote(word))
-	}
-	for name, value := range template.Environment {
-		environment = append(environment, name+": "+strconv.Quote(value))
-	}
-	write := func(groups string) {
-		t.Helper()
-		text := fmt.Sprintf(`API: 127.0.0.1:0
-StateDirectory: state
-TargetGroups: [{Name: web, Protocol: HTTP, Port: 80, Attributes: {deregistration_delay.timeout_seconds: 0}}]
-LoadBalancers: [{Name: site, Scheme: internal, Listeners: [{Protocol: HTTP, Port: %d, DefaultActions: [{Type: forward, TargetGroup: web}]}]}]
-LaunchTemplates: [{LaunchTemplateName: app, Command: [%s], Environment: {%s}}]
-AutoScalingGroups: [%s]
-`, port, strings.Join(command, ", "), strings.Join(environment, ", "), groups)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("{AutoScalingGroupName: app, LaunchTemplate: {LaunchTemplateName: app}, MinSize: 2, MaxSize: 2, TargetGroups: [web]}")
-	steps, err := balance.Plan(balance.Options{ConfigFile: file, Env: func(string) (string, bool) { return "", false }})
-	if err != nil || len(steps) == 0 || !strings.HasPrefix(steps[len(steps)-1].String(), "create Auto Scaling group app") {
-		t.Errorf("planned %v, %v", steps, err)
-	}
-	r := start(t, file, nil)
-	healthy := func() (ids []string) {
-		t.Helper()
-		health, err := r.client().DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: aws.String(r.arns()["web"])})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range health.TargetHealthDescriptions {
-			if d.TargetHealth.State == "healthy" {
-				ids = append(ids, *d.Target.Id)
-			}
-		}
-		return ids
-	}
-	r.await("two healthy instances", func() bool { return len(healthy()) == 2 })
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	if got := get(t, client, "http://127.0.0.1:"+strconv.Itoa(port)+"/"); !strings.HasPrefix(got, "200 ") {
-		t.Errorf("got %q", got)
-	}
-	before := healthy()
-	r.end()
-	r = start(t, file, nil)
-	r.await("the same instances", func() bool { return slices.Equal(healthy(), before) })
-	write("")
-	r.hup("configuration reloaded")
-	r.await("no instance", func() bool {
-		health, err := r.client().DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: aws.String(r.arns()["web"])})
-		return err == nil && len(health.TargetHealthDescriptions) == 0
-	})
-}
 
 // The first signal waits for requests in flight, the second one does not.
 func TestTwoSignals(t *testing.T) {
