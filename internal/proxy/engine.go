@@ -20,8 +20,9 @@
 //   - An answer that ends early ends early for the client too: its connection
 //     is cut, never the answer made to look complete.
 //   - Header fields of one connection (RFC 9110, 7.6.1) stay there. Names with
-//     an underscore are dropped from requests, as nginx does: an app behind
-//     CGI's names cannot tell X_Forwarded_For from X-Forwarded-For.
+//     an underscore are dropped from requests, as nginx does, unless
+//     Settings.Underscores: an app behind CGI's names cannot tell
+//     X_Forwarded_For from X-Forwarded-For.
 //   - A trailer has no field that the header could not have: none that the
 //     policy sets, removes or owns.
 //   - A connection is upgraded to the one protocol that the policy allows, and

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func (f *front) fillRequest(s *Settings) *Error {
 	if a.Client.IsValid() && a.Client != q.client.Addr() {
 		q.client = netip.AddrPortFrom(a.Client, 0) // behind a proxy its port is unknown
 	}
-	f.fillFields()
+	f.fillFields(s.Underscores)
 	if q.host == "" {
 		q.host = a.Upstream.Host()
 	}
@@ -43,12 +44,12 @@ func (f *front) fillRequest(s *Settings) *Error {
 
 // fillFields makes the request's fields: the client's, without those of its
 // own hop, edited as the action says.
-func (f *front) fillFields() {
+func (f *front) fillFields(underscores bool) {
 	r, a, q := f.r, &f.action, &f.req
 	connection := f.connection()
 	fields := f.fields[:0]
 	for name, values := range r.Header {
-		if framesMessage(name) || strings.IndexByte(name, '_') >= 0 || a.edits(name) {
+		if framesMessage(name) || a.edits(name) || strings.IndexByte(name, '_') >= 0 && (!underscores || a.forges(name)) {
 			continue
 		}
 		for _, v := range values {
@@ -80,6 +81,13 @@ func (a *Action) edits(name string) bool {
 		}
 	}
 	return hasField(a.Set, name)
+}
+
+// forges reports whether an app that knows CGI's names would take a field, its
+// name with an underscore, for one that the action edits or the policy owns.
+func (a *Action) forges(name string) bool {
+	name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return framesMessage(name) || a.edits(name) || a.Owns != nil && a.Owns(name)
 }
 
 // cleanValue replaces what must not be in a field's value.

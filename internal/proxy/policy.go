@@ -149,8 +149,8 @@ type Action struct {
 	// The upstream to Forward to, and the edits of the request's header: Remove
 	// first, then Set, which replaces all fields of that name. Names may be in
 	// any case; a Host in Set changes the Host. The fields of one connection
-	// alone (RFC 9110, 7.6.1), and names with an underscore, never get through
-	// (see the package's comment); Set may put them back, but not those that
+	// alone (RFC 9110, 7.6.1) never get through, and names with an underscore do
+	// with Settings.Underscores alone; Set may put them back, but not those that
 	// frame a message. What Remove and Set name is dropped from trailers too.
 	Upstream upstream.Upstream
 	Set      []Field

@@ -21,6 +21,7 @@ type Settings struct {
 	ConnAge       time.Duration // how old a connection grows before an answer is its last: no limit
 	TunnelTimeout time.Duration // without a byte of an upgraded connection in either direction: no limit
 	Streams       int           // requests at once on one HTTP/2 connection: 128; as they are in NewServer
+	Underscores   bool          // fields of requests whose names have an underscore go on, but for those that look like one that the policy sets, removes or owns
 	NoHTTP2       bool          // TLS offers HTTP/1.1 alone, to the connections to come
 
 	// Towards upstreams.
