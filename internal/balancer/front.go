@@ -161,7 +161,7 @@ func settingsOf(b *inventory.LoadBalancer) proxy.Settings {
 		ConnAge:        all.Duration("client_keep_alive.seconds"),
 		ConnectTimeout: 10 * time.Second, TLSTimeout: 10 * time.Second,
 		ResponseHeaderSize: 32 << 10, RepeatBody: 64 << 10, Streams: 128, IdleConns: 256,
-		NoHTTP2: !all.Bool("routing.http2.enabled"),
+		Underscores: true, NoHTTP2: !all.Bool("routing.http2.enabled"),
 	}
 }
 

@@ -4,13 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"hale/internal/elb"
 	"hale/internal/elb/accesslog"
 	"hale/internal/elb/answer"
 	"hale/internal/elb/desync"
@@ -57,6 +56,11 @@ type request struct {
 	targets  []netip.AddrPort
 	statuses []int
 	received int // the target's status, 0 if it gave none
+
+	transformed     rule.Target
+	transformStatus string
+	header          http.Header // of an answer of our own
+	headSize        int64       // of the target's answer; for the access log alone
 }
 
 // mostTries is how many targets a request is sent to: each has failed before it
@@ -100,11 +104,13 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	return a
 }
 
-func uri(h *proxy.Head) string {
-	if h.RawQuery == "" {
-		return h.Path
+func uri(h *proxy.Head) string { return uriOf(h.Path, h.RawQuery) }
+
+func uriOf(path, query string) string {
+	if query == "" {
+		return path
 	}
-	return h.Path + "?" + h.RawQuery
+	return path + "?" + query
 }
 
 // refuse answers by itself, for that cause.
@@ -123,6 +129,7 @@ func (r *routes) own(cause answer.Cause) answer.Answer {
 }
 
 func (q *request) answer(a answer.Answer) proxy.Action {
+	q.header = a.Header
 	return proxy.Action{Kind: proxy.Answer, Status: a.Status, Header: a.Header, Body: a.Body, Close: a.Close, Data: q}
 }
 
@@ -145,8 +152,7 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 		return q.refuse(answer.NoTarget)
 	}
 	q.place, q.group = place, q.forward.groups[place]
-	kind := q.group.kind.Load()
-	if mismatch(h, *kind) {
+	if !answer.Fits(q.group.kind.Load().Version, h.Proto, h.Method, h.Header.Get("Content-Type")) {
 		return q.refuse(answer.ProtocolMismatch)
 	}
 	if !q.choose(cookies, h.Start) {
@@ -156,11 +162,11 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 	host := h.Host
 	if q.entry.HasTransforms() {
 		to, err := q.entry.Transform(matching)
-		if err != nil {
+		if q.transformStatus = transformStatus(to, err); err != nil {
 			q.target.End(false)
 			return q.refuse(answer.TransformFailed)
 		}
-		host = to.Host
+		host, q.transformed = to.Host, to
 		if a.Target = to.Path; to.RawQuery != "" {
 			a.Target += "?" + to.RawQuery
 		}
@@ -205,20 +211,6 @@ func (q *request) choose(cookies []string, now time.Time) bool {
 	return true
 }
 
-// mismatch tells whether a group does not take requests of that version.
-func mismatch(h *proxy.Head, k elb.Kind) bool {
-	two := strings.HasPrefix(h.Proto, "HTTP/2")
-	grpc := strings.HasPrefix(h.Header.Get("Content-Type"), "application/grpc")
-	switch k.Version {
-	case elb.HTTP2:
-		return !two
-	case elb.GRPC:
-		return !two || h.Method != "POST"
-	default:
-		return two && grpc
-	}
-}
-
 func clientOf(h *proxy.Head, port int) forwarded.Client {
 	c := forwarded.Client{Addr: h.Peer, Port: port, TLS: h.TLS}
 	if h.Handshake != nil {
@@ -241,6 +233,9 @@ func (p *policy) Answered(h *proxy.Head, a *proxy.Action, status int, header pro
 		return
 	}
 	q.received = status
+	if p.balancer.options.AccessLog != nil {
+		q.headSize = headSize(status, header)
+	}
 	now := time.Now()
 	a.Append = nil
 	add := func(lines []string) {
@@ -264,10 +259,10 @@ func (p *policy) Answered(h *proxy.Head, a *proxy.Action, status int, header pro
 // Page implements proxy.ErrorPolicy: ELB's pages for ELB's causes.
 func (p *policy) Page(_ *proxy.Head, a *proxy.Action, status int, err error) proxy.Page {
 	cause := causeOf(status, err)
-	if q, ok := a.Data.(*request); ok {
-		q.cause = cause
-	}
 	page := p.routes.Load().own(cause)
+	if q, ok := a.Data.(*request); ok {
+		q.cause, q.header = cause, page.Header
+	}
 	return proxy.Page{Status: page.Status, Header: page.Header, Body: page.Body}
 }
 
@@ -367,69 +362,4 @@ func (p *policy) retry(h *proxy.Head, a *proxy.Action, o *proxy.Outcome, q *requ
 	}
 	a.Upstream = q.target.upstream
 	return true
-}
-
-// log writes the request's line in the access log.
-func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
-	if p.balancer.options.AccessLog == nil {
-		return
-	}
-	e := accesslog.Entry{
-		Type: typeOf(h, o), Time: time.Now(), LoadBalancer: q.routes.name, Client: h.Peer, Node: h.Local.Addr(),
-		RequestProcessing: accesslog.Unknown, TargetProcessing: accesslog.Unknown, ResponseProcessing: accesslog.Unknown,
-		Status: o.Status, TargetStatus: q.received, ReceivedBytes: o.BytesIn, SentBytes: o.BytesOut,
-		Request:             accesslog.Request{Method: h.Method, TLS: h.TLS, Host: h.Host, Port: int(h.Local.Port()), URI: h.Path, Proto: h.Proto},
-		TraceID:             q.traceID,
-		MatchedRulePriority: accesslog.NoRule, Created: h.Start, Actions: q.actions, RedirectURL: q.redirect,
-		Targets: q.targets, TargetStatuses: q.statuses,
-	}
-	if h.RawQuery != "" {
-		e.Request.URI += "?" + h.RawQuery
-	}
-	if h.Header != nil {
-		e.UserAgent = h.Header.Get("User-Agent")
-	}
-	if q.class != desync.Compliant {
-		e.Classification, e.ClassificationReason = q.class.String(), string(q.reason)
-	}
-	if h.Handshake != nil {
-		e.TLSProtocol, e.TLSCipher, e.DomainName = tlsname.Version(h.Handshake.Version), tlsname.CipherSuite(h.Handshake.CipherSuite), h.Handshake.ServerName
-	}
-	if q.entry != nil {
-		e.MatchedRulePriority = accesslog.Priority(q.entry.Priority)
-	}
-	if q.group != nil {
-		e.TargetGroupARN = q.group.arn
-	}
-	if q.target != nil {
-		e.Target = q.target.address
-		if o.RequestTime > 0 {
-			e.RequestProcessing = o.RequestTime
-		}
-		if o.TargetTime > 0 {
-			e.TargetProcessing, e.ResponseProcessing = o.TargetTime, o.ResponseTime
-		}
-	}
-	if o.Status == 499 {
-		e.Status = 460
-	}
-	p.balancer.options.AccessLog.Log(&e)
-}
-
-// typeOf returns the log's word for a request.
-func typeOf(h *proxy.Head, o *proxy.Outcome) accesslog.Type {
-	switch {
-	case o.Status == 101 && h.TLS:
-		return accesslog.WSS
-	case o.Status == 101:
-		return accesslog.WS
-	case !h.TLS:
-		return accesslog.HTTP
-	case h.Header != nil && strings.HasPrefix(h.Header.Get("Content-Type"), "application/grpc"):
-		return accesslog.GRPCS
-	case strings.HasPrefix(h.Proto, "HTTP/2"):
-		return accesslog.H2
-	default:
-		return accesslog.HTTPS
-	}
 }

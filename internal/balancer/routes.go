@@ -28,7 +28,11 @@ type rules struct {
 	port     int
 	table    *rule.Table
 	forwards []*forward // by the entry's Index, nil for other actions
-	headers  headers
+
+	// certificate is the ARN of the listener's, "" if it has several: which one
+	// a client was shown is not known then.
+	certificate string
+	headers     headers
 }
 
 // forward is where a rule sends requests.
@@ -81,6 +85,9 @@ func newRules(b *Balancer, l *inventory.Listener, v *inventory.Inventory) (*rule
 		return nil, err
 	}
 	r := &rules{protocol: l.Protocol, port: l.Port, table: table, headers: newHeaders(l, v.LoadBalancers[l.LoadBalancer])}
+	if len(l.Certificates) == 1 {
+		r.certificate = l.Certificates[0].ARN
+	}
 	for _, entry := range table.Entries() {
 		r.forwards = append(r.forwards, newForward(b, l, entry.Action()))
 	}

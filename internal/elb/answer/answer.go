@@ -214,13 +214,13 @@ func Fits(version elb.Version, proto, method, contentType string) bool {
 	case elb.GRPC:
 		return http2 && method == http.MethodPost
 	default:
-		return !http2 || !isGRPC(contentType)
+		return !http2 || !IsGRPC(contentType)
 	}
 }
 
-// isGRPC: application/grpc, also with a + or a ; behind it (the gRPC protocol over
-// HTTP/2).
-func isGRPC(contentType string) bool {
+// IsGRPC tells a request of gRPC by its content type: application/grpc, also with
+// a + or a ; behind it (the gRPC protocol over HTTP/2).
+func IsGRPC(contentType string) bool {
 	rest, found := strings.CutPrefix(contentType, "application/grpc")
 	return found && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }

@@ -113,7 +113,7 @@ func appendPieces(b []byte, pieces []piece, r *Request, where class) []byte {
 				b = append(b, "http"...)
 			}
 		case hostKeyword:
-			b = appendEscaped(b, withoutPort(r.Host), where)
+			b = appendEscaped(b, HostName(r.Host), where)
 		case portKeyword:
 			b = strconv.AppendInt(b, int64(r.Port), 10)
 		case pathKeyword:

@@ -98,7 +98,7 @@ func (t *Table) Entries() []Entry { return t.entries }
 // default rule if there is no other. It allocates nothing, unless the Host has
 // upper-case letters or a Header's Values does.
 func (t *Table) Match(r *Request) *Entry {
-	s := subject{r: r, host: lower(withoutPort(r.Host))}
+	s := subject{r: r, host: lower(HostName(r.Host))}
 	last := len(t.entries) - 1
 	for i := range t.entries[:last] {
 		if e := &t.entries[i]; e.fulfilledBy(&s) {
@@ -314,9 +314,9 @@ func (c *condition) matchesQuery(query string) bool {
 	return false
 }
 
-// withoutPort returns a host without its port. That a condition's host name is
+// HostName returns a host without its port. That a condition's host name is
 // compared so is unconfirmed, but it can hold no colon.
-func withoutPort(host string) string {
+func HostName(host string) string {
 	i := strings.LastIndexByte(host, ':')
 	if i < 0 || strings.Trim(host[i+1:], digits) != "" { // none, or within an IPv6 address
 		return host

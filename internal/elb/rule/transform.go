@@ -17,6 +17,12 @@ type Target struct {
 // matched, and what came out is no host or no path.
 var ErrTransform = errors.New("a transform of the rule makes a host or a URL that is not valid")
 
+// Which of the two it was. Both are an ErrTransform.
+var (
+	ErrTransformHost = fmt.Errorf("%w: the host", ErrTransform)
+	ErrTransformURL  = fmt.Errorf("%w: the URL", ErrTransform)
+)
+
 // Transform returns the request's host, path and query as the rule's transforms
 // make them. An expression that does not match changes nothing; one that matches
 // and yields no valid host or URL is an ErrTransform, for which ELB answers 500
@@ -30,7 +36,7 @@ func (e *Entry) Transform(r *Request) (Target, error) {
 	if e.host != nil {
 		if host, matched := e.host.apply(r.Host); matched {
 			if !validHost(host) {
-				return t, ErrTransform
+				return t, ErrTransformHost
 			}
 			t.Host, t.Changed = host, true
 		}
@@ -42,7 +48,7 @@ func (e *Entry) Transform(r *Request) (Target, error) {
 		}
 		if url, matched := e.url.apply(url); matched {
 			if !validURL(url) {
-				return t, ErrTransform
+				return t, ErrTransformURL
 			}
 			t.Path, t.RawQuery, _ = strings.Cut(url, "?")
 			t.Changed = true

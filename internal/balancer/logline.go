@@ -1,0 +1,171 @@
+package balancer
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"hale/internal/elb/accesslog"
+	"hale/internal/elb/answer"
+	"hale/internal/elb/desync"
+	"hale/internal/elb/forwarded"
+	"hale/internal/elb/rule"
+	"hale/internal/elb/tlsname"
+	"hale/internal/proxy"
+)
+
+// log writes the request's line in the access log.
+func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
+	if p.balancer.options.AccessLog == nil {
+		return
+	}
+	e := accesslog.Entry{
+		Type: typeOf(h, o), Time: time.Now(), LoadBalancer: q.routes.name, Client: h.Peer, Node: h.Local.Addr(),
+		RequestProcessing: accesslog.Unknown, TargetProcessing: accesslog.Unknown, ResponseProcessing: accesslog.Unknown,
+		Status: o.Status, TargetStatus: q.received, ReceivedBytes: o.BytesIn, SentBytes: o.BytesOut,
+		Request:             accesslog.Request{Method: h.Method, TLS: h.TLS, Host: rule.HostName(h.Host), Port: int(h.Local.Port()), URI: uri(h), Proto: h.Proto},
+		TraceID:             q.traceID,
+		MatchedRulePriority: accesslog.NoRule, Created: h.Start, Actions: q.actions, RedirectURL: q.redirect,
+		Targets: q.targets, TargetStatuses: q.statuses,
+	}
+	if h.Header != nil {
+		e.UserAgent = h.Header.Get("User-Agent")
+		e.ReceivedBytes += requestSize(h)
+		if e.TraceID == "" && !q.routes.classic { // it has one, sent to a target or not
+			e.TraceID = forwarded.TraceID(h.Header, newTrace(h.Start))
+		}
+	}
+	if q.class != desync.Compliant {
+		e.Classification, e.ClassificationReason = q.class.String(), string(q.reason)
+	}
+	if h.Handshake != nil {
+		e.TLSProtocol, e.TLSCipher, e.DomainName = tlsname.Version(h.Handshake.Version), tlsname.CipherSuite(h.Handshake.CipherSuite), h.Handshake.ServerName
+	}
+	if q.rules != nil {
+		e.ChosenCertARN = q.rules.certificate
+		if h.Handshake != nil && h.Handshake.DidResume {
+			e.ChosenCertARN = "session-reused"
+		}
+	}
+	if q.entry != nil {
+		e.MatchedRulePriority = accesslog.Priority(q.entry.Priority)
+	}
+	if q.group != nil {
+		e.TargetGroupARN = q.group.arn
+	}
+	if q.target != nil {
+		e.Target = q.target.address
+		if o.RequestTime > 0 {
+			e.RequestProcessing = o.RequestTime
+		}
+		if o.TargetTime > 0 {
+			e.TargetProcessing, e.ResponseProcessing = o.TargetTime, o.ResponseTime
+		}
+	}
+	if e.TransformStatus = q.transformStatus; q.transformed.Changed {
+		if q.transformed.Host != h.Host {
+			e.TransformedHost = q.transformed.Host
+		}
+		e.TransformedURI = uriOf(q.transformed.Path, q.transformed.RawQuery)
+		if e.TransformedURI == e.Request.URI {
+			e.TransformedURI = ""
+		}
+	}
+	switch {
+	case o.Status == 499:
+		e.Status = leftStatus(h, o)
+	case o.Answered:
+		e.SentBytes += q.headSize
+	default:
+		e.SentBytes += headSize(o.Status, fieldsOf(q.header)) + int64(len("Content-Length: \r\n")+len(strconv.FormatInt(o.BytesOut, 10)))
+	}
+	p.balancer.options.AccessLog.Log(&e)
+}
+
+// leftStatus is what the log has of a request whose client left before an answer:
+// 400 if it left before the whole body was there, else 460 (guide, "Troubleshoot").
+func leftStatus(h *proxy.Head, o *proxy.Outcome) int {
+	if h.Header == nil {
+		return 460
+	}
+	if length, err := strconv.ParseInt(h.Header.Get("Content-Length"), 10, 64); err == nil && o.BytesIn < length {
+		return 400
+	}
+	return 460
+}
+
+// Sizes of heads are what they take in HTTP/1.1, also where HTTP/2 has packed
+// them; those of answers with a Date of our own.
+
+func requestSize(h *proxy.Head) int64 {
+	line := len(h.Method) + len(h.Path) + len(h.Proto) + len("  \r\n") + len("Host: \r\n") + len(h.Host) + len("\r\n")
+	if h.RawQuery != "" {
+		line += len("?") + len(h.RawQuery)
+	}
+	return int64(line) + fieldsSize(h.Header)
+}
+
+func headSize(status int, h proxy.Header) int64 {
+	size := len("HTTP/1.1 200 \r\n") + len(http.StatusText(status)) + len("\r\n")
+	if h.Get("Date") == "" {
+		size += len("Date: " + http.TimeFormat + "\r\n")
+	}
+	return int64(size) + fieldsSize(h)
+}
+
+func fieldsSize(h proxy.Header) int64 {
+	size := 0
+	h.Each(func(name string, values []string) {
+		for _, v := range values {
+			size += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	})
+	return int64(size)
+}
+
+// fieldsOf is a header of our own as one of the engine's.
+type fieldsOf http.Header
+
+func (h fieldsOf) Get(name string) string      { return http.Header(h).Get(name) }
+func (h fieldsOf) Values(name string) []string { return http.Header(h).Values(name) }
+
+func (h fieldsOf) Each(f func(name string, values []string)) {
+	for name, values := range h {
+		f(name, values)
+	}
+}
+
+// transformStatus is the log's word for what a rule's transforms have done. The
+// words are unconfirmed.
+func transformStatus(to rule.Target, err error) string {
+	switch {
+	case errors.Is(err, rule.ErrTransformHost):
+		return "TransformInvalidHost"
+	case err != nil:
+		return "TransformInvalidPath"
+	case to.Changed:
+		return "TransformSuccess"
+	default:
+		return ""
+	}
+}
+
+// typeOf returns the log's word for a request.
+func typeOf(h *proxy.Head, o *proxy.Outcome) accesslog.Type {
+	switch {
+	case o.Status == 101 && h.TLS:
+		return accesslog.WSS
+	case o.Status == 101:
+		return accesslog.WS
+	case !h.TLS:
+		return accesslog.HTTP
+	case h.Header != nil && answer.IsGRPC(h.Header.Get("Content-Type")):
+		return accesslog.GRPCS
+	case strings.HasPrefix(h.Proto, "HTTP/2"):
+		return accesslog.H2
+	default:
+		return accesslog.HTTPS
+	}
+}
