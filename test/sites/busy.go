@@ -201,7 +201,7 @@ func busy() []Case {
 			}),
 		},
 		{
-			Name: "gunicorn-idle-connection", Row: "idle-connection-holds-sync-worker", Findings: []string{"idle-connection-holds-sync-worker"},
+			Name: "gunicorn-idle-connection", Row: "idle-connection-holds-sync-worker", Findings: []string{"idle-connection-holds-sync-worker"}, Fresh: true,
 			Inside: true, Slow: true,
 			Start: busyGunicorn(nil, func(t testing.TB, c *crowd, s Site) {
 				c.connect(1, s.Address, "")

@@ -84,6 +84,8 @@ type Case struct {
 	// Alone tells that the site needs a machine without neighbours: nobody else
 	// listens there, and a firewall's rules harm nobody. See OwnNetwork.
 	Alone bool
+	// Fresh tells that its proof sees what another examination leaves behind.
+	Fresh bool
 	Start func(t testing.TB) Site
 }
 
