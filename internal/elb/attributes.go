@@ -93,7 +93,7 @@ func (t AttributeTable) Full(set Attributes) Attributes {
 // that do not go together. The arguments stay as they are.
 func SetAttributes(t AttributeTable, set, change Attributes) (Attributes, error) {
 	for _, key := range slices.Sorted(maps.Keys(change)) {
-		if err := t.check(key, change[key]); err != nil {
+		if err := t.Check(key, change[key]); err != nil {
 			return nil, err
 		}
 	}
@@ -113,10 +113,11 @@ func SetAttributes(t AttributeTable, set, change Attributes) (Attributes, error)
 
 const codeConfiguration = "InvalidConfigurationRequest"
 
-// check refuses an unknown key and a wrong value. The first two messages are
+// Check refuses an unknown key and a wrong value, whatever the other values are,
+// with an *Error. The first two messages are
 // AWS's own, by reports (hashicorp/terraform-provider-aws, #34135 and the
 // comment in its resource_aws_lb); those about values are in their sense.
-func (t AttributeTable) check(key, value string) error {
+func (t AttributeTable) Check(key, value string) error {
 	row, ok := t.row(key)
 	switch {
 	case !ok && t.beyond[key]:

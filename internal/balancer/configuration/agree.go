@@ -179,7 +179,7 @@ func (r *reader) attributes(at string, table elb.AttributeTable, set map[string]
 	keys := table.Keys()
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		path := yamlfile.Join(at, yamlfile.ShownKey(key))
-		_, err := elb.SetAttributes(table, nil, elb.Attributes{key: set[key]})
+		err := table.Check(key, set[key])
 		if err == nil {
 			continue
 		}
@@ -193,7 +193,7 @@ func (r *reader) attributes(at string, table elb.AttributeTable, set map[string]
 				text = "unknown attribute; did you mean " + near + "?"
 			}
 			r.FaultNear(path, text)
-		} else if !strings.HasSuffix(err.Error(), "is true") { // of two that do not go together
+		} else {
 			r.FaultNear(path, err.Error())
 		}
 	}

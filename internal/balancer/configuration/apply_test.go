@@ -142,6 +142,9 @@ func TestDifference(t *testing.T) {
 		{"a setting taken away", swapped("HealthCheckPath: /health", "HealthCheckPath: /health\n  Attributes: {slow_start.duration_seconds: 30}\n  Tags: {a: b}"), site, []string{
 			"modify target group web: slow_start.duration_seconds 30 -> 0, Tags",
 		}},
+		{"values that only together are possible", site, swapped("HealthCheckPath: /health", "HealthCheckPath: /health\n  Attributes: {load_balancing.algorithm.type: weighted_random, load_balancing.algorithm.anomaly_mitigation: on}"), []string{
+			"modify target group web: load_balancing.algorithm.anomaly_mitigation off -> on, load_balancing.algorithm.type round_robin -> weighted_random",
+		}},
 		{"attributes of a load balancer", site, swapped("Attributes: {idle_timeout.timeout_seconds: 30}", "Attributes: {routing.http2.enabled: false}\n  Subnets: [subnet-a, subnet-b]"), []string{
 			"modify load balancer site: Subnets subnet-a -> subnet-a subnet-b, idle_timeout.timeout_seconds 30 -> 60, routing.http2.enabled true -> false",
 		}},
