@@ -237,6 +237,11 @@ func (g *group) route(now time.Time) {
 	}
 	routing := g.routing.Route(members, zone)
 	g.observed.hosts(now, g.user != nil, g.held(elb.Healthy), g.held(elb.Unhealthy, elb.UnhealthyDraining, elb.Unavailable))
+	if g.user == nil {
+		// Requests come here by rules alone that were in force a moment ago: what could
+		// take them then, still can.
+		return
+	}
 	chosen := make([]spread.Member[*target], len(routing.Targets))
 	for i, of := range routing.Targets {
 		chosen[i] = spread.Member[*target]{Target: g.order[of], Healthy: g.order[of].health.State == elb.Healthy}
