@@ -74,7 +74,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	if q.rules == nil { // the listener was deleted a moment ago
 		return q.refuse(answer.InternalError)
 	}
-	q.class, q.reason = desync.Classify(&desync.Request{Method: h.Method, URI: uri(h), Proto: h.Proto, Header: h.Header})
+	q.class, q.reason = desync.Classify(&desync.Request{Method: h.Method, URI: uri(h), Proto: h.Proto, Header: h.Header, Chunked: h.Chunked})
 	treatment := routes.desync.Treatment(q.class)
 	switch {
 	case treatment == desync.Refuse:

@@ -91,6 +91,42 @@ func TestOwnAnswers(t *testing.T) {
 	s.t = t
 }
 
+// Requests that may be read in more than one way: what becomes of them by the mode
+// of desync mitigation, and what the log has of them.
+func TestDesyncMitigation(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	s.fill("app", newEcho(t))
+	for _, tt := range []struct {
+		name, request string
+		class, reason string
+		defensive     int // the status in that mode
+		closes        bool
+		strictest     int
+	}{
+		{"plain", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", "", 200, false, 200},
+		{"POST in chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "", "", 200, false, 200},
+		{"GET of length 0", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "Acceptable", "GetHeadZeroContentLength", 200, false, 400},
+		{"GET with a body", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab", "Ambiguous", "UndefinedContentLengthSemantics", 200, true, 400},
+		{"GET in chunks", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Ambiguous", "UndefinedTransferEncodingSemantics", 200, true, 400},
+	} {
+		for mode, want := range map[string]int{"monitor": 200, "defensive": tt.defensive, "strictest": tt.strictest} {
+			s.change(func(e *inventory.Edit) error {
+				_, err := e.SetBalancerAttributes(s.loadBalancer, elb.Attributes{"routing.http.desync_mitigation_mode": mode})
+				return err
+			})
+			got := s.send(tt.request)
+			closes := got.header.Get("Connection") == "close"
+			if wantClose := want == 400 || mode == "defensive" && tt.closes; got.status != want || closes != wantClose {
+				t.Errorf("%s, %s: status %d, want %d; closes: %v", tt.name, mode, got.status, want, closes)
+			}
+			if e := s.log.next(t); e.Classification != tt.class || e.ClassificationReason != tt.reason {
+				t.Errorf("%s, %s: logged %q, %q", tt.name, mode, e.Classification, e.ClassificationReason)
+			}
+		}
+	}
+}
+
 // A client that leaves is answered nothing, and logged as 460; as 400 if it left
 // before the whole of its body was there.
 func TestClientLeaves(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -227,6 +228,10 @@ func echo(conn net.Conn, r *bufio.Reader) bool {
 		if line == "\r\n" {
 			break
 		}
+	}
+	if strings.Contains(strings.ToLower(head.String()), "\r\ntransfer-encoding: chunked\r\n") {
+		_, _ = io.Copy(io.Discard, httputil.NewChunkedReader(r))
+		length = len("\r\n")
 	}
 	if _, err := r.Discard(length); err != nil {
 		return false

@@ -176,6 +176,7 @@ func (f *front) fillHead() {
 	var query bool
 	h.Path, h.RawQuery, query = strings.Cut(originForm(r.RequestURI), "?")
 	h.ForceQuery = query && h.RawQuery == ""
+	h.Chunked = len(r.TransferEncoding) > 0
 }
 
 // of fills what is known of the connection.

@@ -76,7 +76,11 @@ type Head struct {
 	ForceQuery bool
 
 	Proto  string // "HTTP/1.0", "HTTP/1.1" or "HTTP/2.0"
-	Header Header // without Host
+	Header Header // without Host and Transfer-Encoding
+
+	// Chunked says that the body comes in chunks, which is all that a
+	// Transfer-Encoding can say here.
+	Chunked bool
 
 	Peer  netip.AddrPort // zero if it came over a unix socket
 	Local netip.AddrPort // the address it came in at; zero likewise

@@ -124,6 +124,10 @@ type Request struct {
 	URI    string // path and query, as sent
 	Proto  string // "HTTP/1.1"; of HTTP/2, every request is compliant
 	Header Header
+
+	// Chunked stands for a Transfer-Encoding of chunked that was taken out of the
+	// Header.
+	Chunked bool
 }
 
 // Header gives access to header fields.
@@ -138,6 +142,9 @@ func Classify(r *Request) (Class, Reason) {
 	}
 	var j judgement
 	j.header(r.Header)
+	if r.Chunked {
+		j.encodings.add("chunked")
+	}
 	j.framing(r)
 	if kindsOf(r.Method)&^isToken != 0 {
 		j.say(BadMethod)
