@@ -21,6 +21,7 @@ import (
 	"hale/internal/elb"
 	"hale/internal/elb/accesslog"
 	"hale/internal/elb/spread"
+	"hale/internal/statefile"
 	"hale/internal/upstream"
 )
 
@@ -48,8 +49,8 @@ type AccessLog interface{ Log(*accesslog.Entry) }
 type Balancer struct {
 	options Options
 	log     *slog.Logger
-	store   *store         // nil without a StateDir
-	sealer  *spread.Sealer // of stickiness cookies
+	store   *statefile.Store[inventory.Inventory] // nil without a StateDir
+	sealer  *spread.Sealer                        // of stickiness cookies
 
 	// ctx ends with Shutdown; running are the goroutines that end then.
 	ctx     context.Context
@@ -77,12 +78,12 @@ func Open(o Options) (*Balancer, error) {
 	kept := new(inventory.Inventory)
 	if o.StateDir != "" {
 		var err error
-		if b.store, kept, err = openStore(o.StateDir); err != nil {
+		if b.store, kept, err = statefile.Open[inventory.Inventory](o.StateDir, stateFile); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if b.sealer, err = newSealer(b.store); err != nil {
+	if b.sealer, err = newSealer(o.StateDir); err != nil {
 		return nil, err
 	}
 	if o.Certificates != nil {
@@ -151,9 +152,7 @@ func (b *Balancer) Pause() error {
 		return errPaused
 	}
 	b.paused = true
-	if b.store != nil {
-		b.store.release()
-	}
+	b.store.Release()
 	return nil
 }
 
@@ -165,7 +164,7 @@ func (b *Balancer) Resume() error {
 		return nil
 	}
 	if b.store != nil {
-		if err := b.store.take(); err != nil {
+		if _, err := b.store.Take(); err != nil {
 			return err
 		}
 	}
@@ -198,7 +197,7 @@ func (b *Balancer) save(v *inventory.Inventory) error {
 	if b.store == nil {
 		return nil
 	}
-	return b.store.save(v)
+	return b.store.Save(v)
 }
 
 // publish puts an inventory in force.
@@ -312,9 +311,7 @@ func (b *Balancer) Shutdown(ctx context.Context) error {
 	}
 	b.cancel()
 	b.running.Wait()
-	if b.store != nil {
-		b.store.release()
-	}
+	b.store.Release()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("shut down: %w", err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"hale/internal/autoscaling"
 	"hale/internal/elb"
+	"hale/internal/statefile"
 )
 
 // Balancer is the load balancer that instances are registered with.
@@ -58,7 +59,7 @@ type Options struct {
 type Host struct {
 	options Options
 	log     *slog.Logger
-	store   *store // nil without a StateDir
+	store   *statefile.Store[autoscaling.State] // nil without a StateDir
 	boot    string
 	output  output
 
@@ -109,24 +110,24 @@ func Open(o Options) (*Host, error) {
 	h.boot = boot
 	kept := new(autoscaling.State)
 	if o.StateDir != "" {
-		if h.store, kept, err = openStore(o.StateDir); err != nil {
+		if h.store, kept, err = statefile.Open[autoscaling.State](o.StateDir, stateFile); err != nil {
 			return nil, err
 		}
 		if h.output, err = openOutput(o.StateDir); err != nil {
-			h.store.close()
+			h.store.Release()
 			return nil, err
 		}
 	}
 	edit := kept.Begin(h.place(), time.Now())
 	if !o.KeepTemplates {
 		if err := edit.SetTemplates(o.Templates); err != nil {
-			h.store.close()
+			h.store.Release()
 			return nil, err
 		}
 	}
 	h.find(edit)
 	if err := h.publish(edit.State()); err != nil {
-		h.store.close()
+		h.store.Release()
 		return nil, err
 	}
 	return h, nil
@@ -201,7 +202,7 @@ func (h *Host) Pause() error {
 		return errPaused
 	}
 	h.paused = true
-	h.store.close()
+	h.store.Release()
 	return nil
 }
 
@@ -214,7 +215,7 @@ func (h *Host) Resume() error {
 		return nil
 	}
 	if h.store != nil {
-		kept, err := h.store.take()
+		kept, err := h.store.Take()
 		if err != nil {
 			return err
 		}
@@ -253,7 +254,7 @@ func (h *Host) Close(ctx context.Context) error {
 		<-h.stopped
 	}
 	if h.store != nil {
-		h.store.close()
+		h.store.Release()
 		return nil
 	}
 	h.endAll(ctx)
@@ -271,7 +272,7 @@ func (h *Host) place() autoscaling.Place {
 
 func (h *Host) publish(s *autoscaling.State) error {
 	if h.store != nil {
-		if err := h.store.save(s); err != nil {
+		if err := h.store.Save(s); err != nil {
 			return err
 		}
 	}

@@ -209,6 +209,24 @@ func TestInstancesAreProcesses(t *testing.T) {
 	}
 }
 
+// An instance that has ended has no address any more, also while its group may not
+// replace it: for a balancer, its targets are terminated.
+func TestAnInstanceThatHasEndedHasNoAddress(t *testing.T) {
+	t.Parallel()
+	h := open(t, "", instancetest.Template(t, "web", "x"))
+	create(t, h, "web", 1)
+	await(t, "an instance", func() bool { return len(inService(h)) == 1 })
+	change(t, h, func(e *autoscaling.Edit) error { return e.Suspend("web", []string{"Terminate"}) })
+	i := inService(h)[0]
+	if err := syscall.Kill(i.Process.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "no address", func() bool { _, ok := h.Address(i.ID); return !ok })
+	if _, still := h.State().Instance(i.ID); still == nil {
+		t.Error("the group has let it go")
+	}
+}
+
 // What an instance has started ends with it, also what hears no SIGTERM.
 func TestAllThatAnInstanceStartedEndsWithIt(t *testing.T) {
 	t.Parallel()
