@@ -28,7 +28,7 @@ func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
 		Request:             accesslog.Request{Method: h.Method, TLS: h.TLS, Host: rule.HostName(h.Host), Port: int(h.Local.Port()), URI: uri(h), Proto: h.Proto},
 		TraceID:             q.traceID,
 		MatchedRulePriority: accesslog.NoRule, Created: h.Start, Actions: q.actions, RedirectURL: q.redirect,
-		Targets: q.targets, TargetStatuses: q.statuses,
+		Targets: q.targets, TargetStatuses: q.statuses, Classic: q.routes.classic,
 	}
 	if h.Header != nil {
 		e.UserAgent = h.Header.Get("User-Agent")
@@ -80,6 +80,9 @@ func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
 		e.SentBytes += q.headSize
 	default:
 		e.SentBytes += headSize(o.Status, fieldsOf(q.header)) + int64(len("Content-Length: \r\n")+len(strconv.FormatInt(o.BytesOut, 10)))
+	}
+	if e.Classic { // its sizes are without heads (guide of Classic Load Balancers, "Access logs")
+		e.ReceivedBytes, e.SentBytes = o.BytesIn, o.BytesOut
 	}
 	p.balancer.options.AccessLog.Log(&e)
 }

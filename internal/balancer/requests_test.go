@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"hale/internal/balancer"
 	"hale/internal/balancer/inventory"
@@ -227,6 +228,41 @@ func TestLogLine(t *testing.T) {
 	}
 	if line := string(e.Append(nil)); !regexp.MustCompile("^" + strings.Join(want, " ") + "\n$").MatchString(line) {
 		t.Errorf("line\n%swant\n%s", line, strings.Join(want, " "))
+	}
+}
+
+// A Classic Load Balancer's line is another one: without its rules, and with sizes
+// of bodies.
+func TestClassicLogLine(t *testing.T) {
+	t.Parallel()
+	log := new(entries)
+	h := &house{Balancer: open(t, balancer.Options{AccessLog: log}), t: t}
+	port := servers.FreePort(t)
+	h.change(func(e *inventory.Edit) error {
+		lb, err := e.CreateLoadBalancer(inventory.NewLoadBalancer{Name: "old", Type: elb.Classic, Scheme: inventory.Internal})
+		if err != nil {
+			return err
+		}
+		g, err := e.CreateGroup(inventory.NewGroup{
+			Name: "old", Kind: elb.Kind{Protocol: elb.HTTP, Targets: elb.Addresses}, Port: 80,
+			HealthCheck: elb.HealthCheck{Path: "/health", Interval: 5 * time.Second, Timeout: 2 * time.Second},
+		})
+		if err != nil {
+			return err
+		}
+		h.group = g.ARN
+		_, err = e.CreateListener(lb.ARN, inventory.ListenerSettings{Protocol: elb.HTTP, Port: port, Default: []rule.Action{rule.ForwardTo(g.ARN)}})
+		return err
+	})
+	one := newApp(t, "one")
+	h.register(one.AddrPort)
+	h.await(one.AddrPort, elb.Healthy)
+	get(t, fmt.Sprintf("http://127.0.0.1:%d/a?b=c", port))
+	e := log.next(t)
+	want := `^\d{4}-\d\d-\d\dT[0-9:]{8}\.\d{6}Z old 127\.0\.0\.1:\d+ ` + one.String() + ` \d+\.\d{6} \d+\.\d{6} \d+\.\d{6} 200 200 0 3 ` +
+		fmt.Sprintf(`"GET http://127\.0\.0\.1:%d/a\?b=c HTTP/1\.1" "Go-http-client/1\.1" - -`, port) + "\n$"
+	if line := string(e.Append(nil)); !regexp.MustCompile(want).MatchString(line) {
+		t.Errorf("line %swant %s", line, want)
 	}
 }
 

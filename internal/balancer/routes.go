@@ -58,7 +58,9 @@ func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory
 		ports:  make(map[uint16]*rules),
 	}
 	if arn, err := elb.ParseARN(user.ARN); err == nil {
-		r.name = arn.Dimension()
+		if r.name = arn.Dimension(); r.classic {
+			r.name = user.Name
+		}
 	}
 	for _, l := range v.ListenersOf(user.ARN) {
 		if l.Protocol != elb.HTTP && l.Protocol != elb.HTTPS {

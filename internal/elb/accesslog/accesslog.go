@@ -68,6 +68,9 @@ type Entry struct {
 	TransformedURI           string
 	TransformStatus          string // unconfirmed which there are
 	Node                     netip.Addr
+
+	// Classic says that the line is a Classic Load Balancer's.
+	Classic bool
 }
 
 // Request is the request line, with a whole URL in it. Of a malformed request,
@@ -110,12 +113,16 @@ var actionNames = [...]string{"waf", "waf-failed", "authenticate", "redirect", "
 // maxUserAgent is how much of a User-Agent is written: 8 KB.
 const maxUserAgent = 8 << 10
 
-// Append appends the line of an Application Load Balancer, with its line feed.
+// Append appends the line of an Application Load Balancer, with its line feed; of
+// a Classic one, AppendClassic's.
 //
 // The last fields, from the connection's trace identifier on, are not in the
 // public guide; their places are known from programs that read logs. Which of the
 // last four are quoted is unconfirmed: here all but the node's address.
 func (e *Entry) Append(b []byte) []byte {
+	if e.Classic {
+		return e.AppendClassic(b)
+	}
 	b = bare(b, string(e.Type))
 	b = stamp(b, e.Time)
 	b = bare(b, e.LoadBalancer)
