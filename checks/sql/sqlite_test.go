@@ -33,7 +33,7 @@ func TestSQLiteFaults(t *testing.T) {
 		{name: "empty", prepare: overwrite(""), want: "file is empty: FILE"},
 		{name: "not a database", prepare: overwrite(strings.Repeat("nothing at all ", 1000)), want: "file is not a database: FILE"},
 		{name: "corrupted", prepare: corrupt, query: "select count(*) from entry", want: "database is corrupted: FILE"},
-		{name: "locked", prepare: lock, timeout: 2 * time.Second, want: "database is locked by another process: FILE"},
+		{name: "locked", prepare: lock, timeout: 10 * time.Second, want: "database is locked by another process: FILE"},
 		{name: "locked for a moment", prepare: lockFor(100 * time.Millisecond)},
 		{name: "no such table", query: "select 1 from absent", want: "no such table: absent"},
 		{name: "writing", query: "delete from entry", want: "attempt to write a readonly database"},
