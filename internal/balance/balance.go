@@ -30,6 +30,7 @@ import (
 	"hale/internal/elbapi"
 	"hale/internal/elbapi/query"
 	"hale/internal/handover"
+	"hale/internal/systemd"
 	"hale/internal/yamlfile"
 )
 
@@ -380,10 +381,10 @@ func (s *server) listen(ctx context.Context, key string, address yamlfile.Addres
 
 // run goes on until it is to end.
 func (s *server) run(ctx context.Context) error {
-	notify(s.logger, daemon.SdNotifyReady)
+	systemd.Notify(s.logger, daemon.SdNotifyReady)
 	beside, cancel := context.WithCancel(ctx)
 	s.cancel = cancel
-	s.background.Go(func() { watchdog(beside, s.logger) })
+	s.background.Go(func() { systemd.Watchdog(beside, s.logger) })
 	s.background.Go(func() { s.certificates.Watch(beside) })
 	succeeded := make(chan struct{})
 	if s.stateDir != "" {
@@ -435,8 +436,8 @@ func (s *server) resume() {
 // reload reads the configuration again, and reopens the logs. What is wrong leaves
 // all as it was.
 func (s *server) reload(ctx context.Context) {
-	notifyReloading(s.logger)
-	defer notify(s.logger, daemon.SdNotifyReady)
+	systemd.NotifyReloading(s.logger)
+	defer systemd.Notify(s.logger, daemon.SdNotifyReady)
 	if err := s.accessLog.reopen(); err != nil {
 		s.logger.Error("the access log could not be reopened: the old file is written on", "error", err)
 	}
@@ -489,7 +490,7 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 // shutdown ends all in order. Requests in flight have time to end, and then
 // instances that do not go on; a second signal cuts both.
 func (s *server) shutdown(ctx context.Context) error {
-	notify(s.logger, daemon.SdNotifyStopping)
+	systemd.Notify(s.logger, daemon.SdNotifyStopping)
 	whole, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	ctx, cancel := context.WithTimeout(whole, inFlight)

@@ -8,6 +8,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"hale/internal/config"
+	"hale/internal/systemd"
 )
 
 // reload is a new generation of the configuration on its way: its checks run,
@@ -37,7 +38,7 @@ func (r *reload) giveUp(s *server) {
 // beginReload reopens the logs and reads the configuration again. A broken one
 // changes nothing. A reload that is still under way is given up for the new one.
 func (s *server) beginReload(before *reload) *reload {
-	notifyReloading(s.logger)
+	systemd.NotifyReloading(s.logger)
 	s.closeOldLogs()
 	s.reopenLogs()
 	next, err := s.nextSite()
@@ -47,7 +48,7 @@ func (s *server) beginReload(before *reload) *reload {
 			s.logger.Error("configuration not taken over, the old one stays", "error", strings.TrimSpace(line))
 		}
 		if before == nil {
-			notify(s.logger, daemon.SdNotifyReady)
+			systemd.Notify(s.logger, daemon.SdNotifyReady)
 		}
 		return before
 	}
@@ -88,7 +89,7 @@ func (s *server) finishReload(r *reload) {
 	}
 	s.retire(old)
 	s.policy.metrics.reloads.Add(1)
-	notify(s.logger, daemon.SdNotifyReady)
+	systemd.Notify(s.logger, daemon.SdNotifyReady)
 	s.logger.Info("configuration taken over", "file", r.site.config.File, "checks", len(r.site.config.Health.Checks))
 }
 

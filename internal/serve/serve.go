@@ -23,6 +23,7 @@ import (
 	"hale/internal/logfile"
 	"hale/internal/proxy"
 	"hale/internal/supervise"
+	"hale/internal/systemd"
 )
 
 // codeNotStarted is the exit code where serving could not begin: the usage, the
@@ -208,7 +209,7 @@ func (s *server) run(ctx context.Context) (code int, err error) {
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { _ = s.watcher.Run(background) }) // its only end is the context's
-	wg.Go(func() { watchdog(background, s.logger) })
+	wg.Go(func() { systemd.Watchdog(background, s.logger) })
 	wg.Go(func() { _ = supervise.Reaper{Logger: s.logger, Leaders: &s.leaders}.Run(background) }) // fails only as a subreaper
 
 	s.policy.site.Load().start(s.logger)
@@ -223,7 +224,7 @@ func (s *server) run(ctx context.Context) (code int, err error) {
 	if s.options.Ready != nil {
 		s.options.Ready(s.listener.Addr(), s.adminAddr())
 	}
-	notify(s.logger, daemon.SdNotifyReady)
+	systemd.Notify(s.logger, daemon.SdNotifyReady)
 
 	app := s.startApp(background)
 	defer app.stop(s.options.Stop)
@@ -269,7 +270,7 @@ func (s *server) steer(ctx context.Context, app *app, served <-chan error) (code
 func (s *server) drain(reason string, app *app) (code int, err error) {
 	current := s.policy.site.Load()
 	times := current.config.Drain
-	notify(s.logger, daemon.SdNotifyStopping)
+	systemd.Notify(s.logger, daemon.SdNotifyStopping)
 	current.monitor.Drain(reason)
 	if !app.giveUpStarting() {
 		times.Notice = 0 // nobody was served yet

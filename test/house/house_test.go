@@ -30,7 +30,7 @@ var floors = []struct {
 	{"checks", true, []string{"checks/...", "internal/proc/...", "internal/listenqueue"}},
 	{"the engine", true, []string{"internal/proxy/...", "internal/upstream", "internal/uwsgi"}},
 	{"example sites", false, []string{"examples/gosite/..."}},
-	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/elb/...", "internal/handover", "internal/logfile", "internal/relay", "internal/statefile", "internal/supervise"}},
+	{"rules and machinery", false, []string{"health", "gateway", "instance", "internal/elb/...", "internal/handover", "internal/logfile", "internal/relay", "internal/statefile", "internal/supervise", "internal/systemd"}},
 	{"the machine", false, []string{"internal/account", "internal/awsprofile", "internal/explain", "internal/inturn", "internal/ownname", "internal/yamlfile", "docs"}},
 }
 
