@@ -157,6 +157,7 @@ var statuses = map[string]int{
 	"MethodNotAllowed":               http.StatusMethodNotAllowed,
 	"RequestEntityTooLargeException": http.StatusRequestEntityTooLarge,
 	"PriorRequestNotComplete":        http.StatusTooManyRequests,
+	"ServiceUnavailable":             http.StatusServiceUnavailable,
 	"HealthUnavailable":              http.StatusInternalServerError,
 	"InsufficientCapacity":           http.StatusInternalServerError,
 	codeInternal:                     http.StatusInternalServerError,
