@@ -213,7 +213,12 @@ func (g *group) routeSoon(now time.Time) {
 		return
 	}
 	g.routeDue = true
-	time.AfterFunc(wait, func() {
+	g.running.Go(func() {
+		select {
+		case <-time.After(wait):
+		case <-g.ctx.Done():
+			return
+		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.route(time.Now())
