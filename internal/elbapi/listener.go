@@ -131,7 +131,7 @@ func (a api) modifyListenerAttributes(ctx context.Context, in *elbv2.ModifyListe
 		if err != nil {
 			return nil, err
 		}
-		return listenerAttributes(e.Now(), l), nil
+		return listenerAttributes(e.Inventory(), l), nil
 	})
 	if err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (a api) createTargetGroup(ctx context.Context, in *elbv2.CreateTargetGroupI
 		if err != nil {
 			return types.TargetGroup{}, err
 		}
-		return targetGroup(e.Now())(g), nil
+		return targetGroup(e.Inventory())(g), nil
 	})
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (a api) modifyTargetGroup(ctx context.Context, in *elbv2.ModifyTargetGroupI
 		if err != nil {
 			return types.TargetGroup{}, err
 		}
-		return targetGroup(e.Now())(g), nil
+		return targetGroup(e.Inventory())(g), nil
 	})
 	if err != nil {
 		return nil, err

@@ -411,7 +411,7 @@ func (r *reader) around(b *LoadBalancer, all []Action) (*inventory.Edit, *invent
 func namesIn(edit *inventory.Edit, r *reader) names {
 	n := r.standIns()
 	n.group = func(name string) string {
-		if g := groupNamed(edit.Now(), name); g != nil {
+		if g := groupNamed(edit.Inventory(), name); g != nil {
 			return g.ARN
 		}
 		return ""

@@ -107,7 +107,7 @@ func failed(verb Verb, kind, name string, err error) error {
 // removeLoadBalancers deletes those that the file no longer names, and those that
 // have to be made anew.
 func (a *application) removeLoadBalancers() error {
-	for _, b := range a.edit.Now().SortedLoadBalancers() {
+	for _, b := range a.edit.Inventory().SortedLoadBalancers() {
 		i := slices.IndexFunc(a.file.LoadBalancers, func(w LoadBalancer) bool { return w.Name == b.Name })
 		switch {
 		case i < 0 && !made(b.Tags):
@@ -139,7 +139,7 @@ func (a *application) removeLoadBalancers() error {
 // pairListeners finds for each listener and rule of the file the one that is
 // there, if there is one.
 func (a *application) pairListeners() error {
-	v := a.edit.Now()
+	v := a.edit.Inventory()
 	for i := range a.file.LoadBalancers {
 		p := &balancerPlan{wish: &a.file.LoadBalancers[i]}
 		a.balancers = append(a.balancers, p)
@@ -311,7 +311,7 @@ func (a *application) putGroups() error {
 }
 
 func (a *application) putGroup(w *TargetGroup) (*inventory.Group, error) {
-	wish, old := w.wish(), groupNamed(a.edit.Now(), w.Name)
+	wish, old := w.wish(), groupNamed(a.edit.Inventory(), w.Name)
 	switch {
 	case old == nil:
 		g, err := a.edit.CreateGroup(wish)
@@ -373,7 +373,7 @@ func (a *application) modifyGroup(old *inventory.Group, wish inventory.NewGroup)
 	if err := a.retag(old.ARN, wish.Tags); err != nil {
 		return nil, err
 	}
-	return a.edit.Now().Groups[old.ARN], nil
+	return a.edit.Inventory().Groups[old.ARN], nil
 }
 
 // reset returns the change that leaves what the wish says, and the defaults.
@@ -392,7 +392,7 @@ func reset(table elb.AttributeTable, set, wish elb.Attributes) elb.Attributes {
 
 // retag replaces the tags of a thing.
 func (a *application) retag(arn string, tags []inventory.Tag) error {
-	old, _ := a.edit.Now().Tagged(arn)
+	old, _ := a.edit.Inventory().Tagged(arn)
 	var keys []string
 	for _, t := range old {
 		if _, ok := tag(tags, t.Key); !ok {
@@ -495,14 +495,14 @@ func (a *application) putLoadBalancers() error {
 			a.did(Create, aBalancer, wish.Name, string(b.Type)+", "+string(b.Scheme))
 			continue
 		}
-		old := a.edit.Now().LoadBalancers[p.arn]
+		old := a.edit.Inventory().LoadBalancers[p.arn]
 		if stands(old.Tags, fingerprint(p.wish)) {
 			continue
 		}
 		if err := a.modifyLoadBalancer(old, wish); err != nil {
 			return failed(Modify, aBalancer, wish.Name, err)
 		}
-		if changed := differenceOfBalancers(old, a.edit.Now().LoadBalancers[p.arn]); len(changed) > 0 {
+		if changed := differenceOfBalancers(old, a.edit.Inventory().LoadBalancers[p.arn]); len(changed) > 0 {
 			a.did(Modify, aBalancer, wish.Name, changed.String())
 		}
 	}
@@ -531,7 +531,7 @@ func (a *application) names() names {
 	return names{
 		certificate: func(name string) string { return a.file.ARN(CertificateName(name)) },
 		group: func(name string) string {
-			if g := groupNamed(a.edit.Now(), name); g != nil {
+			if g := groupNamed(a.edit.Inventory(), name); g != nil {
 				return g.ARN
 			}
 			return ""
@@ -597,14 +597,14 @@ func (a *application) putListener(p *balancerPlan, l *listenerPlan) error {
 		a.did(Create, aListener, l.name, string(wish.Protocol)+", "+a.say(wish.Default))
 		return nil
 	}
-	old := a.edit.Now().Listeners[l.arn]
+	old := a.edit.Inventory().Listeners[l.arn]
 	if stands(old.Tags, fingerprint(l.wish)) && old.Port == l.wish.Port {
 		return nil
 	}
 	if err := a.modifyListener(old, wish, others); err != nil {
 		return failed(Modify, aListener, listenerName(p.wish.Name, old.Port), err)
 	}
-	if changed := a.differenceOfListeners(p, old, a.edit.Now().Listeners[l.arn]); len(changed) > 0 {
+	if changed := a.differenceOfListeners(p, old, a.edit.Inventory().Listeners[l.arn]); len(changed) > 0 {
 		a.did(Modify, aListener, listenerName(p.wish.Name, old.Port), changed.String())
 	}
 	return nil
@@ -637,7 +637,7 @@ func (a *application) modifyListener(old *inventory.Listener, wish inventory.Lis
 			return err
 		}
 	}
-	balancer := a.edit.Now().LoadBalancers[old.LoadBalancer]
+	balancer := a.edit.Inventory().LoadBalancers[old.LoadBalancer]
 	if _, err := a.edit.SetListenerAttributes(old.ARN, reset(elb.ListenerAttributes(balancer.Type), old.Attributes, wish.Attributes)); err != nil {
 		return err
 	}
@@ -661,7 +661,7 @@ func (a *application) moveRules(l *listenerPlan) error {
 		if r.arn == "" {
 			continue
 		}
-		if is := a.edit.Now().Rules[r.arn].Priority; is != r.wish.Priority {
+		if is := a.edit.Inventory().Rules[r.arn].Priority; is != r.wish.Priority {
 			moves[r.arn] = r.wish.Priority
 			steps = append(steps, Step{Modify, aRule, ruleName(l.name, is), fmt.Sprintf("Priority %d -> %d", is, r.wish.Priority)})
 		}
@@ -691,7 +691,7 @@ func (a *application) putRule(l *listenerPlan, r *rulePlan) error {
 		a.did(Create, aRule, name, sayConditions(wish.Conditions)+" -> "+a.say(wish.Actions))
 		return nil
 	}
-	old := a.edit.Now().Rules[r.arn]
+	old := a.edit.Inventory().Rules[r.arn]
 	if stands(old.Tags, fingerprint(r.wish)) {
 		return nil
 	}
@@ -714,7 +714,7 @@ func (a *application) putRule(l *listenerPlan, r *rulePlan) error {
 func (a *application) checkReplaced() error {
 	for _, arn := range a.replaced {
 		if err := a.edit.CheckUse(arn); err != nil {
-			return failed(Replace, aGroup, a.edit.Now().Groups[arn].Name, err)
+			return failed(Replace, aGroup, a.edit.Inventory().Groups[arn].Name, err)
 		}
 	}
 	return nil
@@ -723,10 +723,10 @@ func (a *application) checkReplaced() error {
 // removeGroups deletes the groups that the file no longer names. One that the
 // API's rules use stays.
 func (a *application) removeGroups() error {
-	users := a.edit.Now().BalancersOf()
-	for _, g := range a.edit.Now().SortedGroups() {
+	users := a.edit.Inventory().BalancersOf()
+	for _, g := range a.edit.Inventory().SortedGroups() {
 		named := slices.ContainsFunc(a.file.TargetGroups, func(w TargetGroup) bool { return w.Name == g.Name })
-		switch user := a.edit.Now().LoadBalancers[users[g.ARN]]; {
+		switch user := a.edit.Inventory().LoadBalancers[users[g.ARN]]; {
 		case named || !made(g.Tags):
 		case user != nil:
 			a.did(Keep, aGroup, g.Name, "the file does not name it any more, but what the API made of load balancer "+user.Name+" uses it")
@@ -741,7 +741,9 @@ func (a *application) removeGroups() error {
 }
 
 // say writes actions for people.
-func (a *application) say(actions []rule.Action) string { return sayActions(a.edit.Now(), actions) }
+func (a *application) say(actions []rule.Action) string {
+	return sayActions(a.edit.Inventory(), actions)
+}
 
 // Vacate does the part of Apply that gives up ports: listeners and load balancers
 // go that the file does not name, or that it will have made anew.

@@ -61,13 +61,13 @@ func sayZones(zones []inventory.Zone) string {
 
 func (a *application) differenceOfListeners(p *balancerPlan, was, is *inventory.Listener) difference {
 	var d difference
-	balancer := a.edit.Now().LoadBalancers[p.arn]
+	balancer := a.edit.Inventory().LoadBalancers[p.arn]
 	d.add("Port", strconv.Itoa(was.Port), strconv.Itoa(is.Port))
 	d.add("Protocol", string(was.Protocol), string(is.Protocol))
 	d.add("SslPolicy", was.SSLPolicy, is.SSLPolicy)
 	d.add("Certificates", sayCertificates(was.Certificates), sayCertificates(is.Certificates))
 	d.add("AlpnPolicy", strings.Join(was.ALPN, " "), strings.Join(is.ALPN, " "))
-	d.actions(a.edit.Now(), "DefaultActions", was.Default, is.Default)
+	d.actions(a.edit.Inventory(), "DefaultActions", was.Default, is.Default)
 	d.attributes(was.All(balancer), is.All(balancer))
 	d.tags(was.Tags, is.Tags)
 	return d
@@ -88,7 +88,7 @@ func (a *application) differenceOfRules(was, is *inventory.Rule) difference {
 	} else {
 		d.say("Conditions", !reflect.DeepEqual(was.Conditions, is.Conditions))
 	}
-	d.actions(a.edit.Now(), "Actions", was.Actions, is.Actions)
+	d.actions(a.edit.Inventory(), "Actions", was.Actions, is.Actions)
 	d.say("Transforms", !reflect.DeepEqual(was.Transforms, is.Transforms))
 	d.tags(was.Tags, is.Tags)
 	return d

@@ -51,11 +51,9 @@ func cloned[T any](m map[string]*T) map[string]*T {
 	return maps.Clone(m)
 }
 
-// Inventory returns what the edit has come to. The edit must not be used again.
+// Inventory returns what the edit has come to. It changes with the edit, until that
+// is used no more.
 func (e *Edit) Inventory() *Inventory { return &e.next }
-
-// Now returns what the edit has come to so far; it changes with the edit.
-func (e *Edit) Now() *Inventory { return &e.next }
 
 // hex16 returns 16 hex digits, the last part of ARNs.
 func hex16() string {

@@ -253,12 +253,12 @@ func TestDraining(t *testing.T) {
 	// Deregistered again, it drains no longer than it did.
 	e = v.Begin(Place{}, noon.Add(2*time.Minute))
 	must(e.Deregister(s.blue, []TargetID{{"127.0.0.1", 8001}}))(t)
-	if got := e.Now().NextDrained(); !got.Equal(over) {
+	if got := e.Inventory().NextDrained(); !got.Equal(over) {
 		t.Errorf("the draining is over at %v, want %v", got, over)
 	}
 	// Registered again, it is a target like any other.
 	must(e.Register(s.blue, []Target{target(8001)}))(t)
-	if got := e.Now().NextDrained(); !got.IsZero() {
+	if got := e.Inventory().NextDrained(); !got.IsZero() {
 		t.Errorf("still draining until %v", got)
 	}
 
@@ -274,7 +274,7 @@ func TestPrioritiesChangePlaces(t *testing.T) {
 	e := begin(s.Inventory)
 	second := must(e.CreateRule(s.listener, path(20, "/b", rule.ForwardTo(s.green)), nil))(t)
 	must(e.SetPriorities(map[string]int{s.rule: 20, second.ARN: 10}))(t)
-	if rules := e.Now().RulesOf(s.listener); rules[0].ARN != second.ARN || rules[1].ARN != s.rule {
+	if rules := e.Inventory().RulesOf(s.listener); rules[0].ARN != second.ARN || rules[1].ARN != s.rule {
 		t.Errorf("order: %v", rules)
 	}
 }
@@ -288,7 +288,7 @@ func TestDeletingALoadBalancerTakesItsPartsAlong(t *testing.T) {
 	if err := e.DeleteLoadBalancer(s.balancer); err != nil {
 		t.Errorf("gone already: %v", err)
 	}
-	if v := e.Now(); len(v.Listeners)+len(v.Rules) != 0 || len(v.Groups) != 2 {
+	if v := e.Inventory(); len(v.Listeners)+len(v.Rules) != 0 || len(v.Groups) != 2 {
 		t.Errorf("left: %+v", v)
 	}
 	if err := e.DeleteGroup(s.blue); err != nil {

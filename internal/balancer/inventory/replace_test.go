@@ -54,8 +54,8 @@ func TestReplaceGroup(t *testing.T) {
 
 	e = before.Begin(place, time.Now())
 	web.Name = "not_a_name"
-	if _, err := e.ReplaceGroup(g.ARN, web); err == nil || e.Now().Groups[g.ARN] == nil {
-		t.Errorf("refused with %v, and the group is gone: %v", err, e.Now().Groups[g.ARN] == nil)
+	if _, err := e.ReplaceGroup(g.ARN, web); err == nil || e.Inventory().Groups[g.ARN] == nil {
+		t.Errorf("refused with %v, and the group is gone: %v", err, e.Inventory().Groups[g.ARN] == nil)
 	}
 	web.Name, web.Kind.Protocol = "web", elb.TCP
 	next, err = e.ReplaceGroup(g.ARN, web)
