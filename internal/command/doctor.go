@@ -23,20 +23,21 @@ import (
 
 // doctorOptions are what hale doctor is asked for.
 type doctorOptions struct {
-	out      output
-	as       string
-	host     string
-	paths    []string
-	matcher  string
-	timeout  time.Duration
-	source   string
-	inside   bool
-	logs     []string
-	idleWait time.Duration
-	allFixes bool
-	dryRun   bool
-	group    groupFlags
-	times    timeFlags
+	out       output
+	as        string
+	host      string
+	paths     []string
+	matcher   string
+	timeout   time.Duration
+	source    string
+	inside    bool
+	logs      []string
+	idleWait  time.Duration
+	idleGiven bool
+	allFixes  bool
+	dryRun    bool
+	group     groupFlags
+	times     timeFlags
 }
 
 func newDoctor(s Streams) *cobra.Command {
@@ -77,7 +78,7 @@ func newDoctor(s Streams) *cobra.Command {
 	f.StringVar(&o.source, "source", "", "local `IP` that the probe comes from")
 	f.BoolVar(&o.inside, "from-inside", false, "also look at this machine: sockets, processes, configuration, logs, disk, metadata")
 	f.StringArrayVar(&o.logs, "log", nil, "with --from-inside, an error log `FILE` to read, besides those that are found")
-	f.DurationVar(&o.idleWait, "idle-wait", doctor.IdleWait, "how long an idle connection is watched, to see whether the target closes it first; 0: not at all")
+	f.DurationVar(&o.idleWait, "idle-wait", doctor.IdleWait, "how long an idle connection is watched, to see whether the target closes it first; not given: for less time where the run would take 5 s; 0: not at all")
 	f.BoolVar(&o.allFixes, "all-fixes", false, "print all fixes of each finding, not the nearest alone")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be sent, and send nothing to a target")
 	o.group.addTo(cmd)
@@ -172,6 +173,7 @@ func (o *doctorOptions) agree(given func(flag string) bool, args []string) error
 			return fmt.Errorf("--path %s: a path begins with /", path)
 		}
 	}
+	o.idleGiven = given("idle-wait")
 	if o.group.given() && !given("as") {
 		o.as = "" // the group's
 	}
@@ -222,8 +224,8 @@ func (o *doctorOptions) options(ctx context.Context, target string, group *targe
 // shared are the options of every examination.
 func (o *doctorOptions) shared() (doctor.Options, error) {
 	wait := cmp.Or(o.idleWait, -1)
-	if wait == doctor.IdleWait {
-		wait = 0 // longer for some servers
+	if !o.idleGiven {
+		wait = 0 // as long as there is time for it
 	}
 	known, err := o.times.known()
 	return doctor.Options{

@@ -24,6 +24,7 @@ import (
 // has ended, leaves its error in err; from then on none is made.
 type examination struct {
 	Options
+	began time.Time
 
 	first   exchange   // the load balancer's own probe
 	current exchange   // with every proven change
@@ -77,7 +78,7 @@ type step struct {
 type tried map[string]exchange
 
 func newExamination(o Options) *examination {
-	x := &examination{Options: o, tries: tried{}}
+	x := &examination{Options: o, began: time.Now(), tries: tried{}}
 	x.site.domain = o.Domain
 	return x
 }

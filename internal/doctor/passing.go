@@ -291,12 +291,13 @@ func (x *examination) examineIdle(ctx context.Context) {
 			return
 		}
 	}
-	wait := x.IdleWait
-	if wait == 0 {
-		after := closerOf(&kept.answer).after
-		wait = max(IdleWait, after+after/5)
+	if x.IdleWait < 0 {
+		return
 	}
-	if wait < 0 || len(x.sent) >= MostRequests {
+	known := closerOf(&kept.answer)
+	wait := idleWatch(x.IdleWait, time.Since(x.began)+kept.answer.Times.Total) // the same is asked once more
+	if wait == 0 || len(x.sent) >= MostRequests {
+		x.undecided = append(x.undecided, known.undecided(0, limit, x.Inside))
 		return
 	}
 	x.say("watching an idle connection for %v", wait)
@@ -304,13 +305,36 @@ func (x *examination) examineIdle(ctx context.Context) {
 	x.watched++
 	switch {
 	case err != nil, closed && after < atOnce: // the target wants a connection for each request
-	case closed:
+	case closed && after < limit:
 		x.conclude("keepalive-shorter-than-lb-idle", x.current, []Evidence{{
 			Change: "an idle connection", Before: "the target closes it after " + rough(after), After: fmt.Sprintf("the load balancer keeps it for %v", limit),
 		}})
-	case !closed:
+	case closed:
+		x.proven = append(x.proven, fmt.Sprintf("an idle connection stays open for %s, longer than the load balancer keeps it", rough(after)))
+	default:
 		x.proven = append(x.proven, fmt.Sprintf("an idle connection stays open for %v at least", wait))
+		if wait < limit {
+			x.undecided = append(x.undecided, known.undecided(wait, limit, x.Inside))
+		}
 	}
+}
+
+// leastWatch is the shortest time for which it is of use to watch an idle
+// connection.
+const leastWatch = time.Second
+
+// idleWatch is how long an idle connection is watched by an examination that
+// has taken some time already; 0: there is no time for it. What was asked for
+// goes before.
+func idleWatch(asked, taken time.Duration) time.Duration {
+	if asked != 0 {
+		return asked
+	}
+	wait := min(IdleWait, MostTime-taken).Truncate(100 * time.Millisecond)
+	if wait < leastWatch {
+		return 0
+	}
+	return wait
 }
 
 // judgeIdle takes the time-out that the target announces.
@@ -328,28 +352,60 @@ func (x *examination) judgeIdle(announced []string, limit time.Duration) {
 // does not announce it.
 type closer struct {
 	// server is how its answers' Server begins, program what its process is
-	// called; empty: it is not known by that.
+	// called.
 	server, program string
-	// after is that time, unless flag of its command line says another, in
-	// seconds. 0: it is no longer than IdleWait, or too long to be waited for.
-	after time.Duration
-	flag  string
+	// after is that time, unless the setting says another. Where that is a flag
+	// of its command line, with a number of seconds, a look at the process tells.
+	after   time.Duration
+	setting string
 }
 
 // closers are from the programs' documents: uvicorn 0.17 "Settings", Hypercorn
-// "Configuration options", gunicorn "Settings", lighttpd "server.max-keep-alive-idle".
-// What uvicorn does as a worker of gunicorn, gunicorn's flag tells.
+// "Configuration options", gunicorn "Settings", lighttpd "server.max-keep-alive-idle",
+// nginx "ngx_http_core_module". What uvicorn does as a worker of gunicorn,
+// gunicorn's flag tells.
 var closers = []closer{
 	{"uvicorn", "uvicorn", 5 * time.Second, "--timeout-keep-alive"},
 	{"hypercorn", "hypercorn", 5 * time.Second, "--keep-alive"},
-	{"lighttpd", "lighttpd", 7 * time.Second, ""}, // 5 s have to be over, in whole seconds, of which it looks at each
-	{"", "gunicorn", 0, "--keep-alive"},
+	{"lighttpd", "lighttpd", 7 * time.Second, "server.max-keep-alive-idle"}, // 5 s have to be over, in whole seconds, of which it looks at each
+	{"gunicorn", "gunicorn", 2 * time.Second, "--keep-alive"},
+	{"nginx", "nginx", 75 * time.Second, "keepalive_timeout"},
+}
+
+// byFlag tells whether the command line has the setting.
+func (c closer) byFlag() bool { return strings.HasPrefix(c.setting, "--") }
+
+// undecided says that a connection was watched for less time than the load
+// balancer keeps one, and how to find out; 0: it was not watched at all. The zero
+// closer is a server that is not known.
+func (c closer) undecided(watched, limit time.Duration, inside bool) Undecided {
+	what := fmt.Sprintf("whether the target closes idle connections before the load balancer, which keeps them for %v: ", limit)
+	enough := limit + time.Second
+	switch {
+	case c.after == 0 || watched > c.after:
+		what += "the target announces no time"
+	case c.after < limit:
+		enough = max(c.after+c.after/5, IdleWait)
+		what += fmt.Sprintf("by its Server header it is %s, which closes them after %v unless %s says more", c.program, c.after, c.setting)
+	default:
+		what += fmt.Sprintf("by its Server header it is %s, which closes them after %v unless %s says less", c.program, c.after, c.setting)
+	}
+	if watched > 0 {
+		what += fmt.Sprintf(", and one was watched for %v", watched)
+	} else {
+		what += ", and there was no time left to watch one"
+	}
+	how := fmt.Sprintf("run this again with --idle-wait %gs", enough.Seconds())
+	if c.byFlag() && !inside {
+		how += ", or on the instance with --from-inside, where the command line tells"
+	}
+	return Undecided{what, how}
 }
 
 // closerOf finds the server that wrote an answer.
 func closerOf(a *probe.Answer) closer {
 	for _, c := range closers {
-		if c.server != "" && strings.HasPrefix(a.Get("Server"), c.server) {
+		if strings.HasPrefix(a.Get("Server"), c.server) {
 			return c
 		}
 	}
@@ -359,19 +415,19 @@ func closerOf(a *probe.Answer) closer {
 // toldIdle reads the time from a process's command line.
 func toldIdle(program string, args []string) (told time.Duration, set string, ok bool) {
 	for _, c := range closers {
-		if c.program != program || c.flag == "" {
+		if c.program != program || !c.byFlag() {
 			continue
 		}
 		for i, arg := range args {
 			flag, value, whole := strings.Cut(arg, "=")
-			if flag != c.flag {
+			if flag != c.setting {
 				continue
 			}
 			if !whole && i+1 < len(args) {
 				value = args[i+1]
 			}
 			if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 0 && seconds < 1e6 {
-				told, set, ok = time.Duration(seconds*float64(time.Second)), c.flag+" "+value, true // the last counts
+				told, set, ok = time.Duration(seconds*float64(time.Second)), c.setting+" "+value, true // the last counts
 			}
 		}
 	}

@@ -259,7 +259,7 @@ func options(t *testing.T, c sites.Case, s sites.Site) doctor.Options {
 	if told != nil { // so that no answer is too slow for it
 		told.HealthCheck.Timeout = p.Timeout
 	}
-	o := doctor.Options{Group: told, Probe: p, Target: url, Domain: s.Domain, Paths: c.Path, Inside: c.Inside, Logs: s.Log}
+	o := doctor.Options{Group: told, Probe: p, Target: url, Domain: s.Domain, Paths: c.Path, Inside: c.Inside, Logs: s.Log, IdleWait: c.IdleWait}
 	if c.Nameless {
 		o.Domain = ""
 	}

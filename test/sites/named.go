@@ -96,12 +96,13 @@ func namedSites() []Case {
 	return cases
 }
 
-// idleSites close idle connections, and do not say so.
+// idleSites close idle connections, and do not say so: those that are watched
+// for long enough show it.
 func idleSites() []Case {
 	const idle = "keepalive-shorter-than-lb-idle"
 	return []Case{
-		{Name: "uvicorn-keepalive", Row: idle, Findings: []string{idle}, Slow: true, Start: onUvicorn("", "--timeout-keep-alive", "5")},
-		{Name: "lighttpd-keepalive", Row: idle, Findings: []string{idle}, Slow: true, Start: lighttpdIdle},
+		{Name: "uvicorn-keepalive", Row: idle, Findings: []string{idle}, Slow: true, IdleWait: 12 * time.Second, Start: onUvicorn("", "--timeout-keep-alive", "5")},
+		{Name: "lighttpd-keepalive", Row: idle, Findings: []string{idle}, Slow: true, IdleWait: 15 * time.Second, Start: lighttpdIdle},
 		// What takes longer than anybody watches, the command line tells.
 		{Name: "uvicorn-keepalive-told", Row: idle, Findings: []string{idle}, Inside: true, Start: onUvicorn("", "--timeout-keep-alive", "12")},
 		{

@@ -75,6 +75,9 @@ type Case struct {
 	Nameless bool
 	// Timeout is the probe's, where the fault is slowness; 0 for Patience.
 	Timeout time.Duration
+	// IdleWait is how long an idle connection is to be watched; 0: as it is by
+	// default.
+	IdleWait time.Duration
 	// Slow tells that the fault is a time-out, so that the diagnosis takes
 	// several of them.
 	Slow bool

@@ -105,7 +105,7 @@ server.listen(@port@, '127.0.0.5');
 			},
 		},
 		{
-			Name: "go-keepalive", Row: "keepalive-shorter-than-lb-idle", Findings: []string{"keepalive-shorter-than-lb-idle"}, Slow: true,
+			Name: "go-keepalive", Row: "keepalive-shorter-than-lb-idle", Findings: []string{"keepalive-shorter-than-lb-idle"}, Slow: true, IdleWait: 10 * time.Second,
 			Start: func(t testing.TB) Site {
 				address := private(t)
 				serveOn(t, address, &http.Server{Handler: app(), IdleTimeout: 2 * time.Second})
