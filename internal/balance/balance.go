@@ -316,7 +316,7 @@ func (s *server) serve(ctx context.Context) error {
 	if s.apiServer, apiAddress, err = s.listen(ctx, "API", s.file.API, s.api); err != nil {
 		return err
 	}
-	page := withHealth(admin.New(s.balancer))
+	page := withHealth(admin.New(s.balancer, s.instances))
 	if s.adminServer, adminAddress, err = s.listen(ctx, "Admin", s.file.Admin, page); err != nil {
 		return err
 	}

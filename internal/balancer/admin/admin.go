@@ -3,7 +3,7 @@
 // made through the API or the configuration.
 //
 //	/             the page
-//	/status.json  balancer.Snapshot
+//	/status.json  Status
 //	/metrics      Prometheus' text format, or OpenMetrics for who asks for it
 //
 // It is meant for an address that is not public: whoever reaches it sees all.
@@ -23,18 +23,19 @@ type Balancer interface {
 	Snapshot() *balancer.Snapshot
 }
 
-// New returns the handler of an admin address. It refuses requests that name the
+// New returns the handler of an admin address; without Auto Scaling groups, scaling
+// is nil. It refuses requests that name the
 // address otherwise than by an IP address or as localhost, so that web pages
 // cannot reach it by DNS rebinding.
-func New(b Balancer) http.Handler {
+func New(b Balancer, scaling Scaling) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		text, policy := page(b.Snapshot())
+		text, policy := page(status(b, scaling))
 		w.Header().Set("Content-Security-Policy", policy)
 		send(w, "text/html; charset=utf-8", text)
 	})
 	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
-		text, err := json.Marshal(b.Snapshot())
+		text, err := json.Marshal(status(b, scaling))
 		if err != nil {
 			http.Error(w, "500: "+err.Error(), http.StatusInternalServerError)
 			return
@@ -47,7 +48,7 @@ func New(b Balancer) http.Handler {
 		if open {
 			kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 		}
-		send(w, kind, metrics(b.Snapshot(), open))
+		send(w, kind, metrics(status(b, scaling), open))
 	})
 	return ownname.Only(guarded(mux))
 }

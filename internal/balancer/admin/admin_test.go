@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os/exec"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"hale/internal/autoscaling"
 	"hale/internal/balancer"
 	"hale/internal/balancer/admin"
 	"hale/internal/elb"
@@ -77,7 +80,48 @@ func site(odd string) *seen {
 	}
 }
 
+// scaled is site with an Auto Scaling group.
+func scaled(odd string) (*seen, groups) {
+	s := site(odd)
+	s.Groups[0].ARN = "arn:blue"
+	return s, groups{Groups: map[string]*autoscaling.Group{"shop": {
+		Name: "shop" + odd, Min: 1, Max: 4, Desired: 2, Template: autoscaling.TemplateRef{Name: "v-1" + odd}, HealthCheckType: "ELB", Grace: 30 * time.Second,
+		Sources:   []autoscaling.Source{{ARN: "arn:blue", State: autoscaling.SourceInService}},
+		Suspended: []autoscaling.Suspension{{Process: "AZRebalance"}},
+		Instances: []autoscaling.Instance{
+			{
+				ID: "i-1", Zone: "us-east-1a" + odd, Address: netip.MustParseAddrPort("127.64.0.1:8000"), Template: autoscaling.TemplateRef{Name: "v-1" + odd, Version: 3},
+				State: autoscaling.InService, Launched: noon.Add(-time.Hour), Process: autoscaling.Process{PID: 77}, Protected: true,
+			},
+			{
+				ID: "i-2", Address: netip.MustParseAddrPort("127.64.0.2:8000"), Template: autoscaling.TemplateRef{Name: "v-1" + odd, Version: 2},
+				State: autoscaling.Terminating, Unhealthy: "its process had ended" + odd, Launched: noon.Add(-time.Minute),
+			},
+		},
+		Activities: []autoscaling.Activity{
+			{Instance: "i-2", Description: "Terminating EC2 instance: i-2" + odd, Cause: "At noon its process had ended." + odd, Start: noon.Add(-time.Second)},
+			{Instance: "i-1", Description: "Launching a new EC2 instance: i-1", Cause: "At eleven there were too few.", Start: noon.Add(-time.Hour), End: noon.Add(-time.Hour)},
+			{Description: "Launching a new EC2 instance", Start: noon.Add(-2 * time.Hour), End: noon.Add(-2 * time.Hour), Failed: true, Message: "no free port" + odd},
+		},
+	}}}
+}
+
+// groups are Auto Scaling groups that stand still.
+type groups autoscaling.State
+
+func (g groups) State() *autoscaling.State { return (*autoscaling.State)(&g) }
+
+// askScaled asks for the page, or another part, of what scaled returns.
+func askScaled(odd, path string, header ...string) *httptest.ResponseRecorder {
+	s, g := scaled(odd)
+	return askBoth(s, g, "GET", path, header...)
+}
+
 func ask(b admin.Balancer, method, path string, header ...string) *httptest.ResponseRecorder {
+	return askBoth(b, nil, method, path, header...)
+}
+
+func askBoth(b admin.Balancer, scaling admin.Scaling, method, path string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, http.NoBody)
 	r.Host = "127.0.0.1:8088"
 	for i := 0; i < len(header); i += 2 {
@@ -86,7 +130,7 @@ func ask(b admin.Balancer, method, path string, header ...string) *httptest.Resp
 		}
 	}
 	w := httptest.NewRecorder()
-	admin.New(b).ServeHTTP(w, r)
+	admin.New(b, scaling).ServeHTTP(w, r)
 	return w
 }
 
@@ -127,12 +171,66 @@ func TestWhatIsWhere(t *testing.T) {
 
 func TestStatusJSON(t *testing.T) {
 	t.Parallel()
-	var got balancer.Snapshot
+	var got admin.Status
 	if err := json.Unmarshal(ask(site(""), "GET", "/status.json").Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
+	if len(got.AutoScaling) != 0 {
+		t.Errorf("Auto Scaling groups without any: %+v", got.AutoScaling)
+	}
 	if target := got.Groups[0].Targets[1]; target.Reason != elb.Timeout || target.Probes[0].Because != "no answer within 2s" {
 		t.Errorf("target %+v", target)
+	}
+}
+
+func TestAutoScalingGroups(t *testing.T) {
+	t.Parallel()
+	var got admin.Status
+	if err := json.Unmarshal(askScaled("", "/status.json").Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []admin.ScalingGroup{{
+		Name: "shop", Min: 1, Max: 4, Desired: 2, InService: 1, TargetGroups: []string{"blue"}, LaunchTemplate: "v-1",
+		HealthCheckType: "ELB", GraceSeconds: 30, Suspended: []string{"AZRebalance"},
+		Instances: []admin.ScalingInstance{
+			{ID: "i-1", Zone: "us-east-1a", Address: "127.64.0.1:8000", State: "InService", Health: "Healthy", Protected: true, LaunchTemplate: "v-1", Version: 3, Launched: noon.Add(-time.Hour), PID: 77},
+			{ID: "i-2", Address: "127.64.0.2:8000", State: "Terminating", Health: "Unhealthy", Unhealthy: "its process had ended", LaunchTemplate: "v-1", Version: 2, Launched: noon.Add(-time.Minute)},
+		},
+		Activities: []admin.ScalingActivity{
+			{Started: noon.Add(-time.Second), Status: "InProgress", Instance: "i-2", Description: "Terminating EC2 instance: i-2", Cause: "At noon its process had ended."},
+			{Started: noon.Add(-time.Hour), Ended: noon.Add(-time.Hour), Status: "Successful", Instance: "i-1", Description: "Launching a new EC2 instance: i-1", Cause: "At eleven there were too few."},
+			{Started: noon.Add(-2 * time.Hour), Ended: noon.Add(-2 * time.Hour), Status: "Failed", Description: "Launching a new EC2 instance", Message: "no free port"},
+		},
+	}}
+	if !reflect.DeepEqual(got.AutoScaling, want) {
+		t.Errorf("status.json has\n%+v, want\n%+v", got.AutoScaling, want)
+	}
+
+	page := parse(t, askScaled("", "/").Body.String()).text
+	for _, want := range []string{
+		"shop Auto Scaling group · to blue", "1 of 2 in service 1 to 4 instances launch template v-1 $Latest health check ELB, grace period 30s suspended: AZRebalance",
+		"InService i-1 Healthy · 127.64.0.1:8000 · v-1 3 · launched 1h0m ago · us-east-1a · protected from scale-in · process 77",
+		"Terminating i-2 Unhealthy: its process had ended · 127.64.0.2:8000 · v-1 2 · launched 1m ago",
+		"1s ago InProgress Terminating EC2 instance: i-2 At noon its process had ended.",
+		"2h0m ago Failed Launching a new EC2 instance no free port",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q:\n%s", want, page)
+		}
+	}
+
+	metrics := strings.Split(askScaled("", "/metrics").Body.String(), "\n")
+	for _, want := range []string{
+		`hale_auto_scaling_group_desired_capacity{auto_scaling_group="shop"} 2`,
+		`hale_auto_scaling_group_min_size{auto_scaling_group="shop"} 1`,
+		`hale_auto_scaling_group_max_size{auto_scaling_group="shop"} 4`,
+		`hale_auto_scaling_group_instances{auto_scaling_group="shop",state="InService"} 1`,
+		`hale_auto_scaling_group_instances{auto_scaling_group="shop",state="Terminating"} 1`,
+		`hale_auto_scaling_group_instances{auto_scaling_group="shop",state="Standby"} 0`,
+	} {
+		if !slices.Contains(metrics, want) {
+			t.Errorf("no line %s", want)
+		}
 	}
 }
 
@@ -195,12 +293,12 @@ func TestPage(t *testing.T) {
 // markup, and the policy allows the page's own style and script alone.
 func TestNothingBecomesMarkup(t *testing.T) {
 	t.Parallel()
-	plain := parse(t, ask(site(""), "GET", "/").Body.String())
+	plain := parse(t, askScaled("", "/").Body.String())
 	for _, odd := range []string{
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</title><svg onload=alert(1)>`,
 		`</script><script>alert(1)</script>`, `javascript:alert(1)`, `{{.Style}}`, "\x00\xff\u2028", `&lt;b&gt;`,
 	} {
-		w := ask(site(odd), "GET", "/")
+		w := askScaled(odd, "/")
 		d := parse(t, w.Body.String())
 		if len(d.elements) != len(plain.elements) {
 			t.Errorf("%q: %d elements, without it %d", odd, len(d.elements), len(plain.elements))
@@ -302,7 +400,7 @@ func TestMetricsToPromtool(t *testing.T) {
 	program := servers.Need(t, "promtool")
 	for _, odd := range []string{"", "\"\\\n{}\r\xff"} {
 		cmd := exec.CommandContext(t.Context(), program, "check", "metrics")
-		cmd.Stdin = strings.NewReader(ask(site(odd), "GET", "/metrics").Body.String())
+		cmd.Stdin = askScaled(odd, "/metrics").Body
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("with %q: %v\n%s", odd, err, out)
 		}
@@ -322,7 +420,7 @@ for family in parser.text_fd_to_metric_families(sys.stdin):
 `
 	for _, odd := range []string{"", `"\{}`} {
 		cmd := exec.CommandContext(t.Context(), python, "-c", program)
-		cmd.Stdin = ask(site(odd), "GET", "/metrics", "Accept", "application/openmetrics-text").Body
+		cmd.Stdin = askScaled(odd, "/metrics", "Accept", "application/openmetrics-text").Body
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("with %q: %v\n%s", odd, err, out)

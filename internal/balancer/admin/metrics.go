@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"hale/internal/autoscaling"
 	"hale/internal/balancer"
 	"hale/internal/elb"
 )
@@ -13,8 +14,8 @@ import (
 // metrics returns what there is to count, for Prometheus. What is counted of a
 // load balancer and of its groups has names of its own, so that sums over either
 // mean something.
-func metrics(s *balancer.Snapshot, open bool) []byte {
-	e := &exposition{open: open}
+func metrics(all *Status, open bool) []byte {
+	s, e := &all.Snapshot, &exposition{open: open}
 	var balancers, groups struct{ requests, connections []counted }
 	for i := range s.LoadBalancers {
 		b := &s.LoadBalancers[i]
@@ -38,6 +39,7 @@ func metrics(s *balancer.Snapshot, open bool) []byte {
 	e.requests("hale_target_group", "the target group", groups.requests)
 	e.connections("hale_target_group", "the target group", groups.connections)
 	e.targets(s)
+	e.scaling(all.AutoScaling)
 	return e.end()
 }
 
@@ -183,6 +185,42 @@ func (e *exposition) targets(s *balancer.Snapshot) {
 		}
 		for _, reason := range slices.Sorted(maps.Keys(failed)) {
 			e.sample("hale_target_group_probe_failures_total", float64(failed[reason]), with(labelsOf(&s.Groups[i]), "reason", string(reason))...)
+		}
+	}
+}
+
+// lifecycleStates are all that instances can be in.
+var lifecycleStates = []autoscaling.LifecycleState{
+	autoscaling.Pending, autoscaling.PendingWait, autoscaling.PendingProceed, autoscaling.InService,
+	autoscaling.Terminating, autoscaling.TerminatingWait, autoscaling.TerminatingProceed,
+	autoscaling.EnteringStandby, autoscaling.Standby,
+}
+
+func (e *exposition) scaling(groups []ScalingGroup) {
+	if len(groups) == 0 {
+		return
+	}
+	for _, f := range []struct {
+		name, help string
+		value      func(*ScalingGroup) int
+	}{
+		{"hale_auto_scaling_group_desired_capacity", "Instances that the group is to have.", func(g *ScalingGroup) int { return g.Desired }},
+		{"hale_auto_scaling_group_min_size", "Fewest instances that it may be told to have.", func(g *ScalingGroup) int { return g.Min }},
+		{"hale_auto_scaling_group_max_size", "Most instances that it may be told to have.", func(g *ScalingGroup) int { return g.Max }},
+	} {
+		e.family(f.name, "gauge", "", f.help)
+		for i := range groups {
+			e.sample(f.name, float64(f.value(&groups[i])), label{"auto_scaling_group", groups[i].Name})
+		}
+	}
+	e.family("hale_auto_scaling_group_instances", "gauge", "", "Instances by their lifecycle state.")
+	for i := range groups {
+		counts := make(map[autoscaling.LifecycleState]int)
+		for _, instance := range groups[i].Instances {
+			counts[instance.State]++
+		}
+		for _, state := range lifecycleStates {
+			e.sample("hale_auto_scaling_group_instances", float64(counts[state]), label{"auto_scaling_group", groups[i].Name}, label{"state", string(state)})
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"hale/internal/autoscaling"
 	"hale/internal/balancer"
 	"hale/internal/elb"
 )
@@ -48,7 +49,7 @@ func digest(text string) string {
 // page returns the page, and the policy that browsers hold it to. Everything on
 // it is text that the template escapes: rules and what targets answered may be a
 // stranger's.
-func page(s *balancer.Snapshot) (text []byte, policy string) {
+func page(s *Status) (text []byte, policy string) {
 	p := parts()
 	var b bytes.Buffer
 	if err := p.template.Execute(&b, newView(s)); err != nil { // our template on our types: cannot happen
@@ -66,6 +67,7 @@ type view struct {
 	Headline      string
 	LoadBalancers []viewBalancer
 	Groups        []viewGroup
+	Scaling       []viewScaling
 }
 
 type viewBalancer struct {
@@ -95,6 +97,22 @@ type viewGroup struct {
 	Targets            []viewTarget
 	More               int // targets that are not shown
 }
+
+// viewScaling is an Auto Scaling group.
+type viewScaling struct {
+	Name, About string
+	Tone, Size  string
+	Facts       []string
+	Instances   []viewInstance
+	Activities  []viewActivity
+}
+
+type viewInstance struct {
+	Name, Tone, State, Health string
+	Facts                     []string
+}
+
+type viewActivity struct{ Tone, When, Status, Description, Cause string }
 
 type viewState struct {
 	Tone, Name string
@@ -133,7 +151,7 @@ var tones = map[elb.State]string{
 	elb.Draining: "warn", elb.UnhealthyDraining: "warn", elb.Unused: "unknown",
 }
 
-func newView(s *balancer.Snapshot) view {
+func newView(s *Status) view {
 	v := view{
 		Style: template.CSS(pageCSS), Script: template.JS(pageJS), //nolint:gosec // our own files
 		Now: s.At.UTC().Format(time.RFC3339),
@@ -155,9 +173,12 @@ func newView(s *balancer.Snapshot) view {
 			v.Tone = "fail"
 		}
 	}
+	for i := range s.AutoScaling {
+		v.Scaling = append(v.Scaling, newViewScaling(&s.AutoScaling[i], s.At))
+	}
 	v.Tone = cmp.Or(v.Tone, "unknown")
 	switch {
-	case len(s.LoadBalancers) == 0 && len(s.Groups) == 0:
+	case len(s.LoadBalancers) == 0 && len(s.Groups) == 0 && len(s.AutoScaling) == 0:
 		v.Headline = "nothing is here yet"
 	case inUse == 0:
 		v.Headline = "no targets"
@@ -273,6 +294,68 @@ func newViewTarget(group string, t *balancer.TargetStatus, now time.Time) viewTa
 		v.Probes = append(v.Probes, of)
 	}
 	return v
+}
+
+func newViewScaling(g *ScalingGroup, now time.Time) viewScaling {
+	v := viewScaling{
+		Name: g.Name, About: joined("Auto Scaling group", "to "+strings.Join(g.TargetGroups, ", ")), Tone: "pass",
+		Size: fmt.Sprintf("%d of %d in service", g.InService, g.Desired),
+		Facts: []string{
+			fmt.Sprintf("%d to %d instances", g.Min, g.Max), "launch template " + templateText(g.LaunchTemplate, g.Version),
+			"health check " + g.HealthCheckType + ", grace period " + (time.Duration(g.GraceSeconds) * time.Second).String(),
+		},
+	}
+	if len(g.TargetGroups) == 0 {
+		v.About = joined("Auto Scaling group", "no target group")
+	}
+	if g.InService < g.Desired {
+		v.Tone = "warn"
+	}
+	if g.Deleting {
+		v.Facts = append(v.Facts, "is being deleted")
+	}
+	if len(g.Suspended) > 0 {
+		v.Facts = append(v.Facts, "suspended: "+strings.Join(g.Suspended, ", "))
+	}
+	for _, i := range g.Instances {
+		of := viewInstance{Name: i.ID, Tone: "warn", State: string(i.State), Health: i.Health, Facts: []string{
+			i.Address, templateText(i.LaunchTemplate, i.Version), "launched " + elapsed(now, i.Launched) + " ago",
+		}}
+		switch {
+		case i.Unhealthy != "":
+			of.Tone, of.Health = "fail", i.Health+": "+i.Unhealthy
+		case i.State == autoscaling.InService:
+			of.Tone = "pass"
+		}
+		if i.Zone != "" {
+			of.Facts = append(of.Facts, i.Zone)
+		}
+		if i.Protected {
+			of.Facts = append(of.Facts, "protected from scale-in")
+		}
+		if i.PID != 0 {
+			of.Facts = append(of.Facts, fmt.Sprintf("process %d", i.PID))
+		}
+		v.Instances = append(v.Instances, of)
+	}
+	for _, a := range g.Activities {
+		of := viewActivity{Tone: "warn", When: elapsed(now, a.Started) + " ago", Status: a.Status, Description: a.Description, Cause: joined(a.Cause, a.Message)}
+		switch a.Status {
+		case "Failed":
+			of.Tone = "fail"
+		case "Successful":
+			of.Tone = "pass"
+		}
+		v.Activities = append(v.Activities, of)
+	}
+	return v
+}
+
+func templateText(name string, version int) string {
+	if version == 0 {
+		return name + " $Latest"
+	}
+	return fmt.Sprintf("%s %d", name, version)
 }
 
 func newViewTraffic(t *balancer.Traffic, kind elb.Balancer) viewTraffic {
