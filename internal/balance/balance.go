@@ -210,7 +210,7 @@ func stateDirectory(file *configuration.File, o Options) (string, error) {
 // it yet.
 func (s *server) openBalancer(ctx context.Context) error {
 	options := balancer.Options{
-		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Listen: s.sockets.Listen,
+		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Sockets: &s.sockets,
 	}
 	if s.accessLog != nil {
 		options.AccessLog = s.accessLog
@@ -266,12 +266,6 @@ func (s *server) apply(ctx context.Context, file *configuration.File) error {
 	if _, err := planScaling(file, s.instances.State(), next); err != nil {
 		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
 	}
-	if portsChangeHands(s.balancer.Inventory(), next) {
-		// A socket has to be closed before the next one can listen there.
-		if err := s.balancer.Change(ctx, file.Vacate); err != nil {
-			return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
-		}
-	}
 	var steps []configuration.Step
 	err = s.balancer.Change(ctx, func(e *inventory.Edit) (err error) {
 		steps, err = file.Apply(e)
@@ -289,23 +283,6 @@ func (s *server) tell(steps []configuration.Step) {
 	for _, step := range steps {
 		s.logger.Info("configuration applied", "step", step.String())
 	}
-}
-
-// portsChangeHands tells whether a listener that comes has the port of one that
-// goes.
-func portsChangeHands(was, is *inventory.Inventory) bool {
-	gone := make(map[int]bool)
-	for arn, l := range was.Listeners {
-		if is.Listeners[arn] == nil {
-			gone[l.Port] = true
-		}
-	}
-	for arn, l := range is.Listeners {
-		if was.Listeners[arn] == nil && gone[l.Port] {
-			return true
-		}
-	}
-	return false
 }
 
 // serve begins to answer at the API's address and the admin address, and to run

@@ -2,6 +2,7 @@ package balance_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -172,6 +173,7 @@ func app(t *testing.T, name string) int {
 // site is a file; text is what its only listener does, and more.
 type site struct {
 	top              string // more keys
+	name             string // empty: site
 	scheme, protocol string
 	port             int
 	targets          []int
@@ -191,14 +193,14 @@ StateDirectory: state
 TargetGroups:
 - {Name: web, Protocol: HTTP, Port: 8000, TargetType: ip, Attributes: {deregistration_delay.timeout_seconds: 1}, Targets: [%s]}
 LoadBalancers:
-- Name: site
+- Name: %s
   Scheme: %s
   Listeners:
   - Protocol: %s
     Port: %d
     DefaultActions: [{Type: forward, TargetGroup: web}]
     %s
-`, s.top, strings.Join(targets, ", "), s.scheme, s.protocol, s.port, s.rules)
+`, s.top, strings.Join(targets, ", "), cmp.Or(s.name, "site"), s.scheme, s.protocol, s.port, s.rules)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -300,20 +302,72 @@ func TestAFileReloadedAndKept(t *testing.T) {
 	}
 }
 
-// A load balancer that ELB cannot change is made anew, at the same port.
+// asking is who asks all the time, on new connections and on one that is kept.
+type asking struct {
+	wg     sync.WaitGroup
+	cancel context.CancelFunc
+	asked  [2]atomic.Int64
+}
+
+// ask begins. Each answer has to be the one wanted.
+func ask(t *testing.T, url, want string) *asking {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &asking{cancel: cancel}
+	t.Cleanup(a.end)
+	for i := range a.asked {
+		transport := &http.Transport{DisableKeepAlives: i == 0}
+		a.wg.Go(func() {
+			defer transport.CloseIdleConnections()
+			for ctx.Err() == nil {
+				if got, err := fetch(context.WithoutCancel(ctx), &http.Client{Transport: transport}, url); err != nil || got != want {
+					t.Errorf("got %q, %v", got, err)
+				}
+				a.asked[i].Add(1)
+			}
+		})
+	}
+	return a
+}
+
+// more waits for some more answers of both kinds.
+func (a *asking) more(of *running) {
+	of.t.Helper()
+	before := [2]int64{a.asked[0].Load(), a.asked[1].Load()}
+	of.await("requests", func() bool { return a.asked[0].Load() > before[0]+3 && a.asked[1].Load() > before[1]+3 })
+}
+
+func (a *asking) end() {
+	a.cancel()
+	a.wg.Wait()
+}
+
+// A load balancer that ELB cannot change is made anew, at the same port; no client
+// is refused meanwhile, and no connection is reset.
 func TestAPortThatChangesHands(t *testing.T) {
 	s, file := newSite(t, app(t, "one"))
 	r := start(t, file, nil)
-	before := r.arns()["site"]
-	s.scheme = "internet-facing"
+	asking := ask(t, s.url(), "200 one")
+	asking.more(r)
+	for _, scheme := range []string{"internet-facing", "internal", "internet-facing"} {
+		before := r.arns()["site"]
+		s.scheme = scheme
+		s.write(t, file)
+		r.hup("configuration reloaded")
+		if after := r.arns()["site"]; after == before || after == "" {
+			t.Errorf("%s: ARN %s, and was %s", scheme, after, before)
+		}
+		asking.more(r)
+	}
+	// Another one, of another name, at the same address.
+	s.name = "other"
 	s.write(t, file)
 	r.hup("configuration reloaded")
-	if after := r.arns()["site"]; after == before || after == "" {
-		t.Errorf("ARN %s, and was %s", after, before)
+	if arns := r.arns(); arns["site"] != "" || arns["other"] == "" {
+		t.Errorf("got %v", arns)
 	}
-	if got := get(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, s.url()); got != "200 one" {
-		t.Errorf("got %q", got)
-	}
+	asking.more(r)
+	asking.end()
 	s.port = servers.FreePort(t)
 	s.write(t, file)
 	r.hup("configuration reloaded")
@@ -327,32 +381,12 @@ func TestTakeOver(t *testing.T) {
 	s, file := newSite(t, app(t, "one"))
 	first := start(t, file, nil)
 	arn := first.arns()["site"]
-	ctx, cancel := context.WithCancel(t.Context())
-	var asking sync.WaitGroup
-	var asked [2]atomic.Int64 // on new connections, and on kept ones
-	for i := range asked {
-		transport := &http.Transport{DisableKeepAlives: i == 0}
-		defer transport.CloseIdleConnections()
-		asking.Go(func() {
-			for ctx.Err() == nil {
-				if got, err := fetch(t.Context(), &http.Client{Transport: transport}, s.url()); err != nil || got != "200 one" {
-					t.Errorf("got %q, %v", got, err)
-				}
-				asked[i].Add(1)
-			}
-		})
-	}
-	defer asking.Wait()
-	defer cancel()
-	more := func(of *running) {
-		t.Helper()
-		before := [2]int64{asked[0].Load(), asked[1].Load()}
-		of.await("requests", func() bool { return asked[0].Load() > before[0]+3 && asked[1].Load() > before[1]+3 })
-	}
-	more(first)
+	asking := ask(t, s.url(), "200 one")
+	defer asking.end()
+	asking.more(first)
 	second := start(t, file, func(o *balance.Options) { o.TakeOver = true })
 	first.awaitEnd()
-	more(second)
+	asking.more(second)
 	if got := second.arns()["site"]; got != arn {
 		t.Errorf("ARN %s, and was %s", got, arn)
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 	"hale/internal/elb"
 	"hale/internal/elb/accesslog"
 	"hale/internal/elb/spread"
+	"hale/internal/handover"
 	"hale/internal/statefile"
 	"hale/internal/upstream"
 )
@@ -35,9 +35,9 @@ type Options struct {
 	Certificates Certificates
 	// Log is told what people should know. Nil: nothing is logged.
 	Log *slog.Logger
-	// Listen opens the sockets of listeners, at a TCP address. Nil: as package net
-	// does.
-	Listen func(ctx context.Context, address string) (net.Listener, error)
+	// Sockets opens the sockets of listeners, and may have some of a process before.
+	// Nil: it has none.
+	Sockets *handover.Sockets
 	// AccessLog gets a line for each request, in ELB's form. Nil: none is written.
 	AccessLog AccessLog
 }
@@ -89,11 +89,8 @@ func Open(o Options) (*Balancer, error) {
 	if o.Certificates != nil {
 		b.options.Place.HasCertificate = o.Certificates.Has
 	}
-	if b.options.Listen == nil {
-		var config net.ListenConfig
-		b.options.Listen = func(ctx context.Context, address string) (net.Listener, error) {
-			return config.Listen(ctx, "tcp", address)
-		}
+	if b.options.Sockets == nil {
+		b.options.Sockets = new(handover.Sockets)
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.inventory.Store(kept)

@@ -115,18 +115,25 @@ func idOf(a netip.AddrPort) inventory.TargetID {
 // await waits until a target is held for what is wanted.
 func (h *house) await(target netip.AddrPort, want elb.State) inventory.TargetStatus {
 	h.t.Helper()
-	var last inventory.TargetStatus
+	got, err := h.awaits(target, want)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return got
+}
+
+// awaits is await for goroutines beside the test's own.
+func (h *house) awaits(target netip.AddrPort, want elb.State) (last inventory.TargetStatus, err error) {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, of := range h.TargetHealth(h.group) {
 			if of.TargetID == idOf(target) {
 				if last = of; of.State == want {
-					return of
+					return of, nil
 				}
 			}
 		}
 	}
-	h.t.Fatalf("target %v is %s (%s: %s), want %s", target, last.State, last.Reason, last.Description, want)
-	return last
+	return last, fmt.Errorf("target %v is %s (%s: %s), want %s", target, last.State, last.Reason, last.Description, want)
 }
 
 // app is a target that says who it is.
@@ -515,7 +522,7 @@ func TestSuccession(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var sockets, next handover.Sockets
-	h := newHouse(t, balancer.Options{StateDir: dir, Listen: sockets.Listen}, nil)
+	h := newHouse(t, balancer.Options{StateDir: dir, Sockets: &sockets}, nil)
 	one := newApp(t, "one")
 	h.register(one.AddrPort)
 	h.await(one.AddrPort, elb.Healthy)
@@ -557,7 +564,7 @@ func TestSuccession(t *testing.T) {
 	if refusal, ok := errors.AsType[*elb.Error](err); !ok || refusal.Code != "Throttling" {
 		t.Errorf("a change while it is handed over: %v", err)
 	}
-	successor := open(t, balancer.Options{StateDir: dir, Listen: next.Listen})
+	successor := open(t, balancer.Options{StateDir: dir, Sockets: &next})
 	if err := predecessor.Ready(); err != nil {
 		t.Fatal(err)
 	}

@@ -43,15 +43,17 @@ func closeAll(of []net.Listener) {
 }
 
 // listen opens the sockets of those listeners that have none yet, or none there:
-// all of them, or, with a refusal that says which, none.
+// all of them, or, with a refusal that says which, none. What listeners that go
+// leave behind is theirs.
 func (b *Balancer) listen(v *inventory.Inventory) (sockets, error) {
-	opened := make(sockets)
+	opened, left := make(sockets), b.leaving(v)
 	for arn, l := range v.Listeners {
 		user := v.LoadBalancers[l.LoadBalancer]
-		if f := b.fronts[user.ARN]; f != nil && f.listeners[arn].listensOn(addressesOf(user, l)) {
+		addresses := addressesOf(user, l)
+		if f := b.fronts[user.ARN]; f != nil && f.listeners[arn].serves(l, addresses) {
 			continue
 		}
-		of, err := b.open(addressesOf(user, l))
+		of, err := b.open(addresses, left)
 		if err != nil {
 			opened.close()
 			return nil, elb.Errorf("InvalidConfigurationRequest", "A listener of load balancer '%s' cannot listen: %v", user.Name, err)
@@ -61,17 +63,100 @@ func (b *Balancer) listen(v *inventory.Inventory) (sockets, error) {
 	return opened, nil
 }
 
-func (b *Balancer) open(addresses []netip.AddrPort) ([]net.Listener, error) {
+// leaving returns the sockets of listeners that go, or move elsewhere.
+func (b *Balancer) leaving(v *inventory.Inventory) []net.Listener {
+	var left []net.Listener
+	for _, f := range b.fronts {
+		for arn, l := range f.listeners {
+			if is := v.Listeners[arn]; is == nil || !l.serves(is, addressesOf(v.LoadBalancers[is.LoadBalancer], is)) {
+				l.mu.Lock()
+				left = append(left, l.sockets...)
+				l.mu.Unlock()
+			}
+		}
+	}
+	return left
+}
+
+// open opens sockets at addresses. Of those that somebody leaves there it takes the
+// same, so that no client is refused, nor lost that waits in their queue.
+func (b *Balancer) open(addresses []netip.AddrPort, left []net.Listener) ([]net.Listener, error) {
 	var opened []net.Listener
 	for _, address := range addresses {
-		l, err := b.options.Listen(b.ctx, address.String())
+		of, err := b.openAt(address, left)
+		opened = append(opened, of...)
 		if err != nil {
 			closeAll(opened)
 			return nil, err
 		}
-		opened = append(opened, l)
 	}
 	return opened, nil
+}
+
+func (b *Balancer) openAt(address netip.AddrPort, left []net.Listener) (opened []net.Listener, err error) {
+	there := false
+	for _, socket := range left {
+		at := addressOf(socket)
+		if !covers(address, at) && !covers(at, address) {
+			continue
+		}
+		again, err := b.options.Sockets.Again(socket)
+		if errors.Is(err, net.ErrClosed) {
+			continue
+		}
+		if err != nil {
+			return opened, err
+		}
+		opened = append(opened, again)
+		there = there || at == address
+		if !covers(address, at) {
+			// It may have clients of this address in its queue.
+			b.running.Go(func() { b.closeAfter(again, parting) })
+		}
+	}
+	if there {
+		return opened, nil
+	}
+	var socket net.Listener
+	if len(opened) > 0 {
+		socket, err = b.options.Sockets.ListenBeside(b.ctx, address.String(), opened...)
+	} else {
+		socket, err = b.options.Sockets.Listen(b.ctx, address.String())
+	}
+	if err != nil {
+		return opened, err
+	}
+	return append(opened, socket), nil
+}
+
+func (b *Balancer) closeAfter(l net.Listener, wait time.Duration) {
+	select {
+	case <-time.After(wait):
+	case <-b.ctx.Done():
+	}
+	_ = l.Close()
+}
+
+// addressOf returns where a socket listens.
+func addressOf(l net.Listener) netip.AddrPort {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// covers tells whether a socket at one address takes all connections to another.
+func covers(wide, narrow netip.AddrPort) bool {
+	switch {
+	case wide.Port() != narrow.Port():
+		return false
+	case wide.Addr() == netip.IPv4Unspecified():
+		return narrow.Addr().Is4()
+	default:
+		return wide == narrow || wide.Addr() == netip.IPv6Unspecified() // which takes IPv4, too
+	}
 }
 
 // addressesOf returns where a listener listens: at the addresses of its load
@@ -133,7 +218,7 @@ func (f *front) update(arn string, v *inventory.Inventory, opened sockets) {
 	for _, settings := range v.ListenersOf(arn) {
 		kept[settings.ARN] = true
 		addresses := addressesOf(user, settings)
-		if l := f.listeners[settings.ARN]; l.listensOn(addresses) && l.secure == secure(settings) {
+		if l := f.listeners[settings.ARN]; l.serves(settings, addresses) {
 			l.use(settings, user)
 			continue
 		} else if l != nil {
@@ -170,7 +255,7 @@ type listener struct {
 	settings  atomic.Pointer[inventory.Listener]
 	http2     atomic.Bool // offered to clients of HTTPS
 	addresses []netip.AddrPort
-	secure    bool
+	protocol  elb.Protocol
 	server    server
 
 	mu      sync.Mutex // guards what follows
@@ -185,11 +270,12 @@ type server interface {
 	Shutdown(context.Context) error
 }
 
-func (l *listener) listensOn(addresses []netip.AddrPort) bool {
-	return l != nil && slices.Equal(l.addresses, addresses)
+// serves tells whether a listener does as settings say, or can once it uses them.
+func (l *listener) serves(settings *inventory.Listener, addresses []netip.AddrPort) bool {
+	return l != nil && l.protocol == settings.Protocol && slices.Equal(l.addresses, addresses)
 }
 
-func secure(l *inventory.Listener) bool { return l.Protocol == elb.HTTPS || l.Protocol == elb.TLS }
+func secure(p elb.Protocol) bool { return p == elb.HTTPS || p == elb.TLS }
 
 // use takes a listener's settings, and those of its load balancer that it has to
 // know.
@@ -201,7 +287,7 @@ func (l *listener) use(settings *inventory.Listener, user *inventory.LoadBalance
 // start has a listener at work. Without sockets, it goes on trying to open them.
 func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener, addresses []netip.AddrPort, of []net.Listener) *listener {
 	b := f.balancer
-	l := &listener{addresses: addresses, secure: secure(settings)}
+	l := &listener{addresses: addresses, protocol: settings.Protocol}
 	l.use(settings, user)
 	if settings.Protocol == elb.TCP || settings.Protocol == elb.TLS {
 		l.server = f.newRelay(l)
@@ -209,7 +295,7 @@ func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener
 		l.server = proxy.NewServer(f.engine, b.log)
 	}
 	if of == nil {
-		of, _ = b.open(addresses) // why not is told by the next try
+		of, _ = b.open(addresses, nil) // why not is told by the next try
 	}
 	if of == nil {
 		b.running.Go(func() { b.keepTrying(l) })
@@ -223,7 +309,7 @@ func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener
 func (b *Balancer) keepTrying(l *listener) {
 	const pause = time.Second
 	for told := false; ; {
-		of, err := b.open(l.addresses)
+		of, err := b.open(l.addresses, nil)
 		if err == nil {
 			b.serve(l, of)
 			return
@@ -261,7 +347,7 @@ func (b *Balancer) serve(l *listener, of []net.Listener) {
 	for _, socket := range of {
 		b.running.Go(func() {
 			var err error
-			if l.secure {
+			if secure(l.protocol) {
 				err = l.server.ServeTLS(socket, b.tlsConfig(l))
 			} else {
 				err = l.server.Serve(socket)
@@ -274,13 +360,14 @@ func (b *Balancer) serve(l *listener, of []net.Listener) {
 }
 
 // retire ends a listener: it accepts no more at once, and its connections end when
-// their requests do.
+// their requests do. Who has an idle one hears of it with the next answer.
 func (b *Balancer) retire(l *listener) {
 	l.mu.Lock()
 	l.retired = true
 	closeAll(l.sockets)
 	l.mu.Unlock()
 	b.running.Go(func() {
+		part(b.ctx, l.server)
 		if err := l.server.Shutdown(b.ctx); err != nil && b.ctx.Err() == nil {
 			b.log.Warn("a listener has ended", "error", err)
 		}
@@ -289,6 +376,7 @@ func (b *Balancer) retire(l *listener) {
 
 // retire ends all listeners.
 func (f *front) retire() {
+	f.engine.CloseAfterAnswer(true)
 	for _, l := range f.listeners {
 		f.balancer.retire(l)
 	}

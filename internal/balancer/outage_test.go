@@ -43,17 +43,17 @@ type instance struct {
 	command *exec.Cmd
 }
 
-func (i *instance) start(t *testing.T) {
-	t.Helper()
+func (i *instance) start() error {
 	i.command = exec.Command(os.Args[0])
 	i.command.Env = append(os.Environ(), instanceVariable+"="+i.String())
 	i.command.Stderr = os.Stderr
-	if err := i.command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	return i.command.Start()
 }
 
 func (i *instance) kill() {
+	if i.command.Process == nil { // it could not be started
+		return
+	}
 	_ = i.command.Process.Kill()
 	_ = i.command.Wait()
 }
@@ -87,7 +87,9 @@ func TestKilledInstances(t *testing.T) {
 	var all []*instance
 	for range instances {
 		i := &instance{AddrPort: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(servers.FreePort(t)))}
-		i.start(t)
+		if err := i.start(); err != nil {
+			t.Fatal(err)
+		}
 		t.Cleanup(i.kill)
 		all = append(all, i)
 		h.register(i.AddrPort)
@@ -139,12 +141,21 @@ func TestKilledInstances(t *testing.T) {
 		killed := time.Now()
 		i.kill()
 		wg.Go(func() {
-			h.await(i.AddrPort, elb.Unhealthy)
+			if _, err := h.awaits(i.AddrPort, elb.Unhealthy); err != nil {
+				t.Error(err)
+				return
+			}
 			mu.Lock()
 			took = append(took, time.Since(killed))
 			mu.Unlock()
-			i.start(t)
-			h.await(i.AddrPort, elb.Healthy)
+			if err := i.start(); err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := h.awaits(i.AddrPort, elb.Healthy); err != nil {
+				t.Error(err)
+				return
+			}
 			mu.Lock()
 			delete(dead, i)
 			mu.Unlock()

@@ -72,7 +72,9 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	routes := p.routes.Load()
 	q := &request{routes: routes, rules: routes.ports[h.Local.Port()]}
 	if q.rules == nil { // the listener was deleted a moment ago
-		return q.refuse(answer.InternalError)
+		a := q.refuse(answer.InternalError)
+		a.Close = true
+		return a
 	}
 	q.class, q.reason = desync.Classify(&desync.Request{Method: h.Method, URI: uri(h), Proto: h.Proto, Header: h.Header, Chunked: h.Chunked})
 	treatment := routes.desync.Treatment(q.class)
@@ -99,7 +101,7 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	default:
 		a = q.refuse(answer.InternalError)
 	}
-	a.Close = a.Close || treatment == desync.PassAndClose
+	a.Close = a.Close || treatment == desync.PassAndClose || h.TLS != secure(q.rules.protocol) // the listener's protocol was another
 	a.Response, a.Drop = q.rules.headers.set, q.rules.headers.drop
 	return a
 }

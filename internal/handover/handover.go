@@ -18,6 +18,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // socketName is of the socket, in a directory that only its owner can enter, that
@@ -64,12 +66,96 @@ func (s *Sockets) Listen(ctx context.Context, address string) (net.Listener, err
 		}
 		tcp = l.(*net.TCPListener)
 	}
+	return s.track(tcp, address), nil
+}
+
+// track keeps a socket that was opened; mu is held.
+func (s *Sockets) track(tcp *net.TCPListener, address string) *listener {
 	l := &listener{tcp, s, address}
 	if s.open == nil {
 		s.open = make(map[string]*listener)
 	}
 	s.open[address] = l
-	return l, nil
+	return l
+}
+
+// Again returns another listener on the socket of one that s opened. The socket,
+// and who waits in its queue, is there until both are closed.
+func (s *Sockets) Again(open net.Listener) (net.Listener, error) {
+	l, ok := open.(*listener)
+	if !ok || l.sockets != s {
+		return nil, fmt.Errorf("the socket at %s is not one of these", open.Addr())
+	}
+	file, err := l.File()
+	if err != nil {
+		return nil, fmt.Errorf("keep the socket at %s: %w", l.address, err)
+	}
+	defer file.Close()
+	other, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("keep the socket at %s: %w", l.address, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.track(other.(*net.TCPListener), l.address), nil
+}
+
+// ListenBeside is Listen where sockets that s opened have a part of the address: one
+// at 127.0.0.1 and one at 0.0.0.0, with the same port. While both are there, the
+// narrower one gets the connections to its address. Other programs can no more join
+// in than before.
+func (s *Sockets) ListenBeside(ctx context.Context, address string, open ...net.Listener) (_ net.Listener, err error) {
+	defer func() {
+		for _, l := range open {
+			err = errors.Join(err, reusePort(l, false))
+		}
+	}()
+	for _, l := range open {
+		if err := reusePort(l, true); err != nil {
+			return nil, err
+		}
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return setReusePort(c, true) }}
+	l, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if err := reusePort(l, false); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.track(l.(*net.TCPListener), address), nil
+}
+
+// reusePort lets sockets whose address overlaps with this one's be opened, if they
+// are let, too (socket(7), SO_REUSEPORT).
+func reusePort(l net.Listener, on bool) error {
+	conn, ok := l.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("%s is no socket", l.Addr())
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return setReusePort(raw, on)
+}
+
+func setReusePort(c syscall.RawConn, on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	var err error
+	if failed := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, value) }); failed != nil {
+		return failed
+	}
+	if err != nil {
+		return fmt.Errorf("share a port between two sockets: %w", err)
+	}
+	return nil
 }
 
 // Inherit adds a socket that came from elsewhere, from systemd for one, for the

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,6 +190,90 @@ func TestInherit(t *testing.T) {
 	go greet(got, "inherited")
 	if name := ask(t, l.Addr().String()); name != "inherited" {
 		t.Errorf("%q answers", name)
+	}
+}
+
+// A socket goes on under another listener, with who waits in its queue.
+func TestAgain(t *testing.T) {
+	var s handover.Sockets
+	l, err := s.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	waiting := make(chan string, 1)
+	conn, err := net.DialTimeout("tcp", address, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer conn.Close()
+		text, err := io.ReadAll(conn)
+		if err != nil {
+			t.Error(err)
+		}
+		waiting <- string(text)
+	}()
+	again, err := s.Again(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	go greet(again, "again")
+	if got := <-waiting; got != "again" {
+		t.Errorf("%q answers who waited", got)
+	}
+	if _, err := s.Again(l); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("of a closed one: %v", err)
+	}
+	_ = again.Close()
+	if _, err := net.DialTimeout("tcp", address, time.Minute); err == nil {
+		t.Error("closed by both, it still listens")
+	}
+	if _, err := new(handover.Sockets).Again(again); err == nil {
+		t.Error("of a stranger's")
+	}
+}
+
+// Two sockets at one port, of which the narrower one gets what is for it, while
+// strangers are refused as before.
+func TestListenBeside(t *testing.T) {
+	for _, tt := range []struct{ name, first, then, answers string }{
+		{"wider", "127.0.0.1", "0.0.0.0", "first"},
+		{"narrower", "0.0.0.0", "127.0.0.1", "then"},
+		{"wider, dual-stack", "127.0.0.1", "[::]", "first"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var s handover.Sockets
+			first, err := s.Listen(t.Context(), tt.first+":0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer first.Close()
+			_, port, _ := net.SplitHostPort(first.Addr().String())
+			if _, err := s.Listen(t.Context(), tt.then+":"+port); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("before: %v", err)
+			}
+			then, err := s.ListenBeside(t.Context(), tt.then+":"+port, first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer then.Close()
+			go greet(first, "first")
+			go greet(then, "then")
+			for range 3 {
+				if got := ask(t, "127.0.0.1:"+port); got != tt.answers {
+					t.Errorf("%q answers", got)
+				}
+			}
+			if _, err := s.Listen(t.Context(), tt.first+":"+port); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("after: %v", err)
+			}
+			_ = first.Close()
+			if got := ask(t, "127.0.0.1:"+port); got != "then" {
+				t.Errorf("alone: %q answers", got)
+			}
+		})
 	}
 }
 

@@ -744,15 +744,3 @@ func (a *application) removeGroups() error {
 func (a *application) say(actions []rule.Action) string {
 	return sayActions(a.edit.Inventory(), actions)
 }
-
-// Vacate does the part of Apply that gives up ports: listeners and load balancers
-// go that the file does not name, or that it will have made anew.
-func (f *File) Vacate(e *inventory.Edit) error {
-	a := &application{file: f, edit: e}
-	for _, do := range []func() error{a.removeLoadBalancers, a.pairListeners, a.removeListeners} {
-		if err := do(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
