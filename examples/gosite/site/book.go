@@ -14,8 +14,9 @@ import (
 
 // book is the database of entries.
 type book struct {
-	path string
-	db   *sql.DB
+	path   string
+	shared string // what path links to; empty: path is the database itself
+	db     *sql.DB
 }
 
 type entry struct {
@@ -31,14 +32,20 @@ type month struct {
 
 const shown = 20 // entries on the home page
 
-// openBook opens the database, makes it if it is absent, and migrates it.
-func openBook(ctx context.Context, path string) (*book, error) {
+// openBook opens the database, makes it if it is absent, and migrates it. Of one
+// that is shared, path becomes a link to it, and another instance sees to all that.
+func openBook(ctx context.Context, path, shared string) (*book, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	b := &book{path: path}
-	if err := b.migrate(ctx); err != nil {
+	if shared == "" {
+		err = b.migrate(ctx)
+	} else if b.shared, err = filepath.Abs(shared); err == nil {
+		err = b.link()
+	}
+	if err != nil {
 		return nil, err
 	}
 	// From here on a missing file is an error, not a reason to make an empty one.

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -47,7 +48,7 @@ func (s *Site) checkSchema(ctx context.Context) (string, error) {
 }
 
 func (s *Site) checkHome(ctx context.Context) (string, error) {
-	if err := s.faults.delay(ctx); err != nil {
+	if err := cmp.Or(s.faults.hang(ctx), s.faults.delay(ctx)); err != nil {
 		return "", fmt.Errorf("the home page takes too long: %w", err)
 	}
 	html, err := s.renderHome(ctx, homePage{})

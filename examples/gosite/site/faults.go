@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"database/sql"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -21,14 +22,15 @@ type Fault string
 const (
 	DatabaseGone     Fault = "database"   // the database's file is moved away
 	PageBroken       Fault = "page"       // the home page's template has a mistake: 500
-	MigrationsBehind Fault = "migrations" // the last migration is taken back
+	MigrationsBehind Fault = "migrations" // the last migration is taken back; of a shared database, in a copy
 	PageSlow         Fault = "slow"       // the home page takes SlowPage
 	DiskFull         Fault = "disk"       // the journal is on a full disk: /dev/full
+	AppHangs         Fault = "hang"       // no request is answered any more
 )
 
 // Faults returns all faults.
 func Faults() []Fault {
-	return []Fault{DatabaseGone, MigrationsBehind, PageBroken, PageSlow, DiskFull}
+	return []Fault{DatabaseGone, MigrationsBehind, PageBroken, PageSlow, DiskFull, AppHangs}
 }
 
 // SlowPage is how long the home page takes while it is slow.
@@ -41,7 +43,8 @@ var takeBack string
 
 // faults is which faults there are now.
 type faults struct {
-	page, slow atomic.Bool // read by every request
+	page, slow atomic.Bool                   // read by every request, as is
+	hung       atomic.Pointer[chan struct{}] // which is closed when the app hangs no more; nil: it does not
 
 	mu     sync.Mutex // held while one is made or mended; guards what follows
 	broken map[Fault]bool
@@ -91,7 +94,12 @@ func (s *Site) turnLocked(ctx context.Context, f Fault, on bool) error {
 		if s.faults.broken[DatabaseGone] {
 			return errors.New("the database is gone: bring it back first")
 		}
-		if !on {
+		switch {
+		case s.book.shared != "" && on:
+			return s.book.fallBehind(ctx)
+		case s.book.shared != "":
+			return s.book.link()
+		case !on:
 			return s.book.migrate(ctx)
 		}
 		_, err := s.book.db.ExecContext(ctx, takeBack)
@@ -102,6 +110,13 @@ func (s *Site) turnLocked(ctx context.Context, f Fault, on bool) error {
 	case PageSlow:
 		s.faults.slow.Store(on)
 		return nil
+	case AppHangs:
+		if on {
+			s.faults.hung.Store(new(make(chan struct{})))
+			return nil
+		}
+		close(*s.faults.hung.Swap(nil))
+		return nil
 	case DiskFull:
 		if on {
 			return s.journal.replace(fillDisk)
@@ -109,6 +124,40 @@ func (s *Site) turnLocked(ctx context.Context, f Fault, on bool) error {
 		return s.journal.replace(emptyDisk)
 	}
 	return errors.New("there is no such fault")
+}
+
+// link makes the path a link to the shared database, whatever it is now.
+func (b *book) link() error {
+	for _, old := range []string{b.path, b.path + away} {
+		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("link to the shared database: %w", err)
+		}
+	}
+	if err := os.Symlink(b.shared, b.path); err != nil {
+		return fmt.Errorf("link to the shared database: %w", err)
+	}
+	return nil
+}
+
+// fallBehind puts a copy in the place of the link, which the last migration has not
+// reached: a replica that does not follow any more.
+func (b *book) fallBehind(ctx context.Context) error {
+	replica := b.path + ".replica"
+	if err := os.Remove(replica); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := b.db.ExecContext(ctx, "vacuum into ?", replica); err != nil {
+		return fmt.Errorf("copy the database: %w", err)
+	}
+	db, err := sql.Open("sqlite", (&book{path: replica}).dsn("rw"))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, takeBack)
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return os.Rename(replica, b.path)
 }
 
 // fullDevice fails every write with ENOSPC, see full(4).
@@ -157,6 +206,20 @@ func (f *faults) delay(ctx context.Context) error {
 	}
 	select {
 	case <-time.After(SlowPage):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// hang waits while the app hangs. Its error is the context's.
+func (f *faults) hang(ctx context.Context) error {
+	hung := f.hung.Load()
+	if hung == nil {
+		return nil
+	}
+	select {
+	case <-*hung:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

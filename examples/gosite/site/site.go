@@ -28,18 +28,23 @@ var staticFiles embed.FS
 
 // Options of a Site.
 type Options struct {
-	Dir    string       // where the database and the journal are kept; made if absent
-	Logger *slog.Logger // errors behind a 500; nil discards them
+	Dir string // where the database and the journal are kept; made if absent
+	// Database is the file of a database that another Site made, and that this
+	// one shares with others; empty: it has one of its own.
+	Database string
+	Instance string       // whose answers these are, for the header X-Instance; empty: not told
+	Logger   *slog.Logger // errors behind a 500; nil discards them
 }
 
 // Site is the guest book. It is safe for concurrent use.
 type Site struct {
-	book    *book
-	journal *journal
-	pages   *template.Template
-	mux     http.Handler
-	log     *slog.Logger
-	faults  faults
+	book     *book
+	journal  *journal
+	instance string
+	pages    *template.Template
+	mux      http.Handler
+	log      *slog.Logger
+	faults   faults
 }
 
 // New opens the site in its directory and brings the database's schema up to
@@ -56,7 +61,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if err := putBack(database, journal); err != nil {
 		return nil, err
 	}
-	b, err := openBook(ctx, database)
+	b, err := openBook(ctx, database, o.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +70,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 		return nil, errors.Join(err, b.close())
 	}
 
-	s := &Site{book: b, journal: j, pages: pages, log: o.Logger}
+	s := &Site{book: b, journal: j, instance: o.Instance, pages: pages, log: o.Logger}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,6 +96,12 @@ func (s *Site) Close() error {
 
 // ServeHTTP implements http.Handler.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.faults.hang(r.Context()) != nil {
+		return // the visitor has gone
+	}
+	if s.instance != "" {
+		w.Header().Set("X-Instance", s.instance)
+	}
 	s.mux.ServeHTTP(w, r)
 }
 

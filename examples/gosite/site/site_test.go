@@ -204,6 +204,7 @@ func TestFaults(t *testing.T) {
 		site.PageBroken:       {500, 200, "home page", "Greeting"},
 		site.DiskFull:         {500, 200, "journal", "no space left on device"},
 		site.PageSlow:         {200, 200, "home page", "too long"},
+		site.AppHangs:         {0, 0, "home page", "too long"}, // see TestAppHangs
 	}
 	for _, f := range site.Faults() {
 		t.Run(string(f), func(t *testing.T) {
@@ -218,13 +219,15 @@ func TestFaults(t *testing.T) {
 				if !s.Broken(f) {
 					t.Error("Broken is false")
 				}
-				if f != site.PageSlow { // see TestSlowPage
+				if f != site.PageSlow && f != site.AppHangs { // see TestSlowPage
 					if status, _ := get(t, s, "/"); status != want[f].home {
 						t.Errorf("GET /: %d, want %d", status, want[f].home)
 					}
 				}
-				if status, _ := get(t, s, "/archive"); status != want[f].archive {
-					t.Errorf("GET /archive: %d, want %d", status, want[f].archive)
+				if f != site.AppHangs {
+					if status, _ := get(t, s, "/archive"); status != want[f].archive {
+						t.Errorf("GET /archive: %d, want %d", status, want[f].archive)
+					}
 				}
 				if output, err := check(t, s, want[f].check); err == nil || !strings.Contains(err.Error(), want[f].output) {
 					t.Errorf("check %s: %q, %v; want a failure with %q", want[f].check, output, err, want[f].output)
@@ -281,6 +284,83 @@ func TestSlowPage(t *testing.T) {
 			t.Errorf("GET /: %d after %v, want 200 after %v", status, took, site.SlowPage)
 		}
 	})
+}
+
+// An app that hangs answers nobody, until it does not any more.
+func TestAppHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir())
+		if err := s.Break(t.Context(), site.AppHangs); err != nil {
+			t.Fatal(err)
+		}
+		const hung = time.Hour
+		time.AfterFunc(hung, func() {
+			if err := s.Mend(t.Context(), site.AppHangs); err != nil {
+				t.Error(err)
+			}
+		})
+		start := time.Now()
+		if status, _ := get(t, s, "/archive"); status != 200 || time.Since(start) != hung {
+			t.Errorf("GET /archive: %d after %v, want 200 after %v", status, time.Since(start), hung)
+		}
+	})
+}
+
+// What happens to one instance's way to a shared database is nothing to the others;
+// what happens to the database is.
+func TestSharedDatabase(t *testing.T) {
+	primary := open(t, t.TempDir())
+	dir := t.TempDir()
+	shared := filepath.Join(dir, site.DatabaseFile)
+	own, err := site.New(t.Context(), site.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = own.Close() })
+	instance := func(name string) *site.Site {
+		s, err := site.New(t.Context(), site.Options{Dir: t.TempDir(), Database: shared, Instance: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	}
+	one, other := instance("one"), instance("other")
+	post(t, one, url.Values{"author": {"Ada"}, "text": {"For all"}})
+	if _, page := get(t, other, "/"); !strings.Contains(page, "For all") {
+		t.Errorf("an entry is not there for the others:\n%s", page)
+	}
+	if _, page := get(t, primary, "/"); strings.Contains(page, "For all") {
+		t.Error("an entry is there for a site that shares nothing")
+	}
+	for _, tt := range []struct {
+		name       string
+		broken     *site.Site
+		fault      site.Fault
+		one, other int // status of the archive
+	}{
+		{"the way is gone", one, site.DatabaseGone, 500, 200},
+		{"the replica is behind", one, site.MigrationsBehind, 500, 200},
+		{"the database is gone", own, site.DatabaseGone, 500, 500},
+		{"the database is behind", own, site.MigrationsBehind, 500, 500},
+	} {
+		for _, step := range []struct {
+			do         func(context.Context, site.Fault) error
+			one, other int
+		}{{tt.broken.Break, tt.one, tt.other}, {tt.broken.Mend, 200, 200}} {
+			if err := step.do(t.Context(), tt.fault); err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+			for s, want := range map[*site.Site]int{one: step.one, other: step.other} {
+				if status, _ := get(t, s, "/archive"); status != want {
+					t.Errorf("%s: %d, want %d", tt.name, status, want)
+				}
+			}
+		}
+	}
+	if _, page := get(t, one, "/"); !strings.Contains(page, "For all") {
+		t.Errorf("an entry was lost:\n%s", page)
+	}
 }
 
 func TestMigrationsCannotFallBehindInADatabaseThatIsGone(t *testing.T) {
