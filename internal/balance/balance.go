@@ -115,7 +115,7 @@ func open(ctx context.Context, o Options) (_ *server, err error) {
 	if s.stateDir, err = stateDirectory(s.file, o); err != nil {
 		return nil, err
 	}
-	if err = s.certificates.Use(sources(s.file, s.stateDir)); err != nil {
+	if err = s.readCertificates(); err != nil {
 		return nil, err
 	}
 	if s.accessLog, err = openAccessLog(s.file.AccessLog, o); err != nil {
@@ -128,6 +128,9 @@ func open(ctx context.Context, o Options) (_ *server, err error) {
 		return nil, err
 	}
 	if err = s.apply(ctx, s.file); err != nil {
+		return nil, err
+	}
+	if err = s.certificates.Use(kept(s.balancer.Inventory(), s.stateDir)); err != nil {
 		return nil, err
 	}
 	return s, s.serve(ctx)
@@ -218,6 +221,9 @@ func (s *server) openBalancer(ctx context.Context) error {
 	for until := time.Now().Add(offering); ; {
 		err := s.takeOver(ctx)
 		if err != nil {
+			return err
+		}
+		if err := s.readCertificates(); err != nil { // the state may have changed until now
 			return err
 		}
 		if err = s.openBoth(options); err == nil {
@@ -449,7 +455,11 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 		}
 	}
 	// A listener has its certificate before it comes, and until it is gone.
-	was, is := sources(s.file, s.stateDir), sources(file, s.stateDir)
+	is, err := named(file, s.stateDir)
+	if err != nil {
+		return err
+	}
+	was := kept(s.balancer.Inventory(), s.stateDir)
 	if err := s.certificates.Use(union(is, was)); err != nil {
 		return err
 	}
@@ -461,7 +471,7 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 	}
 	s.file = file
 	s.api.use(s.newAPI(file))
-	return s.certificates.Use(is)
+	return s.certificates.Use(kept(s.balancer.Inventory(), s.stateDir))
 }
 
 // shutdown ends all in order. Requests in flight have time to end, and then

@@ -24,6 +24,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"hale/internal/autoscaling/instancetest"
 	"hale/internal/balance"
@@ -395,47 +396,138 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-func TestHTTPS(t *testing.T) {
-	s, file := newSite(t, app(t, "one"))
-	dir := filepath.Dir(file)
-	put := func(names ...string) {
-		t.Helper()
-		made := servers.NewCertificate(t, names...)
-		for name, text := range map[string][]byte{"site.crt": made.CertPEM, "site.key": made.KeyPEM} {
-			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-				t.Fatal(err)
-			}
+// putCertificate writes site.crt and site.key into a directory.
+func putCertificate(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	made := servers.NewCertificate(t, names...)
+	for name, text := range map[string][]byte{"site.crt": made.CertPEM, "site.key": made.KeyPEM} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	put("one.example")
+}
+
+// secureSite is one of HTTPS with the certificate of its directory.
+func secureSite(t *testing.T, targets ...int) (site, string) {
+	t.Helper()
+	s, file := newSite(t, targets...)
 	s.top = "Certificates: [{Name: site, CertificateFile: site.crt, PrivateKeyFile: site.key}]"
 	s.protocol, s.rules = "HTTPS", "Certificates: [site]"
 	s.write(t, file)
+	return s, file
+}
+
+// shown returns whom the certificate is for that a client is shown.
+func (s site) shown(ctx context.Context) (string, error) {
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // whose it is, is looked at
+	conn, err := dialer.DialContext(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(s.port))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	return strings.Join(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].DNSNames, " "), nil
+}
+
+func (r *running) listeners() []types.Listener {
+	r.t.Helper()
+	listeners, err := r.client().DescribeListeners(r.t.Context(), &elbv2.DescribeListenersInput{LoadBalancerArn: aws.String(r.arns()["site"])})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return listeners.Listeners
+}
+
+func TestHTTPS(t *testing.T) {
+	s, file := secureSite(t, app(t, "one"))
+	putCertificate(t, filepath.Dir(file), "one.example")
 	r := start(t, file, nil)
-	names := func() string {
+	if got, err := s.shown(t.Context()); got != "one.example" {
+		t.Errorf("got %s, %v", got, err)
+	}
+	putCertificate(t, filepath.Dir(file), "two.example", "three.example") // of another size, whatever the clock's tick
+	r.hup("configuration reloaded")
+	if got, err := s.shown(t.Context()); got != "two.example three.example" {
+		t.Errorf("after a reload: %s, %v", got, err)
+	}
+	if got := *r.listeners()[0].Certificates[0].CertificateArn; got != siteCertificate {
+		t.Errorf("certificate %s", got)
+	}
+}
+
+const siteCertificate = "arn:aws:acm:us-east-1:000000000000:certificate/site"
+
+// What a file said of certificates is known without it, as all else is.
+func TestCertificatesWithoutTheFile(t *testing.T) {
+	s, file := secureSite(t, app(t, "one"))
+	dir := filepath.Dir(file)
+	putCertificate(t, dir, "one.example")
+	first := start(t, file, nil)
+	alone := func(o *balance.Options) {
+		o.StateDir, o.API, o.TakeOver = filepath.Join(dir, "state"), "127.0.0.1:0", true
+	}
+	again := func(r *running) {
 		t.Helper()
-		dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // whose it is, is looked at
-		conn, err := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(s.port))
+		if got, err := s.shown(t.Context()); got != "one.example" {
+			t.Errorf("got %s, %v", got, err)
+		}
+		_, err := r.client().ModifyListener(t.Context(), &elbv2.ModifyListenerInput{
+			ListenerArn: r.listeners()[0].ListenerArn, Certificates: []types.Certificate{{CertificateArn: aws.String(siteCertificate)}},
+		})
 		if err != nil {
+			t.Errorf("named through the API: %v", err)
+		}
+	}
+	second := start(t, "", alone) // takes over
+	first.awaitEnd()
+	again(second)
+	second.end()
+	third := start(t, "", alone)
+	again(third)
+	third.end()
+
+	// Files that are gone keep nothing else from working, and are read once they are
+	// back.
+	for _, name := range []string{"site.crt", "site.key"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		return strings.Join(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].DNSNames, " ")
 	}
-	if got := names(); got != "one.example" {
-		t.Errorf("got %s", got)
+	r := start(t, "", alone)
+	if _, err := s.shown(t.Context()); err == nil || len(r.listeners()) != 1 {
+		t.Errorf("without its files: %v", err)
 	}
-	put("two.example", "three.example") // of another size, whatever the clock's tick
-	r.hup("configuration reloaded")
-	if got := names(); got != "two.example three.example" {
-		t.Errorf("after a reload: %s", got)
+	if !strings.Contains(r.log.String(), "a certificate cannot be read") {
+		t.Errorf("it is not told:\n%s", r.log)
 	}
-	listeners, err := r.client().DescribeListeners(t.Context(), &elbv2.DescribeListenersInput{LoadBalancerArn: aws.String(r.arns()["site"])})
+	putCertificate(t, dir, "one.example")
+	r.reload <- syscall.SIGHUP
+	r.await("the certificate", func() bool { got, _ := s.shown(t.Context()); return got == "one.example" })
+	again(r)
+	r.end()
+
+	// The file is asked again, and has another one: what the API's listener names stays.
+	r = start(t, file, nil)
+	other := servers.FreePort(t)
+	_, err := r.client().CreateListener(t.Context(), &elbv2.CreateListenerInput{
+		LoadBalancerArn: aws.String(r.arns()["site"]), Protocol: types.ProtocolEnumHttps, Port: aws.Int32(int32(other)),
+		Certificates:   []types.Certificate{{CertificateArn: aws.String(siteCertificate)}},
+		DefaultActions: []types.Action{{Type: types.ActionTypeEnumForward, TargetGroupArn: aws.String(r.arns()["web"])}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := *listeners.Listeners[0].Certificates[0].CertificateArn; got != "arn:aws:acm:us-east-1:000000000000:certificate/site" {
-		t.Errorf("certificate %s", got)
+	s.top = strings.ReplaceAll(s.top, "Name: site", "Name: new")
+	s.rules = "Certificates: [new]"
+	s.write(t, file)
+	r.hup("configuration reloaded")
+	if !strings.Contains(r.log.String(), "keep certificate site: ") {
+		t.Errorf("it is not told:\n%s", r.log)
+	}
+	for _, port := range []int{s.port, other} {
+		s.port = port
+		if got, err := s.shown(t.Context()); got != "one.example" {
+			t.Errorf("port %d: got %s, %v", port, got, err)
+		}
 	}
 }
 

@@ -5,25 +5,47 @@ import (
 	"path/filepath"
 	"slices"
 
+	"hale/internal/balancer"
 	"hale/internal/balancer/certificate"
 	"hale/internal/balancer/configuration"
+	"hale/internal/balancer/inventory"
 )
 
-// sources returns where a file's certificates come from.
-func sources(file *configuration.File, stateDir string) []certificate.Source {
+// named returns the certificates that a file names. What of them cannot be read is
+// an error.
+func named(file *configuration.File, stateDir string) ([]certificate.Source, error) {
+	list, err := file.CertificateSources()
+	if err != nil {
+		return nil, err
+	}
 	var all []certificate.Source
-	for i := range file.Certificates {
-		c := &file.Certificates[i]
-		source := certificate.Source{ARN: file.ARN(c.Name), CertificateFile: c.CertificateFile, PrivateKeyFile: c.PrivateKeyFile}
-		if c.ACME() {
-			source.ACME = certificate.ACME{
-				DomainNames: c.DomainNames, Email: c.Email, DirectoryURL: c.DirectoryURL,
-				CacheDirectory: cmp.Or(c.CacheDirectory, filepath.Join(stateDir, "acme")),
-			}
-		}
-		all = append(all, source)
+	for i := range list {
+		all = append(all, source(&list[i], stateDir))
+	}
+	return all, nil
+}
+
+// kept returns the certificates that an inventory has, from files before. What of
+// them cannot be read keeps nothing else from working.
+func kept(v *inventory.Inventory, stateDir string) []certificate.Source {
+	var all []certificate.Source
+	for _, c := range v.SortedCertificates() {
+		s := source(c, stateDir)
+		s.Unread = true
+		all = append(all, s)
 	}
 	return all
+}
+
+func source(c *inventory.CertificateSource, stateDir string) certificate.Source {
+	s := certificate.Source{ARN: c.ARN, CertificateFile: c.CertificateFile, PrivateKeyFile: c.PrivateKeyFile}
+	if len(c.DomainNames) > 0 {
+		s.ACME = certificate.ACME{
+			DomainNames: c.DomainNames, Email: c.Email, DirectoryURL: c.DirectoryURL,
+			CacheDirectory: cmp.Or(c.CacheDirectory, filepath.Join(stateDir, "acme")),
+		}
+	}
+	return s
 }
 
 // union returns the first list, and of the second what the first does not name.
@@ -35,4 +57,21 @@ func union(first, second []certificate.Source) []certificate.Source {
 		}
 	}
 	return all
+}
+
+// readCertificates reads the file's certificates, and those of the state, before a
+// listener needs them.
+func (s *server) readCertificates() error {
+	all, err := named(s.file, s.stateDir)
+	if err != nil {
+		return err
+	}
+	if s.stateDir != "" {
+		state, err := balancer.Kept(s.stateDir)
+		if err != nil {
+			return err
+		}
+		all = union(all, kept(state, s.stateDir))
+	}
+	return s.certificates.Use(all)
 }

@@ -26,6 +26,10 @@ type Source struct {
 
 	// ACME is in place of files, if it has domains.
 	ACME ACME
+
+	// Unread says that files which cannot be read are no error: the log is told, and
+	// they are read when they have changed. Until then, clients have no certificate.
+	Unread bool
 }
 
 // certificate is one that a Store has.
@@ -86,7 +90,10 @@ func (s *Store) Use(sources []Source) error {
 			continue
 		}
 		made, err := open(source)
-		if err != nil {
+		switch {
+		case err != nil && source.Unread:
+			s.log().Error("a certificate cannot be read: clients of its listeners are refused until it can be", "certificate", source.ARN, "error", err)
+		case err != nil:
 			errs = append(errs, err)
 			continue
 		}
@@ -104,11 +111,14 @@ func same(a, b Source) bool {
 	return a.CertificateFile == b.CertificateFile && a.PrivateKeyFile == b.PrivateKeyFile && a.ACME.same(b.ACME)
 }
 
+// open returns a certificate; one of files, also with an error.
 func open(s Source) (certificate, error) {
 	if len(s.ACME.DomainNames) > 0 {
 		return obtained(s.ACME), nil
 	}
-	return fromFiles(s.CertificateFile, s.PrivateKeyFile)
+	f := &files{certificateFile: s.CertificateFile, keyFile: s.PrivateKeyFile}
+	_, err := f.changed()
+	return f, err
 }
 
 // Has tells whether there is a certificate of that ARN.

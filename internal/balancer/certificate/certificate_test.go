@@ -147,3 +147,25 @@ func TestNewFilesThatCannotBeRead(t *testing.T) {
 		t.Errorf("the one before is gone: %s", got)
 	}
 }
+
+// A certificate that was in use before is waited for.
+func TestUnreadFiles(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	s := &certificate.Store{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	source := certificate.Source{ARN: arn, CertificateFile: filepath.Join(dir, "site.crt"), PrivateKeyFile: filepath.Join(dir, "site.key"), Unread: true}
+	if err := s.Use([]certificate.Source{source}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "site.crt") || !s.Has(arn) {
+		t.Errorf("told:\n%s", &log)
+	}
+	if c, err := s.Certificate(arn, &tls.ClientHelloInfo{}); c != nil || err == nil {
+		t.Errorf("got %v, %v", c, err)
+	}
+	pair(t, dir, "one.example", time.Now())
+	s.Look()
+	if got := domain(t, s); got != "one.example" {
+		t.Errorf("got %s", got)
+	}
+}

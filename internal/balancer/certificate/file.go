@@ -30,15 +30,12 @@ func stateOf(name string) state {
 	return state{info.ModTime(), info.Size(), false}
 }
 
-func fromFiles(certificateFile, keyFile string) (*files, error) {
-	f := &files{certificateFile: certificateFile, keyFile: keyFile}
-	if _, err := f.changed(); err != nil {
-		return nil, err
+func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if now := f.now.Load(); now != nil {
+		return now, nil
 	}
-	return f, nil
+	return nil, fmt.Errorf("the certificate %s could not be read", f.certificateFile)
 }
-
-func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.now.Load(), nil }
 
 func (f *files) changed() (bool, error) {
 	is := [2]state{stateOf(f.certificateFile), stateOf(f.keyFile)}

@@ -40,7 +40,7 @@ func (f *File) Apply(e *inventory.Edit) ([]Step, error) {
 	// Groups come before those who use them, and go after. Listeners and rules that
 	// go, go first: two load balancers cannot use one group, nor one port.
 	for _, do := range []func() error{
-		a.removeLoadBalancers, a.pairListeners, a.removeListeners, a.putGroups, a.putLoadBalancers, a.putListeners, a.checkReplaced, a.removeGroups,
+		a.removeLoadBalancers, a.pairListeners, a.removeListeners, a.putGroups, a.putLoadBalancers, a.putListeners, a.checkReplaced, a.removeGroups, a.putCertificates,
 	} {
 		if err := do(); err != nil {
 			return nil, err
@@ -92,6 +92,8 @@ const (
 	aRule     = "rule"
 	aGroup    = "target group"
 	aTarget   = "target"
+
+	aCertificate = "certificate"
 )
 
 // foreign refuses to take over what a file did not make.
@@ -736,6 +738,20 @@ func (a *application) removeGroups() error {
 			}
 			a.did(Delete, aGroup, g.Name, "")
 		}
+	}
+	return nil
+}
+
+// putCertificates keeps where the file's certificates come from. One that the API's
+// listeners use stays.
+func (a *application) putCertificates() error {
+	sources, err := a.file.CertificateSources()
+	if err != nil {
+		return err
+	}
+	for _, arn := range a.edit.SetCertificates(sources) {
+		_, name, _ := strings.Cut(arn, "/")
+		a.did(Keep, aCertificate, name, "the file does not name it any more, but a listener that the API made or changed uses it")
 	}
 	return nil
 }

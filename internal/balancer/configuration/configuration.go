@@ -10,6 +10,7 @@ package configuration
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
@@ -152,6 +153,30 @@ func (c *Certificate) ACME() bool { return len(c.DomainNames) > 0 }
 // ARN returns a certificate's ARN.
 func (f *File) ARN(c CertificateName) string {
 	return fmt.Sprintf("arn:aws:acm:%s:%s:certificate/%s", f.Region, f.Account, c)
+}
+
+// CertificateSources returns where the file's certificates come from, with names of
+// files that hold in every working directory.
+func (f *File) CertificateSources() ([]inventory.CertificateSource, error) {
+	var all []inventory.CertificateSource
+	for i := range f.Certificates {
+		c := &f.Certificates[i]
+		source := inventory.CertificateSource{
+			ARN: f.ARN(c.Name), CertificateFile: c.CertificateFile, PrivateKeyFile: c.PrivateKeyFile,
+			DomainNames: c.DomainNames, Email: c.Email, CacheDirectory: c.CacheDirectory, DirectoryURL: c.DirectoryURL,
+		}
+		for _, name := range []*string{&source.CertificateFile, &source.PrivateKeyFile, &source.CacheDirectory} {
+			if *name == "" {
+				continue
+			}
+			var err error
+			if *name, err = filepath.Abs(*name); err != nil {
+				return nil, fmt.Errorf("certificate %s: %w", c.Name, err)
+			}
+		}
+		all = append(all, source)
+	}
+	return all, nil
 }
 
 // Place returns where the file says that it is. It knows no instance.

@@ -41,6 +41,7 @@ func (v *Inventory) Begin(place Place, now time.Time) *Edit {
 		Listeners:     cloned(v.Listeners),
 		Rules:         cloned(v.Rules),
 		Groups:        cloned(v.Groups),
+		Certificates:  cloned(v.Certificates),
 	}}
 }
 

@@ -21,6 +21,8 @@ type Inventory struct {
 	Listeners     map[string]*Listener     `json:",omitempty"`
 	Rules         map[string]*Rule         `json:",omitempty"` // without the default ones, which are their listeners'
 	Groups        map[string]*Group        `json:",omitempty"`
+	// Certificates are those that the configuration has named.
+	Certificates map[string]*CertificateSource `json:",omitempty"`
 }
 
 // Tag is a name and a value that people give a thing.
