@@ -51,6 +51,7 @@ type Balancer struct {
 	log     *slog.Logger
 	store   *statefile.Store[inventory.Inventory] // nil without a StateDir
 	sealer  *spread.Sealer                        // of stickiness cookies
+	shown   shown
 
 	// ctx ends with Shutdown; running are the goroutines that end then.
 	ctx     context.Context

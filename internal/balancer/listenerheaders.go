@@ -1,6 +1,8 @@
 package balancer
 
 import (
+	"maps"
+	"net/http"
 	"net/textproto"
 	"strings"
 
@@ -14,6 +16,9 @@ type headers struct {
 	// set replaces fields of answers, drop takes them away.
 	set  []proxy.Field
 	drop []string
+	// noServer takes Server away from the load balancer's own answers; what targets
+	// say of themselves stays.
+	noServer bool
 	// names are other names for the fields that tell targets of TLS.
 	names map[string]string
 }
@@ -27,7 +32,7 @@ func newHeaders(l *inventory.Listener, b *inventory.LoadBalancer) headers {
 			h.set = append(h.set, proxy.Field{Name: name, Value: value})
 			h.drop = append(h.drop, name)
 		case key == "routing.http.response.server.enabled" && value == "false":
-			h.drop = append(h.drop, "Server")
+			h.noServer = true
 		}
 		if name, ok := named(key, "routing.http.request.", ".header_name"); ok && value != name {
 			if h.names == nil {
@@ -45,6 +50,17 @@ func named(key, before, behind string) (name string, ok bool) {
 	name, first := strings.CutPrefix(key, before)
 	name, last := strings.CutSuffix(name, behind)
 	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-")), first && last
+}
+
+// own returns the header of an answer of the load balancer's own, as the listener has
+// it.
+func (h *headers) own(header http.Header) http.Header {
+	if _, ok := header["Server"]; !ok || !h.noServer {
+		return header
+	}
+	header = maps.Clone(header)
+	delete(header, "Server")
+	return header
 }
 
 // rename gives fields of a request the names that the listener has for them.

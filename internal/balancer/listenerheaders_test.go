@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"hale/internal/balancer"
@@ -13,7 +14,7 @@ import (
 )
 
 // A listener's attributes put fields into each answer, whoever gives it, and take
-// Server away.
+// Server away from the load balancer's own.
 func TestAnswersHeaders(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, balancer.Options{}, nil)
@@ -51,8 +52,15 @@ func TestAnswersHeaders(t *testing.T) {
 		if got.header.Get("Strict-Transport-Security") != "max-age=60" {
 			t.Errorf("%s: %v", path, got.header)
 		}
-		if path == "/" && got.header.Get("Server") != "" {
-			t.Errorf("%s: Server %q", path, got.header.Get("Server"))
+		if want := map[string]string{"/": "app/1.0"}[path]; got.header.Get("Server") != want {
+			t.Errorf("%s: Server %q, want %q", path, got.header.Get("Server"), want)
+		}
+	}
+	// What the engine refuses before any rule, and a target that is gone.
+	app.Close()
+	for path, status := range map[string]int{"/?" + strings.Repeat("a", 17<<10): 414, "/": 502} {
+		if got := get(t, h.url+path); got.status != status || got.header["Server"] != nil {
+			t.Errorf("%.10s: %d, Server %q", path, got.status, got.header["Server"])
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -44,9 +45,12 @@ func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
 		e.TLSProtocol, e.TLSCipher, e.DomainName = tlsname.Version(h.Handshake.Version), tlsname.CipherSuite(h.Handshake.CipherSuite), h.Handshake.ServerName
 	}
 	if q.rules != nil {
-		e.ChosenCertARN = q.rules.certificate
-		if h.Handshake != nil && h.Handshake.DidResume {
+		switch {
+		case h.Handshake == nil:
+		case h.Handshake.DidResume:
 			e.ChosenCertARN = "session-reused"
+		default:
+			e.ChosenCertARN = cmp.Or(p.balancer.shown.to(h.Peer, h.Local), q.rules.certificate)
 		}
 	}
 	if q.entry != nil {

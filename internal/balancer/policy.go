@@ -131,8 +131,10 @@ func (r *routes) own(cause answer.Cause) answer.Answer {
 }
 
 func (q *request) answer(a answer.Answer) proxy.Action {
-	q.header = a.Header
-	return proxy.Action{Kind: proxy.Answer, Status: a.Status, Header: a.Header, Body: a.Body, Close: a.Close, Data: q}
+	if q.header = a.Header; q.rules != nil {
+		q.header = q.rules.headers.own(a.Header)
+	}
+	return proxy.Action{Kind: proxy.Answer, Status: a.Status, Header: q.header, Body: a.Body, Close: a.Close, Data: q}
 }
 
 func (q *request) redirectTo(status int, location string) proxy.Action {
@@ -259,9 +261,13 @@ func (p *policy) Answered(h *proxy.Head, a *proxy.Action, status int, header pro
 }
 
 // Page implements proxy.ErrorPolicy: ELB's pages for ELB's causes.
-func (p *policy) Page(_ *proxy.Head, a *proxy.Action, status int, err error) proxy.Page {
+func (p *policy) Page(h *proxy.Head, a *proxy.Action, status int, err error) proxy.Page {
 	cause := causeOf(status, err)
-	page := p.routes.Load().own(cause)
+	routes := p.routes.Load()
+	page := routes.own(cause)
+	if rules := routes.ports[h.Local.Port()]; rules != nil {
+		page.Header = rules.headers.own(page.Header)
+	}
 	if q, ok := a.Data.(*request); ok {
 		q.cause, q.header = cause, page.Header
 	}

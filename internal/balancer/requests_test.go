@@ -266,15 +266,75 @@ func TestClassicLogLine(t *testing.T) {
 	}
 }
 
-// certificates has one, that of package httptest.
-type certificates struct{ one tls.Certificate }
+// certificates are some by ARN.
+type certificates map[string]*tls.Certificate
 
 const certificateARN = "arn:aws:acm:us-east-1:000000000000:certificate/one"
 
-func (c *certificates) Has(arn string) bool { return arn == certificateARN }
+func (c certificates) Has(arn string) bool { return c[arn] != nil }
 
-func (c *certificates) Certificate(string, *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return &c.one, nil
+func (c certificates) Certificate(arn string, _ *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c[arn], nil
+}
+
+// Of several certificates, the log names the one that the client was shown, whatever
+// the protocol, and once it has changed, too.
+func TestTheCertificateInTheLog(t *testing.T) {
+	t.Parallel()
+	const one, two = certificateARN, certificateARN + "-and-two"
+	pairs := make(certificates)
+	for arn, domain := range map[string]string{one: "one.example", two: "two.example"} {
+		made := servers.NewCertificate(t, domain)
+		pair, err := tls.X509KeyPair(made.CertPEM, made.KeyPEM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pairs[arn] = &pair
+	}
+	s := siteOf(t, balancer.Options{Certificates: pairs}, inventory.ListenerSettings{Protocol: elb.HTTPS, Certificates: []string{one}}, nil)
+	s.change(func(e *inventory.Edit) error {
+		_, err := e.AddCertificates(s.listener, []string{two})
+		return err
+	})
+	s.fill("app", newEcho(t))
+	ask := func(client *http.Client) string {
+		t.Helper()
+		got, err := client.Get(strings.Replace(s.url, "http:", "https:", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, got.Body) // so that the connection is kept
+		_ = got.Body.Close()
+		return s.log.next(t).ChosenCertARN
+	}
+	var clients []*http.Client
+	for _, tt := range []struct {
+		name, want string
+		http2      bool
+	}{
+		{"two.example", two, false},
+		{"two.example", two, true},
+		{"one.example", one, false},
+		{"other.example", one, true},
+		{"", one, false},
+	} {
+		transport := &http.Transport{
+			TLSClientConfig:   &tls.Config{ServerName: tt.name, InsecureSkipVerify: true}, // whose it is, is looked at
+			ForceAttemptHTTP2: tt.http2,
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		client := &http.Client{Transport: transport}
+		clients = append(clients, client)
+		if got := ask(client); got != tt.want {
+			t.Errorf("%q, HTTP/2 %v: logged %q, want %q", tt.name, tt.http2, got, tt.want)
+		}
+	}
+	s.change(func(e *inventory.Edit) error { return e.RemoveCertificates(s.listener, []string{two}) })
+	for _, client := range clients[:2] { // on connections that were there
+		if got := ask(client); got != two {
+			t.Errorf("of a connection from before: %q", got)
+		}
+	}
 }
 
 // Over TLS: HTTP/2, which requests fit which groups, and what the log has then.
@@ -283,7 +343,7 @@ func TestHTTP2(t *testing.T) {
 	pair := httptest.NewUnstartedServer(nil)
 	pair.StartTLS()
 	t.Cleanup(pair.Close)
-	s := siteOf(t, balancer.Options{Certificates: &certificates{pair.TLS.Certificates[0]}},
+	s := siteOf(t, balancer.Options{Certificates: certificates{certificateARN: &pair.TLS.Certificates[0]}},
 		inventory.ListenerSettings{Protocol: elb.HTTPS, Certificates: []string{certificateARN}}, nil)
 	s.newGroup("grpc", elb.Kind{Version: elb.GRPC}, nil)
 	s.rule(1, rule.ForwardTo(s.groups["grpc"]), path("/grpc"))

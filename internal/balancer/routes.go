@@ -29,8 +29,7 @@ type rules struct {
 	table    *rule.Table
 	forwards []*forward // by the entry's Index, nil for other actions
 
-	// certificate is the ARN of the listener's, "" if it has several: which one
-	// a client was shown is not known then.
+	// certificate is the ARN of the listener's, "" if it has several.
 	certificate string
 	headers     headers
 }

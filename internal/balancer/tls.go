@@ -3,7 +3,11 @@ package balancer
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
 	"slices"
+	"sync"
 
 	"hale/internal/elb"
 	"hale/internal/elb/tlsname"
@@ -79,16 +83,59 @@ func (b *Balancer) certificate(l *listener, hello *tls.ClientHelloInfo) (*tls.Ce
 	if b.options.Certificates == nil {
 		return nil, fmt.Errorf("no certificates")
 	}
-	settings := l.settings.Load()
+	all := l.settings.Load().Certificates
 	if hello.ServerName != "" {
-		for _, c := range settings.Certificates {
+		for _, c := range all {
 			found, err := b.options.Certificates.Certificate(c.ARN, hello)
 			if err == nil && hello.SupportsCertificate(found) == nil {
+				if len(all) > 1 {
+					b.shown.remember(hello.Conn, c.ARN)
+				}
 				return found, nil
 			}
 		}
 	}
-	return b.options.Certificates.Certificate(settings.Certificates[0].ARN, hello)
+	if len(all) > 1 {
+		b.shown.remember(hello.Conn, all[0].ARN)
+	}
+	return b.options.Certificates.Certificate(all[0].ARN, hello)
+}
+
+// shown is which certificate clients were shown, by their connection: what crypto/tls
+// tells of one afterwards does not have it.
+type shown struct{ arns sync.Map } // of *string, by ends
+
+// ends are the addresses of a connection, of which there is one at a time.
+type ends struct{ peer, local netip.AddrPort }
+
+func endsOf(peer, local netip.AddrPort) ends {
+	unmapped := func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+	return ends{unmapped(peer), unmapped(local)}
+}
+
+// remember keeps it for as long as somebody has the connection.
+func (s *shown) remember(nc net.Conn, arn string) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	peer, ok1 := nc.RemoteAddr().(*net.TCPAddr)
+	local, ok2 := nc.LocalAddr().(*net.TCPAddr)
+	if !ok1 || !ok2 {
+		return
+	}
+	at := endsOf(peer.AddrPort(), local.AddrPort())
+	s.arns.Store(at, &arn)
+	// By then a later connection may have the same addresses.
+	runtime.AddCleanup(tcp, func(arn *string) { s.arns.CompareAndDelete(at, arn) }, &arn)
+}
+
+// to returns the ARN of the certificate that was shown; empty: that is not known.
+func (s *shown) to(peer, local netip.AddrPort) string {
+	if arn, ok := s.arns.Load(endsOf(peer, local)); ok {
+		return *arn.(*string)
+	}
+	return ""
 }
 
 // versionOf returns the version of TLS of that name.
