@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -338,6 +339,27 @@ func TestClassicLoadBalancer(t *testing.T) {
 	h.await(one.AddrPort, elb.Healthy)
 	if got := get(t, h.url); got.status != 200 || got.header.Get("X-Saw-For") != "127.0.0.1" || got.header.Get("X-Saw-Trace") != "" {
 		t.Errorf("got %+v", got)
+	}
+	h.change(func(e *inventory.Edit) error {
+		_, err := e.SetGroupAttributes(h.group, elb.Attributes{"stickiness.enabled": "true", "stickiness.lb_cookie.duration_seconds": "60"})
+		return err
+	})
+	first := get(t, h.url).header.Values("Set-Cookie")
+	if len(first) != 2 || !strings.HasPrefix(first[0], "AWSELB=") || !strings.HasSuffix(first[0], ";PATH=/;MAX-AGE=60") {
+		t.Fatalf("cookies %q", first)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Cookie", strings.TrimSuffix(first[0], ";PATH=/;MAX-AGE=60"))
+	got, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = got.Body.Close()
+	if again := got.Header.Values("Set-Cookie"); len(again) != 0 {
+		t.Errorf("to a client that has it: %q", again)
 	}
 }
 

@@ -99,7 +99,7 @@ func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, 
 	asked := g.settings == nil || g.settings.HealthCheck != settings.HealthCheck
 	g.settings, g.user = settings, user
 	g.kind.Store(&settings.Kind)
-	g.stick.Store(spread.StickinessOf(g.sealer, g.arn, settings.Kind, settings.Attributes))
+	stick := spread.StickinessOf(g.sealer, g.arn, settings.Kind, settings.Attributes)
 	g.health = elb.HealthRulesOf(settings.Kind, settings.HealthCheck, settings.Attributes)
 	var balancer elb.Attributes
 	if user != nil {
@@ -108,8 +108,9 @@ func (g *group) update(settings *inventory.Group, user *inventory.LoadBalancer, 
 	g.routing = elb.GroupRulesOf(settings.Kind, settings.Attributes, balancer)
 	prober := probe.ProberOf(settings.Kind)
 	if user != nil && user.Type == elb.Classic {
-		g.routing.Balancer, prober = elb.Classic, "classic"
+		g.routing.Balancer, prober, stick = elb.Classic, "classic", stick.Classic()
 	}
+	g.stick.Store(stick)
 	g.spread = spread.SettingsOf(settings.Kind, settings.Attributes)
 	g.manner = manner{prober: prober, kind: settings.Kind, check: settings.HealthCheck, node: nodeOf(v, user)}
 	all := settings.All()

@@ -249,6 +249,7 @@ func (p *policy) Answered(h *proxy.Head, a *proxy.Action, status int, header pro
 	}
 	if q.stick != nil {
 		switch {
+		case q.stick.Cookie == spread.ClassicCookie && q.stuck: // it has the one that it gets
 		case q.stick.Application == "" || q.stuck || q.stick.SetsApplicationCookie(header.Values("Set-Cookie")):
 			add(q.stick.SetCookies(q.target.Key, now, h.TLS))
 		default:

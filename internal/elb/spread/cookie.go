@@ -24,6 +24,10 @@ const (
 	// ApplicationCookie is AWSALBAPP-0 to -3: a target, while the client has a
 	// cookie of the application.
 	ApplicationCookie
+	// ClassicCookie is AWSELB and AWSELBCORS, a Classic Load Balancer's: a target, for
+	// as long as the client keeps it. It is set once, and its age is not looked at
+	// (guide of Classic Load Balancers, "Sticky sessions", duration-based).
+	ClassicCookie
 )
 
 // Stickiness says how requests stick to a target or a group. A cookie is good for
@@ -59,6 +63,17 @@ func StickinessOf(sealer *Sealer, arn string, k elb.Kind, attributes elb.Attribu
 	return s
 }
 
+// Classic returns the stickiness as a Classic Load Balancer has it, whose cookie is
+// another one. Nil stays nil; that by an application's cookie stays as it is.
+func (s *Stickiness) Classic() *Stickiness {
+	if s == nil || s.Cookie != TargetCookie {
+		return s
+	}
+	classic := *s
+	classic.Cookie = ClassicCookie
+	return &classic
+}
+
 // forms is how a cookie looks: the names it can come under, the first good one
 // counting, and the purpose that its value is sealed for.
 var forms = map[Cookie]struct {
@@ -68,6 +83,7 @@ var forms = map[Cookie]struct {
 	TargetCookie:      {"AWSALB", []string{"AWSALB", "AWSALBCORS"}},
 	GroupCookie:       {"AWSALBTG", []string{"AWSALBTG", "AWSALBTGCORS"}},
 	ApplicationCookie: {"AWSALBAPP", []string{"AWSALBAPP-0"}},
+	ClassicCookie:     {"AWSELB", []string{"AWSELB", "AWSELBCORS"}},
 }
 
 // Read returns the key of the target or group that a request sticks to. Headers
@@ -82,7 +98,7 @@ func (s *Stickiness) Read(headers []string, now time.Time) (key uint64, ok bool)
 	for _, name := range form.names {
 		for value := range cookies(headers, name) {
 			c, ok := s.Sealer.open(form.purpose, value)
-			if ok && c.scope == s.Scope && now.Before(time.Unix(c.issued, 0).Add(s.Duration)) {
+			if ok && c.scope == s.Scope && (s.Cookie == ClassicCookie || now.Before(time.Unix(c.issued, 0).Add(s.Duration))) {
 				return c.key, true
 			}
 		}
@@ -101,8 +117,12 @@ const cookieLife = 7 * 24 * time.Hour
 func (s *Stickiness) SetCookies(key uint64, now time.Time, secure bool) []string {
 	form := forms[s.Cookie]
 	value := s.Sealer.seal(form.purpose, claim{s.Scope, key, now.Unix()})
-	if s.Cookie == ApplicationCookie {
+	switch s.Cookie { //nolint:exhaustive // the others are alike
+	case ApplicationCookie:
 		return shards(value, now, secure)
+	case ClassicCookie: // as pasted by people; of the age, the guide has the meaning
+		rest := "=" + value + ";PATH=/;MAX-AGE=" + strconv.Itoa(int(s.Duration.Seconds()))
+		return []string{form.names[0] + rest, form.names[1] + rest + ";SECURE;SAMESITE=None"}
 	}
 	return []string{
 		setCookie(form.names[0], value, now, false),

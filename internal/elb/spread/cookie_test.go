@@ -50,6 +50,10 @@ func TestSetCookieLines(t *testing.T) {
 			"AWSALBTG=V; Expires=Sat, 28 Nov 2026 12:00:00 GMT; Path=/",
 			"AWSALBTGCORS=V; Expires=Sat, 28 Nov 2026 12:00:00 GMT; Path=/; SameSite=None; Secure",
 		}},
+		{spread.ClassicCookie, false, []string{
+			"AWSELB=V;PATH=/;MAX-AGE=3600",
+			"AWSELBCORS=V;PATH=/;MAX-AGE=3600;SECURE;SAMESITE=None",
+		}},
 		{spread.ApplicationCookie, true, []string{
 			"AWSALBAPP-0=V; Expires=Sat, 28 Nov 2026 12:00:00 GMT; Path=/; SameSite=None; Secure",
 			"AWSALBAPP-1=_remove_; Expires=Sat, 28 Nov 2026 12:00:00 GMT; Path=/; SameSite=None; Secure",
