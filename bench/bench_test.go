@@ -1,6 +1,10 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +193,7 @@ func TestMarkdown(t *testing.T) {
 		"- Machine: A processor, 2 CPUs, 8.0 GiB, Linux 6.1\n",
 		"- 64 connections, 1 round of 2s for each program",
 		"- nginx: `nginx/1.22.1`\n",
-		"- Not installed: Caddy\n",
+		"- Not measured, as the program could not be had: Caddy\n",
 		"everything else on the machine used 3 % of its CPUs",
 		"\n## Gateway\n\nWhat it is.\n\n| program |",
 		"| nginx | 61272 | 1.00 | 0.97 ms | 1.56 ms | 1.00 | 16.0 µs | **1.00** |\n",
@@ -207,7 +211,9 @@ func TestParseFlags(t *testing.T) {
 		err  string
 	}{
 		{"", ""},
-		{"-quick -only nginx,caddy -out=", ""},
+		{"-quick -programs nginx,caddy -out=", ""},
+		{"-only probes,start", ""},
+		{"-only probe", `no part is called "probe"`},
 		{"-rounds 0", "-rounds"},
 		{"-duration 10ms", "-duration"},
 		{"-connections 0", "-connections"},
@@ -221,14 +227,21 @@ func TestParseFlags(t *testing.T) {
 }
 
 func TestWants(t *testing.T) {
-	s := settings{only: []string{"caddy"}}
+	s := settings{programs: []string{"caddy"}}
 	for name, want := range map[string]bool{nginx: true, "Caddy": true, hale: false} {
 		if s.wants(name) != want {
 			t.Errorf("wants(%q) = %v", name, !want)
 		}
 	}
 	if !(settings{}).wants(hale) {
-		t.Error("without -only, hale is left out")
+		t.Error("without -programs, hale is left out")
+	}
+}
+
+func TestMeasures(t *testing.T) {
+	s := settings{only: []part{partProbes}}
+	if s.loads() || s.measures(partMigrations) || !s.measures(partProbes) || !(settings{}).loads() {
+		t.Error("not what -only says")
 	}
 }
 
@@ -240,8 +253,116 @@ func TestWithSection(t *testing.T) {
 		{"the last", "# T\n\n## A\n\na\n\n## B\n\nold\n", "# T\n\n## A\n\na\n" + section},
 		{"in the middle", "# T\n\n## B\n\nold\n\n## C\n\nc\n", "# T\n" + section + "\n## C\n\nc\n"},
 	} {
-		if got := withSection(tt.page, "B", section); strings.TrimLeft(got, "\n") != strings.TrimLeft(tt.want, "\n") {
+		if got := withSection(tt.page, "B", "new\n"); strings.TrimLeft(got, "\n") != strings.TrimLeft(tt.want, "\n") {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// A run of one part leaves the others' figures as they are.
+func TestWriteOfOnePart(t *testing.T) {
+	file := t.TempDir() + "/RESULTS.md"
+	all := &report{tables: []table{{scenario{title: "Gateway", base: nginx}, nil}}, probes: []probesRow{{name: haproxy}}}
+	if err := all.write(file); err != nil {
+		t.Fatal(err)
+	}
+	one := &report{settings: settings{only: []part{partProbes}}, probes: []probesRow{{name: balancer}}}
+	if err := one.write(file); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n## Gateway\n", balancer} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+	if strings.Contains(string(page), "|  | "+haproxy) {
+		t.Errorf("the part's former figures are left in\n%s", page)
+	}
+}
+
+// Each target says when it was asked, however many are asked at once.
+func TestTargets(t *testing.T) {
+	free, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort(free).Port()
+	cpus, err := allowedCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := targetAddresses(300, port)
+	asked, err := startTargets(addresses, 1, 1, cpus)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	for range 2 {
+		for _, address := range addresses[1:] {
+			res, err := client.Get("http://" + address.String())
+			if last := address == addresses[299]; last != (err != nil) {
+				t.Fatalf("%v: %v; the last one alone is down", address, err)
+			} else if last {
+				continue
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if res.StatusCode != 200 || string(body) != "ok\n" || err != nil {
+				t.Fatalf("%v: %s, %q, %v", address, res.Status, body, err)
+			}
+		}
+	}
+	client.Timeout = 10 * time.Millisecond
+	if res, err := client.Get("http://" + addresses[0].String()); err == nil {
+		res.Body.Close()
+		t.Error("the slow one answers")
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for asked.seen(0).silent != 1 && time.Now().Before(deadline) { // the slow one's connection may be taken later
+		time.Sleep(time.Millisecond)
+	}
+	got := asked.seen(0)
+	if got.asked != 2*298+1 || got.silent != 1 || len(got.off) != 298 {
+		t.Errorf("%d probes, %d silent, %d gaps", got.asked, got.silent, len(got.off))
+	}
+	asked.forget()
+	if got := asked.seen(0); got.asked != 0 || got.silent != 300 {
+		t.Errorf("after forget: %+v", got)
+	}
+	if err := asked.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	for _, tt := range []struct {
+		values []time.Duration
+		q      float64
+		want   time.Duration
+	}{
+		{nil, 0.5, 0},
+		{[]time.Duration{7}, 0.99, 7},
+		{[]time.Duration{1, 2, 3, 4}, 0.5, 2},
+		{[]time.Duration{1, 2, 3, 4}, 0.99, 4},
+		{[]time.Duration{1, 2, 3, 4}, 1, 4},
+	} {
+		if got := quantile(tt.values, tt.q); got != tt.want {
+			t.Errorf("%v of %v: %v, want %v", tt.q, tt.values, got, tt.want)
+		}
+	}
+}
+
+func TestProbesSummary(t *testing.T) {
+	at := func(cpu, p99 time.Duration) probesSample {
+		return probesSample{probes: 50000, cpu: cpu, p99: p99, memory: 2 << 20}
+	}
+	base := []probesSample{at(10, 100), at(100, 1000), at(10, 100)}
+	got := probesSummary("twice", "all answer", 10*time.Second, []probesSample{at(20, 50), at(200, 500), at(20, 50)}, base)
+	if got.cpu != 20 || got.cpuOf != 2 || got.p99Of != 0.5 || got.memOf != 1 || got.perSecond != 5000 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -1,6 +1,7 @@
-// Bench measures hale serve side by side with nginx, HAProxy, Caddy and a plain
-// httputil.ReverseProxy, in one run on one machine, and writes what it found as
-// a Markdown page. All traffic stays on the loopback interface.
+// Bench measures hale serve and hale balance side by side with nginx, HAProxy,
+// Caddy, kamal-proxy and a plain httputil.ReverseProxy, in one run on one machine,
+// and writes what it found as a Markdown page. All traffic stays on the loopback
+// interface.
 //
 // It wants nginx, haproxy, caddy, wrk and taskset, which are Debian's packages
 // nginx-light, haproxy, caddy, wrk and util-linux.
@@ -27,10 +28,25 @@ type settings struct {
 	rounds      int
 	duration    time.Duration // of one load
 	connections int
-	only        []string // names of peers, in lower case; empty: all
-	out         string   // file for the results
-	migrations  bool     // only the check of migrations
+	probeRounds int           // of the comparison of probes
+	probeWindow time.Duration // that probes are watched for in each
+	only        []part        // empty: all
+	programs    []string      // parts of names of peers, in lower case; empty: all
+	out         string        // file for the results
 }
+
+// part is what a run can be limited to.
+type part string
+
+const (
+	partGateway    part = "gateway"
+	partHealth     part = "health"
+	partStart      part = "start"
+	partProbes     part = "probes"
+	partMigrations part = "migrations"
+)
+
+var parts = []part{partGateway, partHealth, partStart, partProbes, partMigrations}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,9 +62,6 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if set.migrations {
-		return runMigrations(ctx, set.out)
-	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	b, err := prepare(ctx, set, log)
 	if err != nil {
@@ -61,30 +74,37 @@ func run(ctx context.Context, args []string) error {
 	}
 	page := r.markdown()
 	fmt.Print(page)
-	if set.out == "" {
-		return nil
-	}
-	return os.WriteFile(set.out, []byte(page), 0o644)
+	return r.write(set.out)
 }
 
 func parseFlags(args []string) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench/run", flag.ContinueOnError)
-	quick := flags.Bool("quick", false, "under a minute: one round of 1 s for each program")
-	only := flags.String("only", "", "compare only these `programs`, comma separated parts of names; nginx is always among them")
+	quick := flags.Bool("quick", false, "a first look: one round of 1 s for each program")
+	only := flags.String("only", "", "measure only these `parts`, comma separated: gateway, health, start, probes, migrations; other results stay")
+	programs := flags.String("programs", "", "compare only these `programs`, comma separated parts of names; nginx is always among them")
 	flags.IntVar(&s.rounds, "rounds", 5, "`number` of rounds; the median counts")
 	flags.DurationVar(&s.duration, "duration", 2*time.Second, "`time` of one load, whole seconds")
 	flags.IntVar(&s.connections, "connections", 64, "`number` of connections")
-	flags.BoolVar(&s.migrations, "migrations", false, "only compare the check of migrations with Django's command; other results stay")
 	flags.StringVar(&s.out, "out", "bench/RESULTS.md", "`file` for the results; empty: stdout only")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
 	}
+	s.probeRounds, s.probeWindow = 3, 10*time.Second
 	if *quick {
 		s.rounds, s.duration = 1, time.Second
+		s.probeRounds, s.probeWindow = 1, 5*time.Second
+	}
+	if *programs != "" {
+		s.programs = strings.Split(strings.ToLower(*programs), ",")
 	}
 	if *only != "" {
-		s.only = strings.Split(strings.ToLower(*only), ",")
+		for name := range strings.SplitSeq(*only, ",") {
+			if !slices.Contains(parts, part(name)) {
+				return settings{}, fmt.Errorf("-only: no part is called %q: there are %q", name, parts)
+			}
+			s.only = append(s.only, part(name))
+		}
 	}
 	switch {
 	case flags.NArg() > 0:
@@ -99,6 +119,14 @@ func parseFlags(args []string) (settings, error) {
 	return s, nil
 }
 
+// measures says whether the flags ask for one of these parts.
+func (s settings) measures(some ...part) bool {
+	return len(s.only) == 0 || slices.ContainsFunc(some, func(p part) bool { return slices.Contains(s.only, p) })
+}
+
+// loads says whether the flags ask for something that is loaded with requests.
+func (s settings) loads() bool { return s.measures(partGateway, partHealth, partStart) }
+
 // Paths that the upstream serves.
 const (
 	smallPath = "/1k"
@@ -107,7 +135,11 @@ const (
 
 // prepare builds what has to be built and makes a place for everything.
 func prepare(ctx context.Context, set settings, log *slog.Logger) (*bench, error) {
-	for _, program := range []string{"wrk", "nginx", "taskset"} {
+	needed := []string{"taskset"}
+	if set.loads() {
+		needed = append(needed, "wrk", "nginx")
+	}
+	for _, program := range needed {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("%s is needed (apt-get install nginx-light haproxy caddy wrk): %w", program, err)
 		}
@@ -136,9 +168,15 @@ func prepare(ctx context.Context, set settings, log *slog.Logger) (*bench, error
 }
 
 func (b *bench) build(ctx context.Context) error {
-	argv := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", b.bin + "/", "./bench/plainproxy", "./bench/barehealth"}
-	if b.wants(hale) {
-		argv = append(argv, "./cmd/hale")
+	argv := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", b.bin + "/"}
+	if b.loads() {
+		argv = append(argv, "./bench/plainproxy", "./bench/barehealth", "./cmd/hale")
+	}
+	if b.measures(partProbes) {
+		argv = append(argv, "./bench/probingbalancer")
+	}
+	if len(argv) == 5 {
+		return nil
 	}
 	b.log.Info("building")
 	cmd := exec.CommandContext(ctx, "go", argv...)
@@ -150,65 +188,117 @@ func (b *bench) build(ctx context.Context) error {
 
 // wants says whether the flags ask for the peer.
 func (s settings) wants(name string) bool {
-	if len(s.only) == 0 || name == nginx {
+	if len(s.programs) == 0 || name == nginx {
 		return true
 	}
-	return slices.ContainsFunc(s.only, func(part string) bool {
-		return strings.Contains(strings.ToLower(name), part)
+	return slices.ContainsFunc(s.programs, func(word string) bool {
+		return strings.Contains(strings.ToLower(name), word)
 	})
 }
 
-// run measures everything.
-func (b *bench) run(ctx context.Context) (*report, error) {
+// run measures everything that the flags ask for.
+func (b *bench) run(ctx context.Context) (r *report, err error) {
 	began := time.Now()
-	r := &report{settings: b.settings, measured: b.measured, measuring: b.measuring}
-	var err error
+	r = &report{settings: b.settings, measured: b.measured, measuring: b.measuring, versions: make(map[string]string)}
 	if r.machine, err = thisMachine(); err != nil {
 		return nil, err
 	}
-	var peers []peer
-	for _, p := range gateways(b.bin) {
-		switch program := p.missing(); {
-		case !b.wants(p.name):
-		case program != "":
-			b.log.Warn("left out: program not found", "program", program)
-			r.missing = append(r.missing, p.name)
-		default:
-			peers = append(peers, p)
+	if b.loads() {
+		if err := b.runLoads(ctx, r); err != nil {
+			return nil, err
 		}
 	}
-	if r.versions, err = versions(ctx, peers); err != nil {
-		return nil, err
+	if b.measures(partProbes) {
+		if err := b.runProbes(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	if b.measures(partMigrations) {
+		if r.migrations, err = measureMigrations(ctx); errors.Is(err, errNoDjango) {
+			b.log.Warn("left out: the check of migrations", "error", err)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	r.took = time.Since(began)
+	if len(b.others) > 0 {
+		if r.others = median(b.others); r.others > 0.1 {
+			b.log.Warn("the machine was busy with other things, which spoils the figures", "share", r.others)
+		}
+	}
+	return r, nil
+}
+
+// runLoads measures what is loaded with requests.
+func (b *bench) runLoads(ctx context.Context, r *report) error {
+	peers := b.present(ctx, gateways(b.bin), r)
+	if err := noteVersions(ctx, peers, r); err != nil {
+		return err
 	}
 	stop, err := b.startUpstream(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer stop()
 	for _, s := range b.scenarios(peers) {
 		rows, err := b.measure(ctx, s)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.title, err)
+			return fmt.Errorf("%s: %w", s.title, err)
 		}
 		r.tables = append(r.tables, table{s, rows})
 	}
-	if r.startups, err = b.startups(ctx, peers); err != nil {
-		return nil, err
+	if b.measures(partStart) {
+		r.startups, err = b.startups(ctx, peers)
 	}
-	if r.migrations, err = measureMigrations(ctx); errors.Is(err, errNoDjango) {
-		b.log.Warn("left out: the check of migrations", "error", err)
-	} else if err != nil {
-		return nil, err
+	return err
+}
+
+// runProbes compares how many targets are probed.
+func (b *bench) runProbes(ctx context.Context, r *report) error {
+	peers := b.present(ctx, probers(b.bin), r)
+	if len(peers) < 2 {
+		return nil // nothing to compare with
 	}
-	r.others, r.took = median(b.others), time.Since(began)
-	if r.others > 0.1 {
-		b.log.Warn("the machine was busy with other things, which spoils the figures", "share", r.others)
+	if err := noteVersions(ctx, peers, r); err != nil {
+		return err
 	}
-	return r, nil
+	var err error
+	r.probes, err = b.measureProbes(ctx, peers)
+	return err
+}
+
+// present returns the peers that are wanted and can be had.
+func (b *bench) present(ctx context.Context, all []peer, r *report) []peer {
+	var peers []peer
+	for _, p := range all {
+		if !b.wants(p.name) {
+			continue
+		}
+		if err := p.obtain(ctx, b.log); err != nil {
+			b.log.Warn("left out", "program", p.name, "error", err)
+			if !slices.Contains(r.missing, p.name) {
+				r.missing = append(r.missing, p.name)
+			}
+			continue
+		}
+		peers = append(peers, p)
+	}
+	return peers
 }
 
 func (b *bench) scenarios(peers []peer) []scenario {
-	all := []scenario{
+	var all []scenario
+	if b.measures(partGateway) {
+		all = gatewayScenarios(peers)
+	}
+	if b.measures(partHealth) {
+		all = append(all, healthScenarios(peers, b.bin)...)
+	}
+	return all
+}
+
+func gatewayScenarios(peers []peer) []scenario {
+	return []scenario{
 		{
 			title: "Gateway, 1 KiB answers, no access log",
 			path:  smallPath, peers: peers, base: nginx, gateway: true,
@@ -223,18 +313,25 @@ func (b *bench) scenarios(peers []peer) []scenario {
 			path:  largePath, peers: peers, base: nginx, gateway: true,
 		},
 	}
-	if i := slices.IndexFunc(peers, func(p peer) bool { return p.name == hale }); i >= 0 {
-		all = append(all, scenario{
+}
+
+func healthScenarios(peers []peer, bin string) []scenario {
+	i := slices.IndexFunc(peers, func(p peer) bool { return p.name == hale })
+	if i < 0 {
+		return nil
+	}
+	return []scenario{
+		{
 			title: "Health answers, no log",
 			what:  "`GET /health` with two checks running in the background, against a handler that writes `ok`.",
-			path:  "/health", peers: []peer{bareHealth(b.bin), peers[i]}, base: bare,
-		}, scenario{
+			path:  "/health", peers: []peer{bareHealth(bin), peers[i]}, base: bare,
+		},
+		{
 			title: "Health answers, Hale with its log of probes",
 			what:  "The same, but Hale writes one JSON line a probe to a file, as it does by default; the bare handler writes none.",
-			path:  "/health", peers: []peer{bareHealth(b.bin), peers[i]}, base: bare, accessLog: true,
-		})
+			path:  "/health", peers: []peer{bareHealth(bin), peers[i]}, base: bare, accessLog: true,
+		},
 	}
-	return all
 }
 
 // startUpstream starts the app behind the proxies.
@@ -253,17 +350,20 @@ func (b *bench) startUpstream(ctx context.Context) (stop func(), err error) {
 	return b.app.stop, nil
 }
 
-func versions(ctx context.Context, peers []peer) (map[string]string, error) {
-	all := make(map[string]string)
+func noteVersions(ctx context.Context, peers []peer, r *report) error {
 	for _, p := range peers {
+		if p.source.built() {
+			r.versions[p.name] = p.source.version + ", built from source"
+			continue
+		}
 		if p.version == nil {
 			continue
 		}
 		line, err := output(ctx, p.version...)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all[p.name] = line
+		r.versions[p.name] = line
 	}
-	return all, nil
+	return nil
 }

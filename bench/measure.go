@@ -86,7 +86,7 @@ func (b *bench) measure(ctx context.Context, s scenario) (rows []row, err error)
 		}
 		all = append(all, running{p, proc, url})
 		if s.gateway {
-			if err := b.inspect(ctx, url); err != nil {
+			if err := b.inspect(ctx, url, p.cannot); err != nil {
 				return nil, fmt.Errorf("%s does not do the same job: %w", p.name, err)
 			}
 		}
@@ -236,10 +236,8 @@ func (b *bench) startup(ctx context.Context, p peer) (took time.Duration, rss in
 		return 0, 0, err
 	}
 	defer proc.stop()
-	select { // let it settle
-	case <-ctx.Done():
-		return 0, 0, ctx.Err()
-	case <-time.After(200 * time.Millisecond):
+	if err := sleep(ctx, 200*time.Millisecond); err != nil { // let it settle
+		return 0, 0, err
 	}
 	rss, err = proc.memory()
 	return took, rss, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,7 +151,6 @@ func ownCPU() (time.Duration, error) {
 func (f *migrationsFigures) markdown() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p("\n## %s\n", migrationsTitle)
 	p("One run of the check of type `migrations` against one of `manage.py migrate --check`, on the example site with all of its")
 	p("migrations applied to SQLite, Django %s. Medians of %d and %d runs; the check's processor time is a mean.", f.django, checkRuns, commandRuns)
 	p("The check's first run asks the project's interpreter for the migrations: once, in %.0f ms.\n", f.plan.Seconds()*1e3)
@@ -165,37 +163,3 @@ func (f *migrationsFigures) markdown() string {
 }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, 1)) }
-
-// runMigrations measures the check of migrations alone, and puts its section
-// into the results that are there.
-func runMigrations(ctx context.Context, out string) error {
-	f, err := measureMigrations(ctx)
-	if err != nil {
-		return err
-	}
-	section := f.markdown()
-	fmt.Print(section)
-	if out == "" {
-		return nil
-	}
-	page, err := os.ReadFile(out)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return os.WriteFile(out, []byte(withSection(string(page), migrationsTitle, section)), 0o644)
-}
-
-// withSection puts a section in the place of the one with its title, or at the
-// end of a page.
-func withSection(page, title, section string) string {
-	heading := "\n## " + title + "\n"
-	begin := strings.Index(page, heading)
-	if begin < 0 {
-		return strings.TrimRight(page, "\n") + "\n" + section
-	}
-	end := strings.Index(page[begin+len(heading):], "\n## ")
-	if end < 0 {
-		return page[:begin] + section
-	}
-	return page[:begin] + section + page[begin+len(heading)+end:]
-}

@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"text/template"
 	"time"
@@ -33,23 +34,31 @@ type site struct {
 
 	UpstreamHost string
 	UpstreamPort string
+
+	Groups [][]netip.AddrPort // of targets that are probed
 }
 
 // peer is one program of the comparison.
 type peer struct {
 	name    string
 	conf    string // file in conf/ that it is given; empty: none
+	source  source // that it is built from; the zero value: it is installed, or ours
 	argv    func(conf string, s site) []string
-	version []string // prints it
-	stdout  bool     // its access log goes to stdout
+	deploy  func(s site) []string // tells it of the app, once it runs; nil: its configuration does
+	version []string              // prints it
+	stdout  bool                  // its access log goes to stdout
+	cannot  []duty                // what of a gateway's job it has no means for
 }
 
 // Names of the peers that others are compared with or that are built here.
 const (
-	nginx = "nginx"
-	hale  = "hale serve"
+	nginx   = "nginx"
+	haproxy = "HAProxy"
+	hale    = "hale serve"
 
 	balancer = "hale balance"
+	caddy    = "Caddy"
+	kamal    = "kamal-proxy"
 	plain    = "httputil.ReverseProxy"
 	bare     = "bare net/http handler"
 )
@@ -63,7 +72,7 @@ func gateways(bin string) []peer {
 			},
 		},
 		{
-			name: "HAProxy", conf: "haproxy.cfg", version: []string{"haproxy", "-v"}, stdout: true,
+			name: haproxy, conf: "haproxy.cfg", version: []string{"haproxy", "-v"}, stdout: true,
 			argv: func(conf string, _ site) []string { return []string{"haproxy", "-f", conf} },
 		},
 		{
@@ -84,12 +93,29 @@ func gateways(bin string) []peer {
 			},
 		},
 		{
-			name: "Caddy", conf: "Caddyfile", version: []string{"caddy", "version"},
+			name: caddy, conf: "Caddyfile", source: caddySource, version: []string{"caddy", "version"},
 			argv: func(conf string, _ site) []string {
-				return []string{"caddy", "run", "--config", conf, "--adapter", "caddyfile"}
+				return []string{caddySource.program(), "run", "--config", conf, "--adapter", "caddyfile"}
+			},
+		},
+		{
+			name: kamal, source: kamalSource, stdout: true, cannot: []duty{dutyHosts, dutyRedirect, dutyHeaders},
+			argv: func(_ string, s site) []string {
+				_, port, _ := net.SplitHostPort(s.Listen)
+				_, other, _ := net.SplitHostPort(s.Admin)
+				return kamalArgv(s, "run", "--http-port", port, "--https-port", other)
+			},
+			deploy: func(s site) []string {
+				return kamalArgv(s, "deploy", "app", "--target", s.Upstream, "--host", s.Host, "--forward-headers",
+					"--health-check-path", smallPath, "--health-check-interval", "1s")
 			},
 		},
 	}
+}
+
+// kamalArgv has kamal-proxy keep its state and its socket in the peer's directory.
+func kamalArgv(s site, args ...string) []string {
+	return append([]string{"env", "HOME=" + s.Dir, "XDG_RUNTIME_DIR=" + s.Dir, kamalSource.program()}, args...)
 }
 
 func bareHealth(bin string) peer {
@@ -104,15 +130,6 @@ func upstream() peer {
 	}}
 }
 
-// missing is the program that the peer needs and this machine has not.
-func (p peer) missing() string {
-	program := p.argv("", site{})[0]
-	if _, err := exec.LookPath(program); err != nil {
-		return program
-	}
-	return ""
-}
-
 // start runs the peer on the CPUs and waits until it answers the probe with 200.
 // The time is what that took.
 func (p peer) start(ctx context.Context, s site, cpus cpuSet, probe *http.Request) (*process, time.Duration, error) {
@@ -122,18 +139,42 @@ func (p peer) start(ctx context.Context, s site, cpus cpuSet, probe *http.Reques
 	}
 	stdout := ""
 	if p.stdout {
-		stdout = s.Log
+		stdout = cmp.Or(s.Log, os.DevNull)
 	}
 	began := time.Now()
 	proc, err := start(p.name, cpus.String(), stdout, p.argv(conf, s)...)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := await(ctx, proc, probe); err != nil {
+	if p.deploy != nil {
+		err = awaitDeploy(ctx, proc, p.deploy(s))
+	}
+	if err == nil {
+		err = await(ctx, proc, probe)
+	}
+	if err != nil {
 		proc.stop()
 		return nil, 0, fmt.Errorf("%w\n%s", err, bytes.TrimSpace(proc.out.Bytes()))
 	}
 	return proc, time.Since(began), nil
+}
+
+// awaitDeploy runs a command until it succeeds.
+func awaitDeploy(ctx context.Context, proc *process, argv []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	for {
+		if err := proc.ended(); err != nil {
+			return err
+		}
+		_, err := output(ctx, argv...)
+		if err == nil {
+			return nil
+		}
+		if sleep(ctx, time.Millisecond) != nil {
+			return fmt.Errorf("%s was not told of the app: %w", proc.name, err)
+		}
+	}
 }
 
 // configure writes the peer's configuration file.
