@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"hale/internal/elb"
-	"hale/internal/explain"
 )
 
 // Service is the service of ECS whose tasks are a group's targets.
@@ -24,6 +22,22 @@ type Service struct {
 	// Stopped is what ECS last said of a task that the load balancer called
 	// unhealthy; "": nothing.
 	Stopped string
+	// Deploying is the deployment that is under way, where tasks of it failed; ""
+	// for none. Breaker tells that ECS gives such a one up.
+	Deploying string
+	Breaker   bool
+	// Task is what its tasks are made of; nil: not known.
+	Task *Task
+}
+
+// Task is a task definition of ECS, as far as it is about the group.
+type Task struct {
+	Name string
+	// Port is the container's that the group's targets have, HostPort the
+	// instance's that leads there; 0: ECS chooses one for each task.
+	Port, HostPort int
+	// Check is the container's own health check, "" if it has none.
+	Check string
 }
 
 // Scaling is the Auto Scaling group whose instances are a group's targets.
@@ -91,13 +105,14 @@ func (s SecurityGroup) String() string {
 }
 
 // walls are the security groups of a target, as far as they are known: those
-// that its instance names, or else all that were told and are not the load
-// balancer's own.
+// that it is known to have, or else, where that is known of no target, all that
+// were told and are not the load balancer's own.
 func (g *Group) walls(t Target) []SecurityGroup {
 	own := g.securityGroups()
+	anyone := !slices.ContainsFunc(g.Targets, func(t Target) bool { return len(t.SecurityGroups) > 0 })
 	var walls []SecurityGroup
 	for _, s := range g.SecurityGroups {
-		if slices.Contains(t.SecurityGroups, s.ID) || len(t.SecurityGroups) == 0 && !slices.Contains(own, s.ID) {
+		if slices.Contains(t.SecurityGroups, s.ID) || anyone && !slices.Contains(own, s.ID) {
 			walls = append(walls, s)
 		}
 	}
@@ -118,7 +133,7 @@ func (g *Group) shut(t Target) bool {
 func shutOut(g *Group, targets []Target, d *Diagnosis) {
 	var dynamic, fixed []Target
 	for _, t := range targets {
-		if t.CheckPort >= firstDynamicPort && g.Kind.Targets != elb.Addresses {
+		if g.chosen(t) {
 			dynamic = append(dynamic, t)
 		} else {
 			fixed = append(fixed, t)
@@ -131,8 +146,8 @@ func shutOut(g *Group, targets []Target, d *Diagnosis) {
 			ID: "ecs-dynamic-port-sg", Targets: names(dynamic),
 			What: fmt.Sprintf("ECS gave the task port %d, and the instance's security group admits other ports only", t.CheckPort),
 			Way:  "let the instance's security group admit 32768-65535 from " + from,
-			Evidence: append([]Evidence{{Change: "describe-target-health, " + t.Name(), Before: t.Verdict()}},
-				g.rulesAgainst(t, fmt.Sprintf("port %d from %s", t.CheckPort, from))...),
+			Evidence: slices.Concat([]Evidence{{Change: "describe-target-health, " + t.Name(), Before: t.Verdict()}},
+				g.rulesAgainst(t, fmt.Sprintf("port %d from %s", t.CheckPort, from)), g.chosenBy()),
 		})
 	}
 	if len(fixed) > 0 {
@@ -145,6 +160,27 @@ func shutOut(g *Group, targets []Target, d *Diagnosis) {
 				g.rulesAgainst(t, fmt.Sprintf("port %d from %s", t.CheckPort, from))...),
 		})
 	}
+}
+
+// chosen tells whether ECS chose the port of a target: its task definition says
+// so, or else the port is one of those that it takes.
+func (g *Group) chosen(t Target) bool {
+	switch {
+	case g.Kind.Targets == elb.Addresses:
+		return false
+	case g.Service != nil && g.Service.Task != nil:
+		return g.Service.Task.HostPort == 0
+	default:
+		return t.CheckPort >= firstDynamicPort
+	}
+}
+
+func (g *Group) chosenBy() []Evidence {
+	if g.Service == nil || g.Service.Task == nil {
+		return nil
+	}
+	task := g.Service.Task
+	return []Evidence{{Change: fmt.Sprintf("task definition %s, container port %d", task.Name, task.Port), Before: "no host port of its own: ECS chooses one for each task"}}
 }
 
 func (g *Group) rulesAgainst(t Target, need string) []Evidence {
@@ -168,20 +204,27 @@ func killLoop(g *Group, m Measured, d *Diagnosis) {
 	grace, known := g.Timing(m).Grace.Get()
 	failing := slices.Contains(slices.Collect(maps.Values(m.Passed)), false)
 	set := Evidence{Change: "the service's grace period (healthCheckGracePeriodSeconds)", Before: grace.String()}
+	seen := []Evidence{set}
+	if service.Deploying != "" {
+		seen = append(seen, Evidence{Change: "describe-services: deployments", Before: service.Deploying})
+	}
 	way := "repair the check; give the service a grace period of at least twice the start, " +
-		"aws ecs update-service --cluster CLUSTER --service " + service.Name + " --health-check-grace-period-seconds SECONDS; and let a deployment that fails end: deploymentCircuitBreaker with rollback"
+		"aws ecs update-service --cluster CLUSTER --service " + service.Name + " --health-check-grace-period-seconds SECONDS"
+	if !service.Breaker {
+		way += "; and let a deployment that fails end: deploymentCircuitBreaker with rollback"
+	}
 	switch {
 	case service.Stopped != "":
 		d.find(Finding{
 			ID:   "ecs-kill-loop",
 			What: "ECS stops tasks of the service " + service.Name + " because they fail the load balancer's check, and starts others in their place", Way: way,
-			Evidence: []Evidence{set, {Change: "describe-services: events", Before: service.Stopped}},
+			Evidence: append(seen, Evidence{Change: "describe-services: events", Before: service.Stopped}),
 		})
 	case known && grace == 0 && failing:
 		d.find(Finding{
 			ID:   "ecs-kill-loop",
 			What: "the service has no grace period and its tasks fail the check, so ECS stops each as soon as the load balancer calls it unhealthy, and starts another", Way: way,
-			Evidence: []Evidence{set},
+			Evidence: seen,
 		})
 	}
 }
@@ -199,146 +242,21 @@ func notReplaced(g *Group, _ Measured, d *Diagnosis) {
 	})
 }
 
+// checkedTwice: a container may have a check of its own, which no load balancer
+// knows of.
+func checkedTwice(g *Group, _ Measured, d *Diagnosis) {
+	if g.Service == nil || g.Service.Task == nil || g.Service.Task.Check == "" || !g.ailing() {
+		return
+	}
+	d.note(Note{
+		What: "ECS also ends a task whose container fails the check of its task definition, whatever the load balancer says of it",
+		Seen: "task definition " + g.Service.Task.Name + ": " + g.Service.Task.Check,
+		Way:  "look whether the image has what that command needs: hale doctor --from-inside, where the container runs",
+	})
+}
+
 // byECS tells whether ECS replaces the group's targets, as far as that is known:
 // with targets of type ip it mostly does.
 func (g *Group) byECS() bool {
-	return g.Service != nil || g.Scaling == nil && g.Kind.Targets == elb.Addresses && g.Tags["elbv2.k8s.aws/cluster"] == ""
-}
-
-// The documents below are what the aws command prints of other services, as far
-// as it is of use.
-
-// serviceDocument is of aws ecs describe-services.
-type serviceDocument struct {
-	Name   string           `json:"serviceName"`
-	Grace  *int32           `json:"healthCheckGracePeriodSeconds"`
-	For    []servedDocument `json:"loadBalancers"`
-	Events []struct {
-		Message string `json:"message"`
-	} `json:"events"`
-}
-
-// servedDocument is a target group that a service registers its tasks with.
-type servedDocument struct {
-	TargetGroup string `json:"targetGroupArn"`
-}
-
-// scalingDocument is of aws autoscaling describe-auto-scaling-groups.
-type scalingDocument struct {
-	Name  string   `json:"AutoScalingGroupName"`
-	Type  string   `json:"HealthCheckType"`
-	Grace *int32   `json:"HealthCheckGracePeriod"`
-	For   []string `json:"TargetGroupARNs"`
-}
-
-// securityDocument is of aws ec2 describe-security-groups.
-type securityDocument struct {
-	ID    string `json:"GroupId"`
-	Rules []struct {
-		Protocol string `json:"IpProtocol"`
-		First    *int   `json:"FromPort"`
-		Last     *int   `json:"ToPort"`
-		Ranges   []struct {
-			CIDR string `json:"CidrIp"`
-		} `json:"IpRanges"`
-		Ranges6 []struct {
-			CIDR string `json:"CidrIpv6"`
-		} `json:"Ipv6Ranges"`
-		Pairs []struct {
-			ID string `json:"GroupId"`
-		} `json:"UserIdGroupPairs"`
-		Lists []struct{} `json:"PrefixListIds"`
-	} `json:"IpPermissions"`
-}
-
-// reservationDocument is of aws ec2 describe-instances.
-type reservationDocument struct {
-	Instances []struct {
-		ID      string `json:"InstanceId"`
-		Address string `json:"PrivateIpAddress"`
-		Groups  []struct {
-			ID string `json:"GroupId"`
-		} `json:"SecurityGroups"`
-	} `json:"Instances"`
-}
-
-// stopped finds what ECS says of tasks that fail the load balancer's check (ECS
-// guide, "Service event messages").
-var stopped = regexp.MustCompile(`failed ELB health checks in \(target-group|is unhealthy in \(target-group`)
-
-// fillAround puts what the file tells of other services into the group.
-func (d *document) fillAround(g *Group) {
-	for _, s := range d.Services {
-		of := slices.ContainsFunc(s.For, func(d servedDocument) bool { return g.ARN == "" || d.TargetGroup == g.ARN })
-		if g.Service != nil || !of && len(s.For) > 0 {
-			continue
-		}
-		g.Service = &Service{Name: explain.Line(s.Name), Grace: max(0, seconds(s.Grace))}
-		for _, e := range s.Events {
-			if stopped.MatchString(e.Message) {
-				g.Service.Stopped = explain.Line(e.Message)
-				break // the newest stands first
-			}
-		}
-	}
-	for _, s := range d.AutoScalingGroups {
-		if g.Scaling != nil || g.ARN != "" && len(s.For) > 0 && !slices.Contains(s.For, g.ARN) {
-			continue
-		}
-		g.Scaling = &Scaling{Name: explain.Line(s.Name), Grace: max(0, seconds(s.Grace)), ByBalancer: strings.Contains(s.Type, "ELB")}
-	}
-	for _, s := range d.SecurityGroups {
-		g.SecurityGroups = append(g.SecurityGroups, securityGroupOf(s))
-	}
-	for _, r := range d.Reservations {
-		for _, i := range r.Instances {
-			for n := range g.Targets {
-				t := &g.Targets[n]
-				if t.ID != i.ID && t.ID != i.Address {
-					continue
-				}
-				if address, err := netip.ParseAddr(i.Address); err == nil && !t.Address.IsValid() {
-					t.Address = address
-				}
-				for _, s := range i.Groups {
-					t.SecurityGroups = append(t.SecurityGroups, explain.Line(s.ID))
-				}
-			}
-		}
-	}
-}
-
-func securityGroupOf(from securityDocument) SecurityGroup {
-	s := SecurityGroup{ID: explain.Line(from.ID)}
-	for _, rule := range from.Rules {
-		a := Admission{First: 0, Last: 65535, Others: len(rule.Lists) > 0}
-		switch rule.Protocol {
-		case "tcp", "6":
-			if rule.First != nil && rule.Last != nil && *rule.First >= 0 {
-				a.First, a.Last = *rule.First, *rule.Last
-			}
-		case "-1": // all protocols, all ports
-		default:
-			continue
-		}
-		for _, pair := range rule.Pairs {
-			a.Groups = append(a.Groups, explain.Line(pair.ID))
-		}
-		var ranges []string
-		for _, r := range rule.Ranges {
-			ranges = append(ranges, r.CIDR)
-		}
-		for _, r := range rule.Ranges6 {
-			ranges = append(ranges, r.CIDR)
-		}
-		for _, text := range ranges {
-			if network, err := netip.ParsePrefix(text); err == nil {
-				a.Networks = append(a.Networks, network)
-			} else {
-				a.Others = true
-			}
-		}
-		s.Rules = append(s.Rules, a)
-	}
-	return s
+	return g.Service != nil || g.Scaling == nil && g.ServiceAsked != Answered && g.Kind.Targets == elb.Addresses && g.Tags["elbv2.k8s.aws/cluster"] == ""
 }

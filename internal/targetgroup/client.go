@@ -46,7 +46,7 @@ func newReader(ctx context.Context, o Options, region string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, local, err := o.endpoint(profile)
+	endpoint, local, err := o.endpoint(profile, elbAPI.variable)
 	if err != nil {
 		return nil, err
 	}
@@ -86,20 +86,23 @@ func newReader(ctx context.Context, o Options, region string) (*reader, error) {
 			}
 		}),
 	}
-	host := "elasticloadbalancing." + region + ".amazonaws.com"
+	r := &reader{
+		options: o, profile: profile, region: region, keys: keys, http: bounded{transport}, group: o.Group,
+		fips:      fips(cmp.Or(o.Lookup("AWS_USE_FIPS_ENDPOINT"), profile.value("use_fips_endpoint"))),
+		dualStack: dualStack(cmp.Or(o.Lookup("AWS_USE_DUALSTACK_ENDPOINT"), profile.value("use_dualstack_endpoint"))),
+	}
+	r.endpoint = "elasticloadbalancing." + region + ".amazonaws.com"
 	if strings.HasPrefix(region, "cn-") {
-		host += ".cn"
+		r.endpoint += ".cn"
 	}
 	if endpoint != nil {
 		options.BaseEndpoint = aws.String(endpoint.String())
-		host = endpoint.Host
+		r.endpoint = endpoint.Host
 	} else {
-		options.EndpointOptions = elbv2.EndpointResolverOptions{
-			UseFIPSEndpoint:      fips(cmp.Or(o.Lookup("AWS_USE_FIPS_ENDPOINT"), profile.value("use_fips_endpoint"))),
-			UseDualStackEndpoint: dualStack(cmp.Or(o.Lookup("AWS_USE_DUALSTACK_ENDPOINT"), profile.value("use_dualstack_endpoint"))),
-		}
+		options.EndpointOptions = elbv2.EndpointResolverOptions{UseFIPSEndpoint: r.fips, UseDualStackEndpoint: r.dualStack}
 	}
-	return &reader{client: elbv2.New(options), endpoint: host, group: o.Group, close: transport.CloseIdleConnections}, nil
+	r.client = elbv2.New(options)
+	return r, nil
 }
 
 func arnRegion(region string) bool {
@@ -124,12 +127,12 @@ func dualStack(text string) aws.DualStackEndpointState {
 
 // endpoint returns the URL that is asked, nil for AWS's own, and whether it is
 // on this machine. The variables are those of AWS's SDKs ("Service-specific
-// endpoints" in their reference guide).
-func (o Options) endpoint(p profile) (endpoint *url.URL, local bool, err error) {
+// endpoints" in their reference guide); own is that of the service.
+func (o Options) endpoint(p profile, own string) (endpoint *url.URL, local bool, err error) {
 	from, text := "--endpoint-url", o.Endpoint
 	if text == "" && !strings.EqualFold(cmp.Or(o.Lookup("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), p.value("ignore_configured_endpoint_urls")), "true") {
 		for _, source := range []struct{ name, value string }{
-			{"AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", o.Lookup("AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2")},
+			{own, o.Lookup(own)},
 			{"AWS_ENDPOINT_URL", o.Lookup("AWS_ENDPOINT_URL")},
 			{"endpoint_url of " + p.title(), p.value("endpoint_url")},
 		} {
@@ -163,8 +166,8 @@ func isLoopback(host string) bool {
 // than it should have.
 type bounded struct{ transport *http.Transport }
 
-// errTooLong is the error of an answer that is longer than any of the API's.
-var errTooLong = errors.New("the answer is longer than any of the ELBv2 API")
+// errTooLong is the error of an answer that is longer than any of an API's.
+var errTooLong = errors.New("the answer is longer than any of the API")
 
 // Do reads the whole answer, so that no parser sees one that is too long.
 func (b bounded) Do(req *http.Request) (*http.Response, error) {

@@ -87,6 +87,9 @@ func (p profile) elsewhere() string {
 	return ""
 }
 
+// dummies are for an endpoint on this machine, which looks at no key.
+var dummies = aws.Credentials{AccessKeyID: "hale", SecretAccessKey: "hale"}
+
 // findKeys returns the credentials of the first source that has any, in the
 // order of AWS's SDKs: environment, shared files, container, instance. A named
 // profile goes before the environment. For an endpoint on this machine nobody is
@@ -103,7 +106,7 @@ func findKeys(ctx context.Context, lookup func(string) string, p profile, local 
 	case inFile && p.value("role_arn") == "":
 		return static, nil
 	case local:
-		return aws.Credentials{AccessKeyID: "hale", SecretAccessKey: "hale"}, nil
+		return dummies, nil
 	case exported.AccessKeyID != "":
 		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not: set both, or neither")
 	case how != "":

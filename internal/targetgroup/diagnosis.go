@@ -92,7 +92,7 @@ func (g *Group) Diagnose(m Measured) Diagnosis {
 	for _, look := range []func(*Group, Measured, *Diagnosis){
 		notInUse, zoneNotEnabled, balancerState, withoutTraffic, states, failOpen, zoneFailOpen,
 		mismatch, beanstalk, silence, otherProtocol, formOfProbe,
-		provesLittle, otherPort, settings, times, killLoop, notReplaced, grace, load,
+		provesLittle, otherPort, settings, times, killLoop, checkedTwice, notReplaced, grace, load,
 	} {
 		look(g, m, &d)
 	}

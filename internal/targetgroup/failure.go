@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -28,8 +29,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Action + " at " + e.Endpoint + ": " + e.text }
 func (e *Error) Unwrap() error { return e.err }
 
-// ways tells what to do about the API's codes. ACTION is what was asked
-// for, GROUP the group as it was named.
+// ways tells what to do about the API's codes. SERVICE is who was asked, TITLE
+// what people call it, ACTION what was asked for, GROUP the group as it was named.
 var ways = []struct {
 	codes []string
 	way   string
@@ -40,7 +41,7 @@ var ways = []struct {
 	},
 	{
 		[]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"},
-		"the credentials need the permission elasticloadbalancing:ACTION",
+		"the credentials need the permission SERVICE:ACTION",
 	},
 	{
 		[]string{"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"},
@@ -71,8 +72,8 @@ var ways = []struct {
 		"the API is asked too often in this account, after several tries: wait a minute and try again",
 	},
 	{
-		[]string{"InvalidAction", "UnknownOperationException", "UnsupportedOperation"},
-		"what answers there does not know this question: is it the ELBv2 API?",
+		[]string{"InvalidAction", "MissingAction", "UnknownOperationException", "UnsupportedOperation"},
+		"what answers there does not know this question: is it the TITLE API?",
 	},
 	{
 		[]string{"ServiceUnavailable", "InternalFailure", "InternalError", "HealthUnavailable"},
@@ -83,36 +84,48 @@ var ways = []struct {
 // explain puts an error of the SDK into one line. Who was interrupted, or had no
 // more time, is told that and no more.
 func (r *reader) explain(ctx context.Context, action string, err error) error {
-	e := &Error{Action: action, Endpoint: r.endpoint, err: err}
+	return explained(ctx, question{elbAPI, action, r.endpoint, r.group, longest}, err)
+}
+
+// question is what was asked of whom: where, about which group, and within what
+// time in all.
+type question struct {
+	service
+	action, endpoint, group string
+	within                  time.Duration
+}
+
+func explained(ctx context.Context, q question, err error) *Error {
+	e := &Error{Action: q.action, Endpoint: q.endpoint, err: err}
 	switch refused, ok := errors.AsType[smithy.APIError](err); {
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.text = "interrupted"
 		e.err = errors.Join(context.Canceled, err)
 	case ctx.Err() != nil:
-		e.text = fmt.Sprintf("no answer within %v in all", longest)
+		e.text = fmt.Sprintf("no answer within %v in all", q.within)
 	case errors.Is(err, errTooLong):
-		e.text = errTooLong.Error()
+		e.text = "the answer is longer than any of the " + q.title + " API"
 	case ok && refused.ErrorCode() != "" && refused.ErrorCode() != "UnknownError":
 		e.Code = explain.Line(refused.ErrorCode())
 		e.text = e.Code
 		if message := explain.Line(refused.ErrorMessage()); message != "" {
 			e.text += ": " + strings.TrimSuffix(message, ".")
 		}
-		if way := wayOut(e.Code, action, r.group); way != "" {
+		if way := wayOut(e.Code, q); way != "" {
 			e.text += "; " + way
 		}
 	case ok || unreadable(err):
-		e.text = "the answer is none of the ELBv2 API" + status(err) + ": is the endpoint right?"
+		e.text = "the answer is none of the " + q.title + " API" + status(err) + ": is the endpoint right?"
 	default:
-		e.text = strings.TrimSuffix(explain.Network(err, r.endpoint).Error(), ": "+r.endpoint) + ": is the endpoint right, and may this machine reach it?"
+		e.text = strings.TrimSuffix(explain.Network(err, q.endpoint).Error(), ": "+q.endpoint) + ": is the endpoint right, and may this machine reach it?"
 	}
 	return e
 }
 
-func wayOut(code, action, group string) string {
+func wayOut(code string, q question) string {
 	for _, row := range ways {
 		if slices.Contains(row.codes, code) {
-			return strings.NewReplacer("ACTION", action, "GROUP", group).Replace(row.way)
+			return strings.NewReplacer("SERVICE", q.name, "ACTION", q.action, "GROUP", q.group, "TITLE", q.title).Replace(row.way)
 		}
 	}
 	return ""
@@ -121,12 +134,16 @@ func wayOut(code, action, group string) string {
 func unreadable(err error) bool {
 	_, form := errors.AsType[*smithy.DeserializationError](err)
 	_, syntax := errors.AsType[*xml.SyntaxError](err)
-	return form || syntax
+	_, none := errors.AsType[*notOfAPI](err)
+	return form || syntax || none
 }
 
 func status(err error) string {
 	if res, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return fmt.Sprintf(" (%d)", res.HTTPStatusCode())
+	}
+	if none, ok := errors.AsType[*notOfAPI](err); ok {
+		return fmt.Sprintf(" (%d)", none.status)
 	}
 	return ""
 }

@@ -139,7 +139,7 @@ func silence(g *Group, m Measured, d *Diagnosis) {
 			continue
 		}
 		silent = append(silent, t)
-		if t.CheckPort >= firstDynamicPort && g.Kind.Targets != elb.Addresses {
+		if g.chosen(t) {
 			dynamic = append(dynamic, t)
 		}
 	}
@@ -159,7 +159,13 @@ func silence(g *Group, m Measured, d *Diagnosis) {
 	if groups := g.securityGroups(); len(groups) > 0 {
 		from = strings.Join(groups, ", ") + ", the load balancer's own"
 	}
-	how := "aws ec2 describe-security-groups of the target: is there a rule for port " + strconv.Itoa(t.CheckPort) + " from " + from + "? And aws ec2 describe-network-acls for both subnets, with ports 1024-65535 on the way back"
+	lists := "aws ec2 describe-network-acls for both subnets, with ports 1024-65535 on the way back"
+	how := "aws ec2 describe-security-groups of the target: is there a rule for port " + strconv.Itoa(t.CheckPort) + " from " + from + "? And " + lists
+	if walls := g.walls(t); len(walls) > 0 { // they were looked at, and are not shut
+		what = fmt.Sprintf("what lies between the load balancer and %s? Its probe of port %d gets no answer, and security group %s may let it in (%s): a network ACL, routes of its subnets, or what the load balancer's own groups let out",
+			t.ID, t.CheckPort, walls[0].ID, walls[0])
+		how = lists + "; and the outbound rules of " + from
+	}
 	d.undecided(what, how)
 	if len(dynamic) > 0 {
 		d.undecided(fmt.Sprintf("is port %d of %s one that ECS gave to a task, and does the security group admit such ports (ecs-dynamic-port-sg)?", dynamic[0].CheckPort, dynamic[0].ID),
@@ -328,10 +334,10 @@ func grace(g *Group, m Measured, d *Diagnosis) {
 	switch {
 	case g.Tags["elbv2.k8s.aws/cluster"] != "":
 		return // Kubernetes does not replace pods for the load balancer's sake
-	case g.Kind.Targets == elb.Addresses:
+	case g.Kind.Targets == elb.Addresses && g.ServiceAsked == NotAsked:
 		d.undecided("does ECS end tasks before they have started (ecs-kill-loop)? Its service has a grace period, which is 0 unless it was set."+need,
 			"aws ecs describe-services --cluster CLUSTER --services SERVICE --query 'services[].[healthCheckGracePeriodSeconds,events[:5]]'")
-	case g.Kind.Targets == elb.Instances || g.Kind.Targets == "":
+	case (g.Kind.Targets == elb.Instances || g.Kind.Targets == "") && g.ScalingAsked == NotAsked:
 		d.undecided("does Auto Scaling replace instances before they have started (asg-cold-start-vs-grace), or not at all? The grace period is 0 through the API and 300 s in the console, and a group of type EC2 ignores the load balancer's verdict."+need,
 			fmt.Sprintf("aws autoscaling describe-auto-scaling-groups --query \"AutoScalingGroups[?contains(TargetGroupARNs,'%s')].[AutoScalingGroupName,HealthCheckType,HealthCheckGracePeriod]\"", arn))
 	}

@@ -27,6 +27,10 @@ type Options struct {
 	// Region and Profile go before what the environment says; an ARN's region
 	// goes before both.
 	Region, Profile string
+	// Beside is a file of what other services say of the group, as Settings takes
+	// it, BesideName its name for messages. What it tells is not asked for.
+	Beside     []byte
+	BesideName string
 	// Lookup finds a variable of the environment; nil: os.Getenv.
 	Lookup func(name string) string
 }
@@ -42,9 +46,10 @@ const (
 	balancersAtOnce = 20
 )
 
-// Read asks the ELBv2 API for a target group and all that belongs to it. What
-// the API refuses besides settings and health is left out, and told in Unread.
-// The error is one line that says what was asked, where, and what to do.
+// Read asks the ELBv2 API for a target group and all that belongs to it, and EC2,
+// Auto Scaling and ECS for what they know of its targets. What is refused besides
+// settings and health is left out, and told in Unread. The error is one line that
+// says what was asked, where, and what to do.
 func Read(ctx context.Context, o Options) (Group, error) {
 	if o.Lookup == nil {
 		o.Lookup = os.Getenv
@@ -88,13 +93,23 @@ func regionOf(group string) (string, error) {
 	return "", fmt.Errorf("%q is %s: give %s", explain.Line(group), kind, form)
 }
 
-// reader asks one endpoint.
+// reader asks for one group.
 type reader struct {
 	client   *elbv2.Client
-	endpoint string // its host, for messages
+	endpoint string // the ELBv2 API's host, for messages
 	group    string
-	close    func()
+
+	// What callers of other services are made of.
+	options   Options
+	profile   profile
+	region    string
+	keys      aws.Credentials
+	http      bounded
+	fips      aws.FIPSEndpointState
+	dualStack aws.DualStackEndpointState
 }
+
+func (r *reader) close() { r.http.transport.CloseIdleConnections() }
 
 func (r *reader) read(ctx context.Context) (Group, error) {
 	asked := &elbv2.DescribeTargetGroupsInput{TargetGroupArns: []string{r.group}}
@@ -122,6 +137,16 @@ func (r *reader) read(ctx context.Context) (Group, error) {
 		if err := more(ctx, &g, from); err != nil {
 			return Group{}, err
 		}
+	}
+	if len(r.options.Beside) > 0 {
+		told, err := decode(r.options.Beside)
+		if err != nil {
+			return Group{}, fmt.Errorf("%s: %w", r.options.BesideName, err)
+		}
+		told.fillAround(&g)
+	}
+	if err := r.surroundings(ctx, &g, aws.ToString(from.VpcId)); err != nil {
+		return Group{}, err
 	}
 	return g, nil
 }

@@ -70,6 +70,10 @@ func TestRead(t *testing.T) {
 			b := g.Balancers[0]
 			b.Attributes = nil
 			g.Balancers = nil
+			if g.ScalingAsked != targetgroup.Answered || g.ServiceAsked != targetgroup.Answered {
+				t.Errorf("Auto Scaling %v, ECS %v", g.ScalingAsked, g.ServiceAsked)
+			}
+			g.ScalingAsked, g.ServiceAsked = targetgroup.NotAsked, targetgroup.NotAsked
 			if !reflect.DeepEqual(g, want) {
 				t.Errorf("= %+v\nwant %+v", g, want)
 			}
@@ -81,7 +85,7 @@ func TestRead(t *testing.T) {
 				t.Errorf("load balancer %+v\nwant %+v", b, want)
 			}
 			for _, call := range server.Calls() {
-				if !strings.HasPrefix(call.Action, "Describe") || call.Region != "eu-west-1" || !strings.Contains(call.UserAgent, "app/hale") {
+				if !strings.HasPrefix(call.Action, "Describe") && call.Action != "ListClusters" || call.Region != "eu-west-1" || !strings.Contains(call.UserAgent, "app/hale") {
 					t.Errorf("asked %+v", call)
 				}
 			}

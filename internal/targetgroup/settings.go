@@ -34,9 +34,15 @@ type document struct {
 	AutoScalingGroups        []scalingDocument
 	SecurityGroups           []securityDocument
 	Reservations             []reservationDocument
+	NetworkInterfaces        []interfaceDocument
+	// TaskDefinitions came one by one.
+	TaskDefinitions []taskDocument `json:"-"`
 	// BalancerAttributes came as Attributes, too: both are keys and values.
 	BalancerAttributes []types.TargetGroupAttribute `json:"-"`
 }
+
+// ErrNoGroup is the error of a file that tells of no target group.
+var ErrNoGroup = errors.New("no target group in it: write what aws elbv2 describe-target-groups prints into it")
 
 // Settings reads a target group from what aws elbv2 describe-target-groups
 // prints, or from one group of it; a group may be written by hand, with ELB's
@@ -45,8 +51,9 @@ type document struct {
 // describe-load-balancer-attributes, describe-listeners, describe-rules and
 // describe-tags may stand in the same file, one after the other or as one
 // document; those that name no group are taken to be of this one. So may those
-// of aws ecs describe-services, aws autoscaling describe-auto-scaling-groups, aws
-// ec2 describe-security-groups and aws ec2 describe-instances.
+// of aws ecs describe-services and describe-task-definition, aws autoscaling
+// describe-auto-scaling-groups, and aws ec2 describe-security-groups,
+// describe-instances and describe-network-interfaces.
 //
 // Name is the file's, for messages. Group is the ARN or name of the group that
 // is meant; it may be empty where the file has only one. Errors name the file,
@@ -155,7 +162,7 @@ func choose(groups []types.TargetGroup, group string) (types.TargetGroup, error)
 	}
 	switch {
 	case len(groups) == 0:
-		return types.TargetGroup{}, errors.New("no target group in it: write what aws elbv2 describe-target-groups prints into it")
+		return types.TargetGroup{}, ErrNoGroup
 	case len(groups) == 1 && (group == "" || groups[0].TargetGroupArn == nil && groups[0].TargetGroupName == nil):
 		return groups[0], nil
 	case group != "":
@@ -206,6 +213,14 @@ func (d *document) add(raw json.RawMessage) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &keys); err != nil {
 		return err
+	}
+	if task, ok := keys["taskDefinition"]; ok {
+		var one taskDocument
+		if err := json.Unmarshal(task, &one); err != nil {
+			return err
+		}
+		d.TaskDefinitions = append(d.TaskDefinitions, one)
+		return nil
 	}
 	lists := fieldNames(reflect.TypeFor[document]())
 	for key := range keys {

@@ -40,12 +40,14 @@ type Group struct {
 	Routes      []Route
 	RoutesKnown bool
 	// Service and Scaling are who replaces the targets; nil: not known.
-	// SecurityGroups are those of which the rules are known. A file of settings
-	// may tell of all three, the ELBv2 API does not.
-	Service        *Service
-	Scaling        *Scaling
-	SecurityGroups []SecurityGroup
-	// Unread is what the API refused to tell.
+	// SecurityGroups are those of which the rules are known. All three are from a
+	// file of settings, or from other APIs than ELBv2's, which are asked where it
+	// may be of use: ServiceAsked and ScalingAsked tell what came of that.
+	Service                    *Service
+	Scaling                    *Scaling
+	SecurityGroups             []SecurityGroup
+	ServiceAsked, ScalingAsked Asked
+	// Unread is what an API refused to tell.
 	Unread []Undecided
 }
 
@@ -62,7 +64,7 @@ type Target struct {
 	// Address is what ID says, if that is an address. For an instance, who
 	// knows its address puts it in before asking for a probe.
 	Address netip.Addr
-	// SecurityGroups are its instance's; none: not known.
+	// SecurityGroups are its instance's, or its network interface's; none: not known.
 	SecurityGroups []string
 
 	State       elb.State

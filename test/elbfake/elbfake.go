@@ -1,6 +1,8 @@
 // Package elbfake stands in for the ELBv2 API in tests: a server that answers
 // its questions from an Account, over the real protocol, for AWS's SDKs and
-// command alike. It only answers questions; nothing can be changed over it.
+// command alike. At the same address it answers what EC2, Auto Scaling and ECS
+// are asked about a target group's surroundings. It only answers questions;
+// nothing can be changed over it.
 package elbfake
 
 import (
@@ -30,6 +32,11 @@ type Account struct {
 	// load balancer, then by key.
 	Attributes map[string]map[string]string
 	Tags       map[string]map[string]string
+	// Beside is what the aws command prints of other services, one document after
+	// the other: describe-instances, describe-network-interfaces and
+	// describe-security-groups of EC2, describe-auto-scaling-groups, and
+	// describe-services and describe-task-definition of ECS.
+	Beside string
 	// PageSize is how many items an answer has at most; 0: 400.
 	PageSize int
 }
@@ -112,15 +119,23 @@ const (
 	requestID = "12345678-1234-1234-1234-123456789012"
 )
 
-// ServeHTTP answers a request of the Query protocol.
+// ServeHTTP answers a request of the Query protocol, or one of ECS.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		fail(w, Failure{Code: "MalformedQueryString", Message: err.Error()})
 		return
 	}
 	call := Call{Action: r.Form.Get("Action"), Form: r.Form, Token: r.Header.Get("X-Amz-Security-Token"), UserAgent: r.UserAgent()}
+	other := otherOf(r)
+	if other != nil && other.target != "" {
+		call.Action = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), other.target)
+	}
+	fail, service := fail, "elasticloadbalancing"
+	if other != nil {
+		fail, service = other.fail, other.name
+	}
 	var signed bool
-	call.Key, call.Region, signed = credential(r.Header.Get("Authorization"))
+	call.Key, call.Region, signed = credential(r.Header.Get("Authorization"), service)
 	failure, failing := s.record(call)
 	switch operation, ok := operations[call.Action]; {
 	case failing && failure.Hang:
@@ -129,6 +144,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, failure)
 	case !signed:
 		fail(w, Failure{Status: http.StatusForbidden, Code: "MissingAuthenticationToken", Message: "Request is missing Authentication Token"})
+	case other != nil:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		other.answer(w, r, call.Action, &s.account)
 	case r.Form.Get("Version") != version || !ok:
 		fail(w, Failure{Code: "InvalidAction", Message: fmt.Sprintf("Could not find operation %s for version %s", call.Action, r.Form.Get("Version"))})
 	default:
@@ -158,11 +177,11 @@ func (s *Server) record(call Call) (Failure, bool) {
 	return Failure{}, false
 }
 
-// credential takes the access key and the region out of a signature.
-func credential(authorization string) (key, region string, ok bool) {
+// credential takes the access key and the region out of a signature for a service.
+func credential(authorization, service string) (key, region string, ok bool) {
 	scope, ok := strings.CutPrefix(authorization, "AWS4-HMAC-SHA256 Credential=")
 	parts := strings.Split(strings.SplitN(scope, ",", 2)[0], "/")
-	if !ok || len(parts) != 5 || parts[3] != "elasticloadbalancing" || parts[4] != "aws4_request" {
+	if !ok || len(parts) != 5 || parts[3] != service || parts[4] != "aws4_request" {
 		return "", "", false
 	}
 	return parts[0], parts[2], true
