@@ -41,6 +41,15 @@ func (l *accessLog) Log(e *accesslog.Entry) {
 	l.lines.Put(line)
 }
 
+// useAccessLog has the balancer write into the one that is open.
+func (s *server) useAccessLog() {
+	if s.accessLog == nil {
+		s.balancer.LogTo(nil)
+		return
+	}
+	s.balancer.LogTo(s.accessLog)
+}
+
 func (l *accessLog) reopen() error {
 	if l == nil {
 		return nil

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -87,21 +86,23 @@ type server struct {
 	instances    *host.Host // the balancer's; nil where that is
 	down         bool       // both are
 
-	api         *apiHandler
-	apiServer   *http.Server
-	adminServer *http.Server
-	serving     sync.WaitGroup
-	failed      chan error // of a server that ended by itself
+	api              *apiHandler  // of apiEnd
+	page             http.Handler // of adminEnd
+	apiEnd, adminEnd *endpoint
+	serving          sync.WaitGroup
+	failed           chan error // of a server that ended by itself
 
-	// background is what goes on beside: watching certificates, waiting for a
-	// successor.
+	// background is what goes on beside, until cancel: watching certificates, waiting
+	// for a successor, ending of endpoints that have moved.
 	background sync.WaitGroup
+	beside     context.Context //nolint:containedctx // of goroutines that begin later
 	cancel     context.CancelFunc
 }
 
 // open does all that can fail before anything is served by this process alone.
 func open(ctx context.Context, o Options) (_ *server, err error) {
-	s := &server{options: o, logger: o.Logger, api: newAPIHandler(), failed: make(chan error, 2), cancel: func() {}}
+	s := &server{options: o, logger: o.Logger, api: newAPIHandler(), failed: make(chan error, 1)}
+	s.beside, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.certificates.Log = o.Logger
 	defer func() {
 		if err != nil {
@@ -215,9 +216,6 @@ func (s *server) openBalancer(ctx context.Context) error {
 	options := balancer.Options{
 		StateDir: s.stateDir, Place: s.file.Place(), Certificates: &s.certificates, Log: s.logger, Sockets: &s.sockets,
 	}
-	if s.accessLog != nil {
-		options.AccessLog = s.accessLog
-	}
 	for until := time.Now().Add(offering); ; {
 		err := s.takeOver(ctx)
 		if err != nil {
@@ -294,14 +292,18 @@ func (s *server) tell(steps []configuration.Step) {
 // serve begins to answer at the API's address and the admin address, and to run
 // instances once nobody else does.
 func (s *server) serve(ctx context.Context) error {
-	var apiAddress, adminAddress net.Addr
-	var err error
-	if s.apiServer, apiAddress, err = s.listen(ctx, "API", s.file.API, s.api); err != nil {
-		return err
-	}
-	page := withHealth(admin.New(s.balancer, s.instances))
-	if s.adminServer, adminAddress, err = s.listen(ctx, "Admin", s.file.Admin, page); err != nil {
-		return err
+	s.page = withHealth(admin.New(s.balancer, s.instances))
+	for _, e := range []struct {
+		key     string
+		address yamlfile.Address
+		handler http.Handler
+		end     **endpoint
+	}{{"API", s.file.API, s.api, &s.apiEnd}, {"Admin", s.file.Admin, s.page, &s.adminEnd}} {
+		l, err := s.listen(ctx, e.key, e.address, nil)
+		if err != nil {
+			return err
+		}
+		*e.end = s.begin(e.key, l, e.handler)
 	}
 	s.sockets.CloseRest()
 	if err := s.predecessor.Ready(); err != nil {
@@ -312,10 +314,10 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	s.api.use(s.newAPI(s.file))
-	s.logger.Info("serving", "api", addressText(apiAddress), "admin", addressText(adminAddress), "state", s.stateDir,
+	s.logger.Info("serving", "api", addressText(s.apiEnd.addr()), "admin", addressText(s.adminEnd.addr()), "state", s.stateDir,
 		"load_balancers", len(s.balancer.Inventory().LoadBalancers), "target_groups", len(s.balancer.Inventory().Groups))
 	if s.options.Ready != nil {
-		s.options.Ready(apiAddress, adminAddress)
+		s.options.Ready(s.apiEnd.addr(), s.adminEnd.addr())
 	}
 	return nil
 }
@@ -338,41 +340,16 @@ func (s *server) newAPI(file *configuration.File) http.Handler {
 	})
 }
 
-// listen serves a handler at an address; none: not at all.
-func (s *server) listen(ctx context.Context, key string, address yamlfile.Address, h http.Handler) (*http.Server, net.Addr, error) {
-	if address == "" {
-		return nil, nil, nil
-	}
-	l, err := s.sockets.Listen(ctx, string(address))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, nil, fmt.Errorf("%s: another program has %s: stop it, or give %s another port: %w", key, address, key, syscall.EADDRINUSE)
-	case err != nil:
-		return nil, nil, fmt.Errorf("%s: %w", key, err)
-	}
-	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-	}
-	s.serving.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serve %s at %s: %w", key, address, err)
-		}
-	})
-	return server, l.Addr(), nil
-}
-
 // run goes on until it is to end.
 func (s *server) run(ctx context.Context) error {
 	systemd.Notify(s.logger, daemon.SdNotifyReady)
-	beside, cancel := context.WithCancel(ctx)
-	s.cancel = cancel
-	s.background.Go(func() { systemd.Watchdog(beside, s.logger) })
-	s.background.Go(func() { s.certificates.Watch(beside) })
+	defer context.AfterFunc(ctx, s.cancel)()
+	s.background.Go(func() { systemd.Watchdog(s.beside, s.logger) })
+	s.background.Go(func() { s.certificates.Watch(s.beside) })
 	succeeded := make(chan struct{})
 	if s.stateDir != "" {
 		s.background.Go(func() {
-			taken, err := s.sockets.Offer(beside, s.stateDir, s.pause, s.resume)
+			taken, err := s.sockets.Offer(s.beside, s.stateDir, s.pause, s.resume)
 			if err != nil {
 				s.logger.Warn("no other process can take over from this one", "error", err)
 			}
@@ -446,19 +423,26 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 	if s.file.Region != file.Region || s.file.Account != file.Account {
 		return fmt.Errorf("%s: Region and Account are part of every ARN, and stay while it runs: restart with another state directory", s.options.ConfigFile)
 	}
-	for key, changed := range map[string]bool{
-		"API": s.file.API != file.API, "Admin": s.file.Admin != file.Admin,
-		"StateDirectory": s.file.StateDirectory != file.StateDirectory, "AccessLog": s.file.AccessLog != file.AccessLog,
-	} {
-		if changed {
-			s.logger.Warn("a change is in force after a restart alone", "key", key)
-		}
+	if s.file.StateDirectory != file.StateDirectory {
+		s.logger.Warn("a change is in force after a restart alone", "key", "StateDirectory")
 	}
-	// A listener has its certificate before it comes, and until it is gone.
-	is, err := named(file, s.stateDir)
+	move, err := s.prepare(ctx, file)
 	if err != nil {
 		return err
 	}
+	if err := s.put(ctx, file); err != nil {
+		move.abandon()
+		return err
+	}
+	move.finish()
+	s.file = file
+	return s.certificates.Use(kept(s.balancer.Inventory(), s.stateDir))
+}
+
+// put makes all be as a file says, but for where this process itself is.
+func (s *server) put(ctx context.Context, file *configuration.File) error {
+	// A listener has its certificate before it comes, and until it is gone.
+	is := named(file, s.stateDir)
 	was := kept(s.balancer.Inventory(), s.stateDir)
 	if err := s.certificates.Use(union(is, was)); err != nil {
 		return err
@@ -469,9 +453,7 @@ func (s *server) change(ctx context.Context, file *configuration.File) error {
 	if err := s.scale(file); err != nil {
 		return errors.Join(err, s.certificates.Use(union(is, was)))
 	}
-	s.file = file
-	s.api.use(s.newAPI(file))
-	return s.certificates.Use(kept(s.balancer.Inventory(), s.stateDir))
+	return nil
 }
 
 // shutdown ends all in order. Requests in flight have time to end, and then
@@ -491,11 +473,8 @@ func (s *server) shutdown(ctx context.Context) error {
 		case <-ended:
 		}
 	}()
-	for _, server := range []*http.Server{s.apiServer, s.adminServer} {
-		if server != nil && server.Shutdown(ctx) != nil {
-			_ = server.Close()
-		}
-	}
+	s.apiEnd.shutdown(ctx)
+	s.adminEnd.shutdown(ctx)
 	s.down = true
 	_ = s.instances.Pause() // so they stay for the last requests; refused where a successor has them
 	err := s.balancer.Shutdown(ctx)
@@ -510,11 +489,10 @@ func (s *server) shutdown(ctx context.Context) error {
 // close gives back what is left.
 func (s *server) close() error {
 	s.cancel()
-	for _, server := range []*http.Server{s.apiServer, s.adminServer} {
-		if server != nil {
-			_ = server.Close()
-		}
-	}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	s.apiEnd.shutdown(ended)
+	s.adminEnd.shutdown(ended)
 	s.serving.Wait()
 	if s.balancer != nil && !s.down {
 		ctx, cancel := context.WithCancel(context.Background())

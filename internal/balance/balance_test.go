@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -582,6 +583,107 @@ func TestAccessLogThatIsMovedAway(t *testing.T) {
 	r.await("the second line", has(log, "/second HTTP/1.1"))
 	if has(log+".1", "second")() {
 		t.Error("the old file was written on")
+	}
+}
+
+// API, Admin and AccessLog can change while it serves.
+func TestPlacesThatChange(t *testing.T) {
+	s, file := newSite(t, app(t, "one"))
+	dir := filepath.Dir(file)
+	places := map[string]string{"API": servers.FreeAddress(t), "Admin": servers.FreeAddress(t), "AccessLog": "one.log"}
+	write := func() {
+		t.Helper()
+		s.write(t, file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		top := ""
+		for key, value := range places {
+			top += key + ": " + value + "\n"
+		}
+		top += strings.Replace(string(text), "API: 127.0.0.1:0\nAdmin: 127.0.0.1:0\n", "", 1)
+		if err := os.WriteFile(file, []byte(top), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	r := start(t, file, nil)
+	before := r.arns()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	logged := func(name, what string) bool {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		return err == nil && strings.Contains(string(text), what)
+	}
+	get(t, client, s.url()+"first")
+	r.await("the first line", func() bool { return logged("one.log", "/first") })
+
+	// What is in the way of one of them leaves all as it is.
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	old := maps.Clone(places)
+	places["API"], places["Admin"] = servers.FreeAddress(t), taken.Addr().String()
+	write()
+	r.hup("the one before stays")
+	if got := get(t, client, "http://"+old["Admin"]+"/health"); got != "200 ok\n" {
+		t.Errorf("health: %q", got)
+	}
+	if conn, err := net.Dial("tcp", places["API"]); err == nil {
+		_ = conn.Close()
+		t.Error("the API is at the address that could not be")
+	}
+
+	places["Admin"], places["AccessLog"] = servers.FreeAddress(t), "two.log"
+	write()
+	r.hup("configuration reloaded")
+	get(t, client, s.url()+"second")
+	r.await("the second line", func() bool { return logged("two.log", "/second") })
+	if logged("one.log", "/second") {
+		t.Error("the old log was written on")
+	}
+	if got := get(t, client, "http://"+places["Admin"]+"/health"); got != "200 ok\n" {
+		t.Errorf("health: %q", got)
+	}
+	at := func(address string) {
+		t.Helper()
+		if r.api, err = net.ResolveTCPAddr("tcp", address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(places["API"])
+	if !maps.Equal(r.arns(), before) {
+		t.Errorf("at the new address: %v", r.arns())
+	}
+	gone := func(address string) func() bool {
+		return func() bool {
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err != nil
+		}
+	}
+	r.await("the end of the old API", gone(old["API"]))
+	r.await("the end of the old page", gone(old["Admin"]))
+
+	// For all of the machine, with credentials, at the same port.
+	_, port, _ := net.SplitHostPort(places["API"])
+	s.top = "Credentials: [{AccessKeyId: local, SecretAccessKey: key}]"
+	places["API"], places["Admin"], places["AccessLog"] = "0.0.0.0:"+port, "off", "off"
+	write()
+	r.hup("configuration reloaded")
+	if !maps.Equal(r.arns(), before) {
+		t.Errorf("with credentials: %v", r.arns())
+	}
+	r.await("a refusal without a signature", func() bool {
+		return strings.HasPrefix(get(t, client, "http://127.0.0.1:"+port+"/?Action=DescribeLoadBalancers&Version=2015-12-01"), "403 ")
+	})
+	get(t, client, s.url()+"third")
+	if logged("two.log", "/third") {
+		t.Error("a log that is off was written on")
 	}
 }
 

@@ -11,18 +11,18 @@ import (
 	"hale/internal/balancer/inventory"
 )
 
-// named returns the certificates that a file names. What of them cannot be read is
-// an error.
-func named(file *configuration.File, stateDir string) ([]certificate.Source, error) {
-	list, err := file.CertificateSources()
-	if err != nil {
-		return nil, err
-	}
+// named returns the certificates that a file names, with its own names of files for
+// people to read. What of them cannot be read is an error.
+func named(file *configuration.File, stateDir string) []certificate.Source {
 	var all []certificate.Source
-	for i := range list {
-		all = append(all, source(&list[i], stateDir))
+	for i := range file.Certificates {
+		c := &file.Certificates[i]
+		all = append(all, source(&inventory.CertificateSource{
+			ARN: file.ARN(c.Name), CertificateFile: c.CertificateFile, PrivateKeyFile: c.PrivateKeyFile,
+			DomainNames: c.DomainNames, Email: c.Email, CacheDirectory: c.CacheDirectory, DirectoryURL: c.DirectoryURL,
+		}, stateDir))
 	}
-	return all, nil
+	return all
 }
 
 // kept returns the certificates that an inventory has, from files before. What of
@@ -62,10 +62,7 @@ func union(first, second []certificate.Source) []certificate.Source {
 // readCertificates reads the file's certificates, and those of the state, before a
 // listener needs them.
 func (s *server) readCertificates() error {
-	all, err := named(s.file, s.stateDir)
-	if err != nil {
-		return err
-	}
+	all := named(s.file, s.stateDir)
 	if s.stateDir != "" {
 		state, err := balancer.Kept(s.stateDir)
 		if err != nil {

@@ -24,12 +24,8 @@ func Plan(o Options) ([]configuration.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := named(file, dir)
-	if err != nil {
-		return nil, err
-	}
 	var certificates certificate.Store
-	if err := certificates.Use(all); err != nil {
+	if err := certificates.Use(named(file, dir)); err != nil {
 		return nil, err
 	}
 	kept := new(inventory.Inventory)

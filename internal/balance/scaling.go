@@ -29,6 +29,7 @@ func (s *server) openBoth(options balancer.Options) error {
 		return errors.Join(err, instances.Close(context.Background())) // it has started nothing
 	}
 	s.balancer, s.instances = b, instances
+	s.useAccessLog()
 	return nil
 }
 

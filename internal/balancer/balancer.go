@@ -53,6 +53,8 @@ type Balancer struct {
 	sealer  *spread.Sealer                        // of stickiness cookies
 	shown   shown
 
+	accessLog atomic.Pointer[AccessLog] // nil: none
+
 	// ctx ends with Shutdown; running are the goroutines that end then.
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -76,6 +78,7 @@ func Open(o Options) (*Balancer, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.LogTo(o.AccessLog)
 	kept := new(inventory.Inventory)
 	if o.StateDir != "" {
 		var err error
@@ -102,6 +105,15 @@ func Open(o Options) (*Balancer, error) {
 	edit.Drained()
 	b.publish(edit.Inventory(), nil)
 	return b, nil
+}
+
+// LogTo has the lines of the access log go elsewhere from now on; nil: nowhere.
+func (b *Balancer) LogTo(log AccessLog) {
+	if log == nil {
+		b.accessLog.Store(nil)
+		return
+	}
+	b.accessLog.Store(&log)
 }
 
 // Inventory returns what there is. It never changes.

@@ -93,40 +93,12 @@ func (b *Balancer) open(addresses []netip.AddrPort, left []net.Listener) ([]net.
 	return opened, nil
 }
 
-func (b *Balancer) openAt(address netip.AddrPort, left []net.Listener) (opened []net.Listener, err error) {
-	there := false
-	for _, socket := range left {
-		at := addressOf(socket)
-		if !covers(address, at) && !covers(at, address) {
-			continue
-		}
-		again, err := b.options.Sockets.Again(socket)
-		if errors.Is(err, net.ErrClosed) {
-			continue
-		}
-		if err != nil {
-			return opened, err
-		}
-		opened = append(opened, again)
-		there = there || at == address
-		if !covers(address, at) {
-			// It may have clients of this address in its queue.
-			b.running.Go(func() { b.closeAfter(again, parting) })
-		}
+func (b *Balancer) openAt(address netip.AddrPort, left []net.Listener) ([]net.Listener, error) {
+	opened, wider, err := b.options.Sockets.Succeed(b.ctx, address.String(), left...)
+	for _, l := range wider {
+		b.running.Go(func() { b.closeAfter(l, parting) })
 	}
-	if there {
-		return opened, nil
-	}
-	var socket net.Listener
-	if len(opened) > 0 {
-		socket, err = b.options.Sockets.ListenBeside(b.ctx, address.String(), opened...)
-	} else {
-		socket, err = b.options.Sockets.Listen(b.ctx, address.String())
-	}
-	if err != nil {
-		return opened, err
-	}
-	return append(opened, socket), nil
+	return append(opened, wider...), err
 }
 
 func (b *Balancer) closeAfter(l net.Listener, wait time.Duration) {
@@ -135,28 +107,6 @@ func (b *Balancer) closeAfter(l net.Listener, wait time.Duration) {
 	case <-b.ctx.Done():
 	}
 	_ = l.Close()
-}
-
-// addressOf returns where a socket listens.
-func addressOf(l net.Listener) netip.AddrPort {
-	tcp, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	at := tcp.AddrPort()
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-}
-
-// covers tells whether a socket at one address takes all connections to another.
-func covers(wide, narrow netip.AddrPort) bool {
-	switch {
-	case wide.Port() != narrow.Port():
-		return false
-	case wide.Addr() == netip.IPv4Unspecified():
-		return narrow.Addr().Is4()
-	default:
-		return wide == narrow || wide.Addr() == netip.IPv6Unspecified() // which takes IPv4, too
-	}
 }
 
 // addressesOf returns where a listener listens: at the addresses of its load

@@ -19,7 +19,8 @@ import (
 
 // log writes the request's line in the access log.
 func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
-	if p.balancer.options.AccessLog == nil {
+	to := p.balancer.accessLog.Load()
+	if to == nil {
 		return
 	}
 	e := accesslog.Entry{
@@ -88,7 +89,7 @@ func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
 	if e.Classic { // its sizes are without heads (guide of Classic Load Balancers, "Access logs")
 		e.ReceivedBytes, e.SentBytes = o.BytesIn, o.BytesOut
 	}
-	p.balancer.options.AccessLog.Log(&e)
+	(*to).Log(&e)
 }
 
 // leftStatus is what the log has of a request whose client left before an answer:

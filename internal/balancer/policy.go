@@ -237,7 +237,7 @@ func (p *policy) Answered(h *proxy.Head, a *proxy.Action, status int, header pro
 		return
 	}
 	q.received = status
-	if p.balancer.options.AccessLog != nil {
+	if p.balancer.accessLog.Load() != nil {
 		q.headSize = headSize(status, header)
 	}
 	now := time.Now()

@@ -13,9 +13,11 @@ import (
 	"io/fs"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -79,9 +81,90 @@ func (s *Sockets) track(tcp *net.TCPListener, address string) *listener {
 	return l
 }
 
-// Again returns another listener on the socket of one that s opened. The socket,
-// and who waits in its queue, is there until both are closed.
-func (s *Sockets) Again(open net.Listener) (net.Listener, error) {
+// Succeed is Listen in the place of sockets that s opened, and that are about to be
+// closed: nobody is refused at the address meanwhile, nor lost who waits in a queue.
+// What it returns stays when they are closed. Those of the others are not touched.
+//
+// Of a socket at the same address or a part of it, it is the same one. One that is
+// wider has the connections to come no more, but perhaps some in its queue: it is
+// among wider, for its last ones.
+func (s *Sockets) Succeed(ctx context.Context, address string, left ...net.Listener) (opened, wider []net.Listener, err error) {
+	at, err := netip.ParseAddrPort(address)
+	if port, ok := strings.CutPrefix(address, ":"); ok { // as package net reads it
+		at, err = netip.ParseAddrPort("[::]:" + port)
+	}
+	if err != nil { // a name; what it overlaps with is not known
+		l, err := s.Listen(ctx, address)
+		if err != nil {
+			return nil, nil, err
+		}
+		return []net.Listener{l}, nil, nil
+	}
+	defer func() {
+		if err != nil {
+			for _, l := range append(opened, wider...) {
+				_ = l.Close()
+			}
+			opened, wider = nil, nil
+		}
+	}()
+	there := false
+	for _, l := range left {
+		was := addressOf(l)
+		if !covers(at, was) && !covers(was, at) {
+			continue
+		}
+		same, err := s.again(l)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+		case err != nil:
+			return opened, wider, err
+		case covers(at, was):
+			opened = append(opened, same)
+			there = there || was == at
+		default:
+			wider = append(wider, same)
+		}
+	}
+	if there {
+		return opened, wider, nil
+	}
+	var l net.Listener
+	if beside := append(slices.Clip(opened), wider...); len(beside) > 0 {
+		l, err = s.listenBeside(ctx, address, beside)
+	} else {
+		l, err = s.Listen(ctx, address)
+	}
+	if err != nil {
+		return opened, wider, err
+	}
+	return append(opened, l), wider, nil
+}
+
+// addressOf returns where a socket listens.
+func addressOf(l net.Listener) netip.AddrPort {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// covers tells whether a socket at one address takes all connections to another.
+func covers(wide, narrow netip.AddrPort) bool {
+	switch {
+	case wide.Port() != narrow.Port():
+		return false
+	case wide.Addr() == netip.IPv4Unspecified():
+		return narrow.Addr().Is4()
+	default:
+		return wide == narrow || wide.Addr() == netip.IPv6Unspecified() // which takes IPv4, too
+	}
+}
+
+// again returns another listener on the socket of one that s opened.
+func (s *Sockets) again(open net.Listener) (net.Listener, error) {
 	l, ok := open.(*listener)
 	if !ok || l.sockets != s {
 		return nil, fmt.Errorf("the socket at %s is not one of these", open.Addr())
@@ -100,11 +183,11 @@ func (s *Sockets) Again(open net.Listener) (net.Listener, error) {
 	return s.track(other.(*net.TCPListener), l.address), nil
 }
 
-// ListenBeside is Listen where sockets that s opened have a part of the address: one
-// at 127.0.0.1 and one at 0.0.0.0, with the same port. While both are there, the
-// narrower one gets the connections to its address. Other programs can no more join
-// in than before.
-func (s *Sockets) ListenBeside(ctx context.Context, address string, open ...net.Listener) (_ net.Listener, err error) {
+// listenBeside is Listen where other sockets have a part of the address: one at
+// 127.0.0.1 and one at 0.0.0.0, with the same port. While both are there, the narrower
+// one gets the connections to its address. Other programs can no more join in than
+// before.
+func (s *Sockets) listenBeside(ctx context.Context, address string, open []net.Listener) (_ net.Listener, err error) {
 	defer func() {
 		for _, l := range open {
 			err = errors.Join(err, reusePort(l, false))

@@ -193,55 +193,18 @@ func TestInherit(t *testing.T) {
 	}
 }
 
-// A socket goes on under another listener, with who waits in its queue.
-func TestAgain(t *testing.T) {
-	var s handover.Sockets
-	l, err := s.Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	waiting := make(chan string, 1)
-	conn, err := net.DialTimeout("tcp", address, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer conn.Close()
-		text, err := io.ReadAll(conn)
-		if err != nil {
-			t.Error(err)
-		}
-		waiting <- string(text)
-	}()
-	again, err := s.Again(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	go greet(again, "again")
-	if got := <-waiting; got != "again" {
-		t.Errorf("%q answers who waited", got)
-	}
-	if _, err := s.Again(l); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("of a closed one: %v", err)
-	}
-	_ = again.Close()
-	if _, err := net.DialTimeout("tcp", address, time.Minute); err == nil {
-		t.Error("closed by both, it still listens")
-	}
-	if _, err := new(handover.Sockets).Again(again); err == nil {
-		t.Error("of a stranger's")
-	}
-}
-
-// Two sockets at one port, of which the narrower one gets what is for it, while
-// strangers are refused as before.
-func TestListenBeside(t *testing.T) {
-	for _, tt := range []struct{ name, first, then, answers string }{
-		{"wider", "127.0.0.1", "0.0.0.0", "first"},
-		{"narrower", "0.0.0.0", "127.0.0.1", "then"},
-		{"wider, dual-stack", "127.0.0.1", "[::]", "first"},
+// Who takes a place has the connections that wait there, while strangers are refused
+// as before.
+func TestSucceed(t *testing.T) {
+	for _, tt := range []struct {
+		name, first, then string
+		opened, wider     int
+	}{
+		{"the same", "127.0.0.1", "127.0.0.1", 1, 0},
+		{"wider", "127.0.0.1", "0.0.0.0", 2, 0},
+		{"narrower", "0.0.0.0", "127.0.0.1", 1, 1},
+		{"wider, dual-stack", "127.0.0.1", "[::]", 2, 0},
+		{"wider, without a host", "127.0.0.1", "", 2, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s handover.Sockets
@@ -249,29 +212,54 @@ func TestListenBeside(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer first.Close()
 			_, port, _ := net.SplitHostPort(first.Addr().String())
-			if _, err := s.Listen(t.Context(), tt.then+":"+port); !errors.Is(err, syscall.EADDRINUSE) {
+			here, there := "127.0.0.1:"+port, tt.then+":"+port
+			if _, err := s.Listen(t.Context(), there); !errors.Is(err, syscall.EADDRINUSE) {
 				t.Errorf("before: %v", err)
 			}
-			then, err := s.ListenBeside(t.Context(), tt.then+":"+port, first)
+			conn, err := net.DialTimeout("tcp", here, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer then.Close()
-			go greet(first, "first")
-			go greet(then, "then")
-			for range 3 {
-				if got := ask(t, "127.0.0.1:"+port); got != tt.answers {
-					t.Errorf("%q answers", got)
-				}
+			defer conn.Close()
+			opened, wider, err := s.Succeed(t.Context(), there, first)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if _, err := s.Listen(t.Context(), tt.first+":"+port); !errors.Is(err, syscall.EADDRINUSE) {
-				t.Errorf("after: %v", err)
+			if len(opened) != tt.opened || len(wider) != tt.wider {
+				t.Errorf("%d opened, %d wider; want %d and %d", len(opened), len(wider), tt.opened, tt.wider)
 			}
 			_ = first.Close()
-			if got := ask(t, "127.0.0.1:"+port); got != "then" {
-				t.Errorf("alone: %q answers", got)
+			for _, l := range opened {
+				go greet(l, "then")
+			}
+			for _, l := range wider {
+				go greet(l, "the last ones")
+			}
+			want := map[int]string{0: "then", 1: "the last ones"}[tt.wider]
+			if got, err := io.ReadAll(conn); string(got) != want {
+				t.Errorf("who waited is answered by %q, %v", got, err)
+			}
+			if got := ask(t, here); got != "then" {
+				t.Errorf("%q answers", got)
+			}
+			if _, err := s.Listen(t.Context(), there); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("after: %v", err)
+			}
+			for _, l := range append(opened, wider...) {
+				_ = l.Close()
+			}
+			if _, err := net.DialTimeout("tcp", here, time.Minute); err == nil {
+				t.Error("closed by all, it still listens")
+			}
+			// Of what is closed nothing can be taken, and it is in nobody's way.
+			opened, wider, err = s.Succeed(t.Context(), there, first)
+			if err != nil || len(opened) != 1 || len(wider) != 0 {
+				t.Fatalf("after one that is closed: %v, %v, %v", opened, wider, err)
+			}
+			_ = opened[0].Close()
+			if _, _, err := new(handover.Sockets).Succeed(t.Context(), there, opened[0]); err == nil {
+				t.Error("in the place of a stranger's")
 			}
 		})
 	}

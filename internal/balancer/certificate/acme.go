@@ -24,7 +24,7 @@ type ACME struct {
 }
 
 func (a ACME) same(b ACME) bool {
-	return slices.Equal(a.DomainNames, b.DomainNames) && a.Email == b.Email && a.CacheDirectory == b.CacheDirectory && a.DirectoryURL == b.DirectoryURL
+	return slices.Equal(a.DomainNames, b.DomainNames) && a.Email == b.Email && sameFile(a.CacheDirectory, b.CacheDirectory) && a.DirectoryURL == b.DirectoryURL
 }
 
 // fromAuthority is a certificate that is obtained when the first client asks for

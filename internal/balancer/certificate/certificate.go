@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -108,7 +109,17 @@ func (s *Store) Use(sources []Source) error {
 
 // same tells whether both are of one place.
 func same(a, b Source) bool {
-	return a.CertificateFile == b.CertificateFile && a.PrivateKeyFile == b.PrivateKeyFile && a.ACME.same(b.ACME)
+	return sameFile(a.CertificateFile, b.CertificateFile) && sameFile(a.PrivateKeyFile, b.PrivateKeyFile) && a.ACME.same(b.ACME)
+}
+
+// sameFile compares two names, of which one may be relative.
+func sameFile(a, b string) bool {
+	if a == b || a == "" || b == "" {
+		return a == b
+	}
+	first, err := filepath.Abs(a)
+	second, err2 := filepath.Abs(b)
+	return err == nil && err2 == nil && first == second
 }
 
 // open returns a certificate; one of files, also with an error.
