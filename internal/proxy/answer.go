@@ -21,6 +21,7 @@ const (
 // answerHead is the head of an upstream's answer.
 type answerHead struct {
 	status int
+	reason string  // the phrase in its status line; may be empty
 	fields []Field // for the client: without the fields of this hop
 
 	framing     framing
@@ -143,6 +144,9 @@ func (h *answerHead) statusLine(line string) (http10 bool, err error) {
 		http10 = true
 	default:
 		return false, errNotHTTP
+	}
+	if len(line) > 13 && isValue(line[13:]) {
+		h.reason = line[13:]
 	}
 	for _, d := range []byte(line[9:12]) {
 		if d < '0' || d > '9' {

@@ -38,12 +38,12 @@ type conn struct {
 	look  func(fd uintptr)
 	found lookResult
 
-	mu         sync.Mutex // guards what follows, and the setting of deadlines
-	spoilt     bool       // interrupted
-	clientGone bool       // for that reason
-	wasCut     bool       // or for this one: Engine.Cut
-	tunnel     *tunnel    // that the connection is part of; may be nil
-	readBy     time.Time
+	mu        sync.Mutex // guards what follows, and the setting of deadlines
+	spoilt    bool       // interrupted
+	abandoned bool       // because the client has left
+	wasCut    bool       // or for this one: Engine.Cut
+	tunnel    *tunnel    // that the connection is part of; may be nil
+	readBy    time.Time
 }
 
 // newConn returns a connection, of which plain is the part below TLS.
@@ -66,20 +66,20 @@ func (c *conn) spoil() {
 	_ = c.SetDeadline(longAgo)
 }
 
-// ClientGone interrupts what is under way for a client that has left.
-func (c *conn) ClientGone() {
+// clientGone interrupts what is under way for a client that has left.
+func (c *conn) clientGone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.clientGone = true
+	c.abandoned = true
 	c.spoil()
 }
 
 // state reports whether the connection was interrupted, and whether because
 // the client has left, or because it was cut.
-func (c *conn) state() (spoilt, clientGone, wasCut bool) {
+func (c *conn) state() (spoilt, abandoned, wasCut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.spoilt, c.clientGone, c.wasCut
+	return c.spoilt, c.abandoned, c.wasCut
 }
 
 // setDeadline bounds reads and writes alike.

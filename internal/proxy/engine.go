@@ -2,9 +2,9 @@
 // back. What becomes of a request is for a Policy to decide; the engine moves
 // the bytes, and tells the policy what came of it.
 //
-// It has two halves. Towards clients, Server puts net/http's server behind a
-// guard (package guard), and Engine is its handler; over TLS, HTTP/2 is
-// net/http's alone, and its requests are judged by the guard's rules. Towards
+// It has two halves. Towards clients, Server speaks HTTP/1.x by itself: what it
+// reads, package guard has found good, and each connection is one loop. Over TLS,
+// HTTP/2 is net/http's, and its requests are judged by the guard's rules. Towards
 // upstreams, it has an HTTP/1.1 client of its own, made for this one purpose:
 // connections are kept and carry their buffers with them, a head is written in
 // one piece, an answer is read in place, and nothing is parsed twice. It speaks
@@ -47,8 +47,8 @@ import (
 	"hale/internal/upstream"
 )
 
-// Engine answers requests as its policy decides. It is an http.Handler, by way
-// of a Server. Make one with New.
+// Engine answers requests as its policy decides, by way of a Server. Make one
+// with New.
 type Engine struct {
 	policy   Policy
 	errors   ErrorPolicy  // the policy, if it is one; else nil
@@ -64,8 +64,6 @@ type Engine struct {
 	closed bool
 	pools  atomic.Pointer[map[upstream.Upstream]*pool] // replaced, never changed
 }
-
-var _ http.Handler = (*Engine)(nil)
 
 // New returns an engine that asks the policy. A nil logger discards; the
 // engine logs only what no policy is told.

@@ -6,15 +6,14 @@ import (
 	"io"
 	"time"
 
-	"hale/internal/proxy/guard"
 	"hale/internal/uwsgi"
 )
 
 // answer is where an upstream's answer goes: the client, by way of whatever
 // server it is connected to. One goroutine calls it.
 type answer interface {
-	// attend has the connection told when the client leaves, until leave.
-	attend(guard.Watcher)
+	// attend has the watcher told when the client leaves, until leave.
+	attend(watcher)
 	leave()
 	// inform sends a 1xx answer, before the head.
 	inform(status int, fields []Field)
@@ -103,7 +102,11 @@ func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
 		return nil
 	}
 	var err error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	x.answer.attend(cancelled(cancel))
 	x.conn, err = p.connect(ctx, x.settings)
+	x.answer.leave()
 	x.out.Connect = time.Since(x.begun)
 	switch {
 	case err == nil:
@@ -114,6 +117,11 @@ func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {
 		return x.connectFailed(err)
 	}
 }
+
+// cancelled is a watcher that ends what goes on under a context.
+type cancelled context.CancelFunc
+
+func (c cancelled) clientGone() { c() }
 
 func (x *exchange) connectFailed(err error) *Error {
 	if failed, ok := errors.AsType[*handshakeError](err); ok {

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,101 +13,81 @@ import (
 	"hale/internal/proxy/guard"
 )
 
-// front is a request in the hands of net/http's server, and what it takes to
-// answer it: by itself (ownanswer.go), or by way of an exchange with an
-// upstream, which gets its request (netrequest.go) and gives its answer back
-// (netanswer.go). No other files, but those of Server, know of net/http's server.
-// Fronts are used again.
+// front is a request from its head to the policy's last word on it, and what it
+// takes to answer it: by itself (ownanswer.go), or by way of an exchange with an
+// upstream, which gets its request (outbound.go). It owes nothing to what the
+// client speaks: the request came as an inbound, and the answer goes back over a
+// back. Fronts are used again.
 type front struct {
 	engine *Engine
-	w      http.ResponseWriter
-	r      *http.Request
+	peer   *peer
+	back   back
+	in     inbound
 
 	head     Head
 	action   Action
 	req      request
 	fields   []Field // req.fields' place
 	small    []byte  // req.small's place
-	peer     *peer
-	http2    bool // it came over HTTP/2
-	hijacked bool
-	spooled  *spool // nil for all but chunked bodies to uwsgi
-	stop     func() // ends attend, without a guard
+	own      []Field // of an answer of our own
+	spooled  *spool  // nil for all but chunked bodies to uwsgi
 	out      Outcome
 	exchange exchange
 
 	status  int   // that the client was answered with, by ourselves
 	written int64 // bytes of the body, likewise
+}
 
-	stall *stall // of writes over HTTP/2; nil before the first
+// back is the way back to the client, by whatever its connection speaks.
+type back interface {
+	answer
+
+	// reply gives an answer of our own, whole.
+	reply(*reply)
+}
+
+// reply is an answer of our own.
+type reply struct {
+	status int
+	reason string  // empty: the usual one
+	fields []Field // sorted
+	body   []byte  // nil for HEAD
+	length int     // what is said of the body's length, besides the fields; -1 is nothing
+	last   bool    // the connection is closed after it
 }
 
 var fronts = sync.Pool{New: func() any { return new(front) }}
 
-// ServeHTTP implements http.Handler.
-func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func newFront(e *Engine, p *peer, b back) *front {
 	f := fronts.Get().(*front)
-	f.engine, f.w, f.r = e, w, r
-	defer f.release()
-	f.serve()
+	f.engine, f.peer, f.back = e, p, b
+	return f
 }
 
-// release ends the use of f. An answer that is cut panics, which is net/http's
-// way to have the connection closed; so does what should not, but without the
-// trace that net/http would log.
 func (f *front) release() {
-	v := recover()
-	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // recovered, so never wrapped
-		f.engine.log.Error("request not handled", "error", fmt.Sprint(v), "path", f.head.Path)
-		v = http.ErrAbortHandler
-	}
-	f.recycle()
-	if v != nil {
-		panic(v)
-	}
-}
-
-func (f *front) recycle() {
-	clear(f.fields)
-	if f.peer != nil && f.peer.server != nil {
-		switch {
-		case f.hijacked:
-			f.peer.server.connEnded()
-		case f.http2:
-			f.peer.server.count(0, -1)
-		}
-	}
 	if f.spooled != nil {
 		f.spooled.close()
 	}
-	fields, small := f.fields[:0], f.small[:0]
-	if cap(small) > largeBuffer {
-		small = nil
+	clear(f.fields)
+	clear(f.own)
+	f.in.fields.reset()
+	if cap(f.small) > largeBuffer {
+		f.small = nil
 	}
-	*f = front{fields: fields, small: small}
+	*f = front{fields: f.fields[:0], small: f.small[:0], own: f.own[:0], in: inbound{fields: f.in.fields}}
 	fronts.Put(f)
 }
 
-func (f *front) serve() {
-	e := f.engine
-	f.peer = peerOf(f.r)
-	f.head.of(f.peer, time.Now())
-	f.http2 = f.r.ProtoMajor == 2
-	if f.http2 && f.peer.server != nil {
-		f.peer.server.count(0, 1)
-	}
-	if f.r.Method == guard.StandIn && f.peer.conn != nil {
-		if refusal := f.peer.conn.Refused(); refusal != nil {
-			f.refuse(refusal)
-			return
+// serve answers the request. It reports whether that went as it should: if not,
+// the client's connection, or stream, has to be cut, so that what the client has
+// does not look complete.
+func (f *front) serve(ctx context.Context) (complete bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			f.engine.log.Error("request not handled", "error", fmt.Sprint(v), "path", f.head.Path)
+			complete = false
 		}
-	}
-	if f.http2 {
-		if refusal := f.checkHTTP2(); refusal != nil {
-			f.refuse(refusal)
-			return
-		}
-	}
+	}()
 	f.fillHead()
 	if f.head.Method == http.MethodTrace || f.head.Method == http.MethodConnect {
 		// TRACE would show a page's script what its cookies are; CONNECT is for
@@ -113,70 +95,65 @@ func (f *front) serve() {
 		f.action = Action{Kind: Answer}
 		f.plain(http.StatusMethodNotAllowed, "", nil)
 		f.done(nil)
-		return
+		return true
 	}
-	if decided := f.peer.decided; decided != nil {
-		f.action, f.peer.decided = *decided, nil
-	} else {
-		f.action = e.policy.Decide(&f.head)
-	}
+	f.action = f.engine.policy.Decide(&f.head)
 	switch f.action.Kind {
 	case Answer:
-		drain := f.answer()
+		f.answer()
 		f.done(nil)
-		if drain {
-			f.drainBody()
-		}
 	case Forward:
-		f.forward()
+		return f.forward(ctx)
 	default:
-		e.log.Error("policy took no decision", "kind", f.action.Kind.String())
+		f.engine.log.Error("policy took no decision", "kind", f.action.Kind.String())
 		f.plain(http.StatusInternalServerError, "", nil)
 		f.done(nil)
 	}
+	return true
 }
 
 // forward sends the request on, and its answer back.
-func (f *front) forward() {
+func (f *front) forward(ctx context.Context) (complete bool) {
 	s := f.engine.settings.Load()
 	if err := f.fillRequest(s); err != nil {
 		if errors.Is(err, ErrClientGone) {
 			f.status = err.Status() // for the log alone
 			f.done(err)
-			panic(http.ErrAbortHandler)
+			return false
 		}
 		f.plain(err.Status(), "", err)
 		f.done(err)
-		return
+		return true
 	}
-	f.exchange = exchange{engine: f.engine, settings: s, req: &f.req, answer: (*netAnswer)(f), out: &f.out}
-	err, started := f.engine.forward(f.r.Context(), &f.exchange, &f.head, &f.action)
+	f.exchange = exchange{engine: f.engine, settings: s, req: &f.req, answer: f.back, out: &f.out}
+	err, started := f.engine.forward(ctx, &f.exchange, &f.head, &f.action)
 	switch {
 	case err == nil:
 	case started || errors.Is(err, ErrClientGone):
-		// Cut the connection: what the client has must not look complete.
-		panic(http.ErrAbortHandler)
+		return false
 	default:
 		f.ownAnswer(f.exchange.page)
 	}
+	return true
 }
 
 // done tells the policy of what needed no upstream.
 func (f *front) done(err *Error) {
-	out := Outcome{Status: f.status, BytesOut: f.written, Total: time.Since(f.head.Start)}
+	f.out = Outcome{Status: f.status, BytesOut: f.written, Total: time.Since(f.head.Start)}
 	if err != nil {
-		out.Err = err
+		f.out.Err = err
 	}
-	f.engine.policy.Done(&f.head, &f.action, &out)
+	f.engine.policy.Done(&f.head, &f.action, &f.out)
 }
 
+// fillHead makes the head that the policy sees.
 func (f *front) fillHead() {
-	r, h := f.r, &f.head
-	h.Method, h.Host, h.Proto, h.Header = r.Method, r.Host, r.Proto, header(r.Header)
+	in, h := &f.in, &f.head
+	h.Method, h.Host, h.Proto, h.Header = in.method, in.host, in.proto, &in.fields
 	var query bool
-	h.Path, h.RawQuery, query = strings.Cut(originForm(r.RequestURI), "?")
+	h.Path, h.RawQuery, query = strings.Cut(in.target, "?")
 	h.ForceQuery = query && h.RawQuery == ""
-	h.Chunked = len(r.TransferEncoding) > 0
+	h.Chunked = in.length < 0 && !in.http2
 }
 
 // of fills what is known of the connection.
@@ -185,45 +162,78 @@ func (h *Head) of(p *peer, start time.Time) {
 	h.Handshake, h.TLS = p.handshake, p.handshake != nil
 }
 
-// checkHTTP2 does the guard's work for HTTP/2, whose framing is net/http's.
-func (f *front) checkHTTP2() *guard.Refusal {
-	r := f.r
-	hosts := r.Header["Host"] // beside :authority, or in its place
-	delete(r.Header, "Host")
-	return guard.CheckRequest(&guard.Request{
-		Method: r.Method, Target: r.RequestURI, Host: r.Host, Hosts: hosts, Header: r.Header,
-	}, f.engine.settings.Load().guard())
+// refuse answers what was no valid request.
+func (f *front) refuse(refusal *guard.Refusal) {
+	f.action = Action{Kind: Refused}
+	kind := ErrBadRequest
+	switch refusal.Status {
+	case http.StatusRequestTimeout:
+		kind = ErrHeadTimeout
+	case http.StatusRequestHeaderFieldsTooLarge, http.StatusRequestURITooLong:
+		kind = ErrHeadTooLarge
+	}
+	err := &Error{Kind: kind, Op: "read the request", Err: refusal}
+	f.plain(refusal.Status, "The request is not accepted: "+refusal.Reason+".", err)
+	f.done(err)
 }
 
-// header is net/http's as a policy's.
-type header http.Header
+// answer gives the action's answer, without waiting for a body.
+func (f *front) answer() {
+	a := &f.action
+	for name, values := range a.Header {
+		for _, value := range values {
+			f.addOwn(Field{name, value})
+		}
+	}
+	f.write(cmp.Or(a.Status, http.StatusOK), a.Reason, a.Header, a.Body, !f.in.http2 && !f.drains())
+}
 
-func (h header) Get(name string) string      { return http.Header(h).Get(name) }
-func (h header) Values(name string) []string { return http.Header(h).Values(name) }
+// drainable is up to what length the body of a request is read that has been
+// answered already, so that its connection can be kept.
+const drainable = 256 << 10
 
-func (h header) Each(f func(name string, values []string)) {
-	for name, values := range h {
-		f(name, values)
+// drains reports whether the connection can go on although the request's body is
+// not asked for.
+func (f *front) drains() bool {
+	return f.in.length >= 0 && f.in.length <= drainable && !f.in.expect
+}
+
+// addOwn adds a field to an answer of our own, in the order of their names: there
+// are only a few.
+func (f *front) addOwn(field Field) {
+	f.own = append(f.own, field)
+	for i := len(f.own) - 1; i > 0 && f.own[i].Name < f.own[i-1].Name; i-- {
+		f.own[i], f.own[i-1] = f.own[i-1], f.own[i]
 	}
 }
 
-// originForm returns the path and query of a target, which may be an absolute
-// URL (RFC 9112, 3.2.2).
-func originForm(target string) string {
-	if target == "" || target[0] == '/' || target == "*" {
-		return target
+// write gives an answer of our own, with the action's fields besides.
+func (f *front) write(status int, reason string, header http.Header, body []byte, last bool) {
+	f.status = status
+	for _, field := range f.action.Response {
+		if !hasKey(header, field.Name) {
+			f.addOwn(field)
+		}
 	}
-	_, rest, found := strings.Cut(target, "://")
-	if !found {
-		return target
+	r := reply{status: status, reason: reason, length: -1, last: last || f.action.Close || f.peer.over(f.engine)}
+	if hasBody(status) {
+		if header["Content-Length"] == nil {
+			r.length = len(body)
+		}
+		if f.in.method != http.MethodHead {
+			r.body = body
+		}
 	}
-	i := strings.IndexAny(rest, "/?")
-	switch {
-	case i < 0:
-		return "/"
-	case rest[i] == '?':
-		return "/" + rest[i:]
-	default:
-		return rest[i:]
+	r.fields = f.own
+	f.back.reply(&r)
+	f.written += int64(len(r.body))
+}
+
+func hasKey(h http.Header, name string) bool {
+	for key := range h {
+		if len(key) == len(name) && strings.EqualFold(key, name) {
+			return true
+		}
 	}
+	return false
 }

@@ -89,8 +89,8 @@ var (
 	errBodyIdle   = errors.New("no more of the body came in time, and no answer")
 )
 
-// ClientGone implements guard.Watcher.
-func (c *call) ClientGone() { c.cancel(errClientLeft) }
+// clientGone implements watcher.
+func (c *call) clientGone() { c.cancel(errClientLeft) }
 
 // runHTTP2 is run over HTTP/2.
 func (x *exchange) runHTTP2(ctx context.Context, p *pool) *Error {
@@ -215,7 +215,7 @@ func (c *call) request() *http.Request {
 		if q.announced != "" {
 			r.Trailer = http.Header{}
 			for name := range strings.SplitSeq(q.announced, ", ") {
-				r.Trailer[name] = nil
+				r.Trailer[textproto.CanonicalMIMEHeaderKey(name)] = nil
 			}
 			c.body.trailer = r.Trailer
 		}
@@ -570,7 +570,7 @@ func (b *sentBody) fillTrailer() {
 		return
 	}
 	for name, value := range b.call.x.req.trailer() {
-		if isName(name) && isValue(value) {
+		if name = textproto.CanonicalMIMEHeaderKey(name); isName(name) && isValue(value) {
 			b.trailer[name] = append(b.trailer[name], value)
 		}
 	}

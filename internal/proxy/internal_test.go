@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hale/internal/proxy/guard"
 	"hale/internal/upstream"
 )
 
@@ -213,9 +212,9 @@ type written struct {
 	trailed []Field
 }
 
-func (w *written) attend(guard.Watcher) {}
-func (w *written) leave()               {}
-func (w *written) inform(int, []Field)  {}
+func (w *written) attend(watcher)      {}
+func (w *written) leave()              {}
+func (w *written) inform(int, []Field) {}
 func (w *written) begin(h *answerHead, _ bool) {
 	w.head = *h
 	w.head.fields = slices.Clone(h.fields) // which are the connection's

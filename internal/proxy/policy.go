@@ -24,16 +24,6 @@ type Policy interface {
 	Done(*Head, *Action, *Outcome) (again bool)
 }
 
-// A ProbePolicy is a Policy that can tell the paths of probes: of short, frequent
-// requests, which it answers itself. The engine then has a quicker way for them.
-type ProbePolicy interface {
-	Policy
-
-	// IsProbe reports whether a GET or HEAD of the path, escaped as sent, is one
-	// that Decide will most likely Answer.
-	IsProbe(path string) bool
-}
-
 // An ErrorPolicy is a Policy that words the engine's own answers: to requests
 // that are refused, and in place of an answer that no upstream gave.
 type ErrorPolicy interface {
@@ -50,6 +40,7 @@ type ErrorPolicy interface {
 // Page is an answer of the engine's own.
 type Page struct {
 	Status int
+	Reason string      // the phrase in the status line; empty is the usual one
 	Header http.Header // names in canonical form; may be shared: nobody changes it
 	Body   []byte
 }
@@ -104,7 +95,7 @@ type Header interface {
 	Values(name string) []string
 
 	// Each calls f with each field's name and values. A name may come more
-	// than once.
+	// than once, and in any case. The slices are valid until Done returns.
 	Each(f func(name string, values []string))
 }
 
@@ -147,6 +138,7 @@ type Action struct {
 	// canonical form, may have a Content-Length, where HEAD is answered with no
 	// Body for one.
 	Status int
+	Reason string // the phrase in the status line; empty is the usual one
 	Header http.Header
 	Body   []byte
 

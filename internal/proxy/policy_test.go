@@ -200,7 +200,7 @@ func TestAnsweredAdapted(t *testing.T) {
 	s := serve(t, p, proxy.Settings{})
 	got := s.say(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // returns, so the connection is closed
 	for _, want := range []string{
-		"Set-Cookie: app=1\r\n", "Set-Cookie: AWSALB=2\r\n", "Server: public\r\n", "X-Seen: 201 text/plain [app=1] true\r\n", "Connection: close\r\n",
+		"Set-Cookie: app=1\r\n", "set-cookie: AWSALB=2\r\n", "Server: public\r\n", "X-Seen: 201 text/plain [app=1] true\r\n", "Connection: close\r\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("answer lacks %q:\n%s", want, got)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"hale/internal/proxy/guard"
-	"hale/internal/relay"
 )
 
 // ServeTLS accepts TLS connections until Shutdown or Close, or until the
@@ -30,53 +29,50 @@ func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
 		cancel()
 		_ = l.Close()
 	}
-	t := &handshakes{server: s, config1: config.Clone(), config2: config.Clone(), http1: newQueue(l, shut), http2: newQueue(l, shut)}
-	t.config1.NextProtos = []string{"http/1.1"}
-	t.config2.NextProtos = []string{"h2", "http/1.1"}
+	h := &handshakes{server: s, config1: config.Clone(), config2: config.Clone(), http2: newQueue(l, shut)}
+	h.config1.NextProtos = []string{"http/1.1"}
+	h.config2.NextProtos = []string{"h2", "http/1.1"}
 	var serving, shaking sync.WaitGroup
-	serving.Go(func() { _ = s.http.Serve(t.http1) })
-	serving.Go(func() { _ = s.http2.Serve(t.http2) })
-	err := relay.AcceptEach(ctx, l, func(nc net.Conn) {
-		shaking.Go(func() { t.shake(ctx, nc) })
+	serving.Go(func() { _ = s.http2.Serve(h.http2) })
+	err := s.accept(ctx, l, func(nc net.Conn) {
+		shaking.Go(func() { h.shake(ctx, nc) })
 	})
 	shaking.Wait()
-	t.http1.end()
-	t.http2.end()
+	h.http2.end()
 	serving.Wait()
-	return serveError(l, err)
+	return err
 }
 
-// handshakes hands connections to net/http's server of the protocol that was
-// agreed on. Both are there: one cannot serve HTTP/1.1 behind the guard and
-// HTTP/2 without.
+// handshakes hands connections on by the protocol that was agreed on: HTTP/2 to
+// net/http's server.
 type handshakes struct {
 	server           *Server
 	config1, config2 *tls.Config // without and with HTTP/2
-	http1, http2     *queue
+	http2            *queue
 }
 
-func (t *handshakes) shake(ctx context.Context, nc net.Conn) {
-	settings := t.server.engine.settings.Load()
+func (h *handshakes) shake(ctx context.Context, nc net.Conn) {
+	settings := h.server.engine.settings.Load()
 	ctx, cancel := context.WithTimeout(ctx, settings.HeaderTimeout)
 	defer cancel()
-	config := t.config2
+	config := h.config2
 	if settings.NoHTTP2 {
-		config = t.config1
+		config = h.config1
 	}
 	secure := tls.Server(nc, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		t.server.log.Debug("no TLS with a client", "peer", nc.RemoteAddr().String(), "error", err.Error())
+		h.server.log.Debug("no TLS with a client", "peer", nc.RemoteAddr().String(), "error", err.Error())
 		if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil && isHTTP(record.RecordHeader) {
-			t.server.refusePlain(nc)
+			h.server.refusePlain(nc)
 		}
 		_ = nc.Close()
 		return
 	}
 	if secure.ConnectionState().NegotiatedProtocol == "h2" {
-		t.http2.give(secure)
+		h.http2.give(secure)
 		return
 	}
-	t.http1.give(guard.NewConn(secure, settings.guard()))
+	h.server.begin(secure)
 }
 
 // isHTTP reports whether what came in place of a TLS record's header begins a

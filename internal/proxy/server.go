@@ -2,41 +2,38 @@ package proxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"hale/internal/proxy/guard"
+	"hale/internal/relay"
 )
 
-// Server serves an engine's policy to clients: HTTP/1.1, behind the guard, and
-// over TLS HTTP/2 too. Make one with NewServer; it serves as many listeners as
-// Serve and ServeTLS are called with. An engine may have several servers, each
-// with an end of its own.
+// Server serves an engine's policy to clients: HTTP/1.x, and over TLS HTTP/2 too.
+// Make one with NewServer; it serves as many listeners as Serve and ServeTLS are
+// called with. An engine may have several servers, each with an end of its own.
 //
 // Of what net/http refuses of HTTP/2 by itself no policy is told: broken framing,
 // fields of one connection, a header beyond Settings.HeaderSize, more streams than
 // Settings.Streams.
 type Server struct {
-	engine    *Engine
-	log       *slog.Logger
-	http      *http.Server // for HTTP/1.x
-	http2     *http.Server // for HTTP/2, over TLS
-	idleShift func() time.Duration
-	closing   atomic.Bool // answers close their connections
-	cut       atomic.Bool // guarded by the engine's tunnels: upgraded connections are
+	engine  *Engine
+	log     *slog.Logger
+	http2   *http.Server
+	closing atomic.Bool // answers close their connections
+	cut     atomic.Bool // guarded by the engine's tunnels: upgraded connections are
 
-	mu      sync.Mutex    // guards what follows
-	conns   int           // open connections, upgraded ones too
-	streams int           // requests over HTTP/2, which may outlive their connection
-	none    chan struct{} // closed when there are none of either; nil if nobody waits
+	mu        sync.Mutex // guards what follows
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	conns     int           // open connections: sessions, and those that speak HTTP/2
+	streams   int           // requests over HTTP/2, which may outlive their connection
+	none      chan struct{} // closed when there are none of either; nil if nobody waits
 }
 
 // NewServer returns a server for the engine, with its settings as they are when
@@ -46,38 +43,31 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{engine: e, log: log}
+	s := &Server{engine: e, log: log, listeners: make(map[net.Listener]struct{}), sessions: make(map[*session]struct{})}
 	settings := e.settings.Load()
-	// net/http reads its time-out without a lock, so that it cannot be changed
-	// while it serves. It sets no deadlines but for that, and for long ago.
-	s.idleShift = func() time.Duration { return e.settings.Load().IdleTimeout - settings.IdleTimeout }
-	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	s.http = &http.Server{ //nolint:gosec // the guard has a time-out for heads
-		Handler:     e,
-		IdleTimeout: settings.IdleTimeout,
-		// The guard bounds heads and bodies in size and in time; net/http must
-		// only not be in its way.
-		MaxHeaderBytes:               math.MaxInt32,
-		DisableGeneralOptionsHandler: true,
-		Protocols:                    protocols,
-		ConnContext:                  s.connContext,
-		ConnState:                    s.connState,
-		ErrorLog:                     errorLog,
-	}
-	protocols2 := new(http.Protocols)
-	protocols2.SetHTTP2(true)
-	s.http2 = &http.Server{ //nolint:gosec // HTTP/2 has no use for that time-out
-		Handler:                      e,
+	protocols.SetHTTP2(true)
+	s.http2 = &http.Server{ //nolint:gosec // HTTP/2 has no use for a time-out for heads
+		Handler:                      http.HandlerFunc(s.serveHTTP2),
 		IdleTimeout:                  settings.IdleTimeout,
 		MaxHeaderBytes:               settings.HeaderSize,
 		DisableGeneralOptionsHandler: true,
-		Protocols:                    protocols2,
+		Protocols:                    protocols,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: settings.Streams},
-		ConnContext:                  s.connContext,
-		ConnState:                    s.connState,
-		ErrorLog:                     errorLog,
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			p := s.newPeer(nc)
+			return context.WithValue(ctx, peerKey{}, &p)
+		},
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				s.count(1, 0)
+			case http.StateClosed:
+				s.count(-1, 0)
+			default:
+			}
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return s
 }
@@ -86,51 +76,52 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 // listener is closed, and returns nil then. Of a closed listener, the
 // connections go on.
 func (s *Server) Serve(l net.Listener) error {
-	l = &guard.Listener{Listener: l, Limits: func() guard.Limits { return s.engine.settings.Load().guard() }}
-	return serveError(l, s.http.Serve(l))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	return s.accept(ctx, l, s.begin)
 }
 
-func serveError(l net.Listener, err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+// accept hands on what the listener accepts, until that ends.
+func (s *Server) accept(ctx context.Context, l net.Listener, take func(net.Conn)) error {
+	if !s.add(l) {
+		_ = l.Close()
 		return nil
 	}
-	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	defer s.remove(l)
+	if err := relay.AcceptEach(ctx, l, take); !errors.Is(err, net.ErrClosed) && !s.closing.Load() {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
 }
 
-// connections numbers them.
-var connections atomic.Uint64
-
-func (s *Server) connContext(ctx context.Context, nc net.Conn) context.Context {
-	p := &peer{
-		id: connections.Add(1), remote: addrPort(nc.RemoteAddr()), local: addrPort(nc.LocalAddr()),
-		since: time.Now(), server: s,
-	}
-	p.conn, _ = nc.(*guard.Conn)
-	if p.conn != nil {
-		nc = p.conn.Conn
-		p.conn.ShiftDeadlines(s.idleShift)
-	}
-	if secure, ok := nc.(*tls.Conn); ok { // hands are shaken
-		state := secure.ConnectionState()
-		p.handshake = &state
-	}
-	if policy, ok := s.engine.policy.(ProbePolicy); ok && p.conn != nil {
-		p.conn.ProbeWith(&prober{s.engine, policy, p})
-	}
-	return context.WithValue(ctx, peerKey{}, p)
+// add reports false when the server is shut down already.
+func (s *Server) add(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners[l] = struct{}{}
+	return !s.closing.Load()
 }
 
-func (s *Server) connState(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.count(1, 0)
-	case http.StateClosed:
-		s.connEnded()
-	default: // one that is upgraded ends with its tunnel
-	}
+func (s *Server) remove(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
 }
 
-func (s *Server) connEnded() { s.count(-1, 0) }
+// enter counts a session, until leave.
+func (s *Server) enter(c *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions[c] = struct{}{}
+	s.conns++
+}
+
+func (s *Server) leave(c *session) {
+	s.mu.Lock()
+	delete(s.sessions, c)
+	s.mu.Unlock()
+	s.count(-1, 0)
+}
 
 func (s *Server) count(conns, streams int) {
 	s.mu.Lock()
@@ -150,9 +141,6 @@ func (s *Server) Conns() int {
 	return s.conns
 }
 
-// lastMoment is how long what was cut may take to notice.
-const lastMoment = 5 * time.Second
-
 // Shutdown stops accepting, closes idle connections, and lets what is in flight
 // finish. When ctx is done first, the rest is cut, upgraded connections too,
 // and its cause returned. Either way no goroutine is left.
@@ -160,19 +148,25 @@ const lastMoment = 5 * time.Second
 // Upgraded connections have no end of their own, so they last until then.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
-	var err error
-	if errs := s.each(func(server *http.Server) error { return server.Shutdown(ctx) }); errs[0] != nil || errs[1] != nil {
-		err = ctx.Err()
+	s.mu.Lock()
+	for l := range s.listeners {
+		_ = l.Close()
 	}
-	if err == nil && !s.wait(ctx) {
-		err = ctx.Err()
+	for c := range s.sessions {
+		c.wake()
 	}
-	if err == nil {
+	s.mu.Unlock()
+	if s.http2.Shutdown(ctx) == nil && s.wait(ctx) {
 		return nil
 	}
 	left := s.Conns()
 	s.engine.tunnels.cut(s)
-	s.each((*http.Server).Close)
+	_ = s.http2.Close()
+	s.mu.Lock()
+	for c := range s.sessions {
+		c.cut()
+	}
+	s.mu.Unlock()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMoment)
 	defer cancel()
 	if !s.wait(last) {
@@ -181,14 +175,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return fmt.Errorf("%d connections were cut: %w", left, context.Cause(ctx))
 }
 
-// each calls f for both servers at once.
-func (s *Server) each(f func(*http.Server) error) (errs [2]error) {
-	var wg sync.WaitGroup
-	wg.Go(func() { errs[1] = f(s.http2) })
-	errs[0] = f(s.http)
-	wg.Wait()
-	return errs
-}
+// lastMoment is how long what was cut may take to notice.
+const lastMoment = 5 * time.Second
 
 // Close cuts everything at once.
 func (s *Server) Close() error {

@@ -17,7 +17,7 @@ type Settings struct {
 	BodySize      int64         // of a forwarded request's body, in bytes: 1 GiB; more is 413; negative: no limit
 	HeaderTimeout time.Duration // from a head's first byte to its last: 10 s; then 408
 	BodyTimeout   time.Duration // between two reads of a body, and two writes of an answer: 60 s
-	IdleTimeout   time.Duration // between two requests: 75 s, longer than the load balancer's 60 s; see NewServer
+	IdleTimeout   time.Duration // between two requests: 75 s, longer than the load balancer's 60 s; of HTTP/2, see NewServer
 	ConnAge       time.Duration // how old a connection grows before an answer is its last: no limit
 	TunnelTimeout time.Duration // without a byte of an upgraded connection in either direction: no limit
 	Streams       int           // requests at once on one HTTP/2 connection: 128; as they are in NewServer
@@ -69,12 +69,5 @@ func (s Settings) withDefaults() *Settings {
 }
 
 func (s *Settings) guard() guard.Limits {
-	return guard.Limits{
-		HeadSize:      s.HeaderSize,
-		LineSize:      s.TargetSize,
-		FieldSize:     s.FieldSize,
-		HeaderTimeout: s.HeaderTimeout,
-		BodyTimeout:   s.BodyTimeout,
-		IdleTimeout:   s.IdleTimeout,
-	}
+	return guard.Limits{HeadSize: s.HeaderSize, LineSize: s.TargetSize, FieldSize: s.FieldSize}
 }

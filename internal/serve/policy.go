@@ -23,7 +23,7 @@ type policy struct {
 	visits  sync.Pool // of *visit
 }
 
-var _ proxy.ProbePolicy = (*policy)(nil)
+var _ proxy.Policy = (*policy)(nil)
 
 // visit is what is remembered of a request between Decide and Done.
 type visit struct {
@@ -32,9 +32,6 @@ type visit struct {
 	health   bool
 	line     jsonLine
 }
-
-// IsProbe implements proxy.ProbePolicy.
-func (p *policy) IsProbe(path string) bool { return p.site.Load().health.Owns(path) }
 
 // Decide implements proxy.Policy.
 func (p *policy) Decide(h *proxy.Head) proxy.Action {

@@ -24,7 +24,7 @@ func (s *scanner) requestLine(line []byte) *Refusal {
 	case !found:
 		return refuse("the request line has no version, as in HTTP/0.9")
 	}
-	s.head = head{authority: s.head.authority[:0]}
+	s.head = head{authority: s.head.authority[:0], method: len(method), target: len(method) + 1 + len(target)}
 	switch string(version) {
 	case "HTTP/1.1":
 	case "HTTP/1.0":
@@ -138,12 +138,28 @@ func (s *scanner) headerLine(line []byte) *Refusal {
 		switch {
 		case h.chunked:
 			return refuse("more than one Transfer-Encoding field")
-		case !foldEqual(value, "chunked"):
+		case foldEqual(value, "chunked"):
+		case isUnknownCoding(value):
+			return &Refusal{http.StatusNotImplemented, "Transfer-Encoding is not supported but for chunked"}
+		default:
 			return refuse("Transfer-Encoding is not exactly chunked")
 		}
 		h.chunked = true
 	}
 	return nil
+}
+
+// isUnknownCoding reports whether a Transfer-Encoding is well-formed, and names a
+// coding that there is none of here (RFC 9112, 6.1).
+func isUnknownCoding(value []byte) bool {
+	unknown := false
+	for coding := range bytes.SplitSeq(value, []byte(",")) {
+		if coding = trim(coding); len(coding) == 0 || !all(coding, isToken) {
+			return false
+		}
+		unknown = unknown || !foldEqual(coding, "chunked") && !foldEqual(coding, "identity")
+	}
+	return unknown
 }
 
 // trailerLine takes a field of a trailer, which must not be one that frames or
@@ -196,10 +212,18 @@ func (s *scanner) field(line []byte) (name, value []byte, r *Refusal) {
 	case i == 0:
 		return nil, nil, refuse("a header field has no name")
 	}
-	name, value = line[:i], trim(line[i+1:])
+	from, to := i+1, len(line)
+	for from < to && (line[from] == ' ' || line[from] == '\t') {
+		from++
+	}
+	for from < to && (line[to-1] == ' ' || line[to-1] == '\t') {
+		to--
+	}
+	name, value = line[:i], line[from:to]
 	if !all(value, isValue) {
 		return nil, nil, refuse("a header field's value has a control character")
 	}
+	s.spans = append(s.spans, span{s.lineAt, s.lineAt + i, s.lineAt + from, s.lineAt + to})
 	return name, value, nil
 }
 

@@ -1,7 +1,7 @@
 package guard
 
 import (
-	"bytes"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -62,10 +62,10 @@ func FuzzCheckRequest(f *testing.F) {
 		if CheckRequest(&Request{Method: method, Target: target, Host: host}, limits) != nil {
 			return
 		}
-		text := []byte(method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
-		s := scanner{headSize: limits.HeadSize, lineSize: limits.LineSize}
-		if length, deliver, _ := s.scan(bytes.Clone(text), 0); s.refusal != nil || length != len(text) || deliver != len(text) || s.at != atStart {
-			t.Fatalf("%q: %v, %d of %d bytes", text, s.refusal, deliver, len(text))
+		text := method + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n"
+		r := NewReader(stream{strings.NewReader(text)}, limits)
+		if h, err := r.Next(nil); err != nil || h.Method != method || h.Target != target || h.Length != 0 || r.Buffered() {
+			t.Fatalf("%q: %+v, %v", text, h, err)
 		}
 	})
 }
@@ -76,10 +76,10 @@ func TestFieldSize(t *testing.T) {
 		size int
 		want int // the refusal's status
 	}{{100 - len("X: \r\n"), 0}, {101 - len("X: \r\n"), 431}} {
-		s := scanner{headSize: 4000, lineSize: 1000, fieldSize: 100}
 		head := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", tt.size) + "\r\n\r\n"
-		s.scan([]byte(head), 0)
-		if got := s.refusal; (got == nil) != (tt.want == 0) || got != nil && got.Status != tt.want {
+		r := NewReader(stream{strings.NewReader(head)}, Limits{HeadSize: 4000, LineSize: 1000, FieldSize: 100})
+		_, err := r.Next(nil)
+		if got, _ := errors.AsType[*Refusal](err); (got == nil) != (tt.want == 0) || got != nil && got.Status != tt.want {
 			t.Errorf("%d bytes: %v, want %d", tt.size, got, tt.want)
 		}
 	}

@@ -1,12 +1,7 @@
 package guard
 
-import (
-	"bytes"
-	"net/http"
-)
+import "net/http"
 
-// net/http reads no more of a trailer than 4 KiB and no more overhead of chunks
-// than 16 KiB; with these limits the guard refuses first, and says why.
 const (
 	maxTrailer    = 3 << 10 // bytes of a trailer
 	maxChunkLine  = 1 << 10 // bytes of the line before a chunk
@@ -34,7 +29,6 @@ type scanner struct {
 
 	at       place
 	refusal  *Refusal
-	inHead   bool // the refusal is of a head, not within a body
 	searched int  // bytes of the unfinished line that are known to hold no LF
 	ignored  bool // an empty line was, and the request line is to come
 
@@ -43,11 +37,18 @@ type scanner struct {
 	fields     int   // number of their fields
 	extensions int   // bytes of the body's chunk extensions so far
 
-	head head
+	head   head
+	lineAt int    // where the line that is looked at begins, in the head
+	spans  []span // where the head's fields are; of a trailer, that of the line
 }
+
+// span is where a field's name and value are.
+type span struct{ name, nameEnd, value, valueEnd int }
 
 // head is what the current head has shown so far of what matters for framing.
 type head struct {
+	method    int // its end in the request line, which it begins
+	target    int // likewise, a space after the method
 	http10    bool
 	hosts     int    // number of Host fields
 	absolute  bool   // the target is in absolute form,
@@ -57,69 +58,7 @@ type head struct {
 	chunked   bool
 }
 
-// scan looks at buf. Its first looked bytes are lines of an unfinished head,
-// and were looked at before. The first deliver bytes of buf may be handed on:
-// they belong to whole heads and to bodies. The lookedNext bytes after them
-// are whole lines of an unfinished head, and what remains is an unfinished
-// line: all of these are to be given again, with what follows them.
-//
-// One empty line before a request line is taken out of buf, of which length
-// bytes remain.
-//
-// After a refusal nothing is to be handed on beyond deliver.
-func (s *scanner) scan(buf []byte, looked int) (length, deliver, lookedNext int) {
-	i := looked
-	for i < len(buf) {
-		switch s.at {
-		case inBody, inChunk:
-			n := min(s.left, int64(len(buf)-i))
-			i += int(n)
-			deliver = i
-			if s.left -= n; s.left == 0 {
-				s.bodyDone()
-			}
-		case atChunkEnd:
-			if buf[i] != "\r\n"[2-s.left] {
-				s.refuse(refuse("a chunk is longer than its size says, or not followed by CRLF"))
-				return len(buf), deliver, 0
-			}
-			i++
-			deliver = i
-			if s.left--; s.left == 0 {
-				s.at = atChunkSize
-			}
-		case atRefusal:
-			return len(buf), deliver, 0
-		default:
-			n := bytes.IndexByte(buf[i+s.searched:], '\n')
-			if n < 0 {
-				s.searched = len(buf) - i
-				s.unfinished(buf[i:])
-				return len(buf), deliver, i - deliver
-			}
-			end := i + s.searched + n + 1
-			s.searched = 0
-			if s.at == atStart && !s.ignored && string(buf[i:end]) == "\r\n" {
-				// RFC 9112, 2.2. net/http must not see it: it would refuse it.
-				s.ignored = true
-				buf = append(buf[:i], buf[end:]...)
-				continue
-			}
-			s.line(buf[i:end])
-			if s.at == atRefusal {
-				return len(buf), deliver, 0
-			}
-			i = end
-			if s.at != inHeader {
-				deliver = i // a whole head, or a line within a body
-			}
-		}
-	}
-	return len(buf), deliver, i - deliver
-}
-
 func (s *scanner) refuse(r *Refusal) {
-	s.inHead = s.at == atStart || s.at == inHeader
 	s.at = atRefusal
 	s.refusal = r
 }
@@ -210,7 +149,7 @@ func (s *scanner) line(line []byte) {
 	var r *Refusal
 	switch s.at {
 	case atStart:
-		s.size, s.fields, s.ignored = 0, 0, false
+		s.size, s.fields, s.ignored, s.spans = 0, 0, false, s.spans[:0]
 		s.at = inHeader
 		r = s.requestLine(line)
 	case inHeader:

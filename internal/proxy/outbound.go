@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"net/http"
 	"net/netip"
 	"net/textproto"
 	"strings"
@@ -17,19 +16,19 @@ var errNoUpstream = errors.New("the action names no upstream")
 // request is sent on.
 const smallBody = 8 << 10
 
-// fillRequest makes the request for the upstream from what net/http read and
-// the action's edits.
+// fillRequest makes the request for the upstream from what came in and the
+// action's edits.
 func (f *front) fillRequest(s *Settings) *Error {
-	r, a, q := f.r, &f.action, &f.req
+	in, a, q := &f.in, &f.action, &f.req
 	if a.Upstream.IsZero() {
 		return &Error{Kind: ErrConnect, Op: "forward", Err: errNoUpstream}
 	}
-	if s.BodySize >= 0 && r.ContentLength > s.BodySize {
+	if s.BodySize >= 0 && in.length > s.BodySize {
 		return &Error{Kind: ErrBodyTooLarge, Op: "read the request's body"}
 	}
-	q.method, q.proto = r.Method, r.Proto
-	q.target = cmp.Or(f.action.Target, originForm(r.RequestURI))
-	q.host = r.Host
+	q.method, q.proto = in.method, in.proto
+	q.target = cmp.Or(f.action.Target, in.target)
+	q.host = in.host
 	q.scheme = a.Scheme
 	q.client, q.local = f.head.Peer, f.head.Local
 	if a.Client.IsValid() && a.Client != q.client.Addr() {
@@ -45,18 +44,16 @@ func (f *front) fillRequest(s *Settings) *Error {
 // fillFields makes the request's fields: the client's, without those of its
 // own hop, edited as the action says.
 func (f *front) fillFields(underscores bool) {
-	r, a, q := f.r, &f.action, &f.req
-	connection := f.connection()
+	in, a, q := &f.in, &f.action, &f.req
 	fields := f.fields[:0]
-	for name, values := range r.Header {
+	for _, field := range in.fields.fields {
+		name := field.Name
 		if framesMessage(name) || a.edits(name) || strings.IndexByte(name, '_') >= 0 && (!underscores || a.forges(name)) {
 			continue
 		}
-		for _, v := range values {
-			fields = append(fields, Field{name, v})
-		}
+		fields = append(fields, field)
 	}
-	fields = removeListed(fields, connection)
+	fields = removeListed(fields, in.connection)
 	for _, field := range a.Set {
 		switch {
 		case len(field.Name) == len("Host") && strings.EqualFold(field.Name, "Host"):
@@ -67,9 +64,7 @@ func (f *front) fillFields(underscores bool) {
 	}
 	f.fields, q.fields = fields, fields
 
-	if te := r.Header["Te"]; te != nil {
-		q.trailers = hasToken(strings.Join(te, ","), "trailers")
-	}
+	q.trailers = in.te != "" && hasToken(in.te, "trailers")
 	q.upgrade = f.upgradeTo()
 }
 
@@ -107,11 +102,11 @@ func cleanValue(s string) string {
 // the client and the action say so, or "". Another version of HTTP it never is:
 // its requests would get past the policy.
 func (f *front) upgradeTo() string {
-	r, protocol := f.r, f.action.Upgrade
-	if protocol == "" || !hasToken(f.connection(), "Upgrade") || !hasToken(strings.Join(r.Header["Upgrade"], ","), protocol) {
+	in, protocol := &f.in, f.action.Upgrade
+	if protocol == "" || in.upgrade == "" || !hasToken(in.connection, "Upgrade") || !hasToken(in.upgrade, protocol) {
 		return ""
 	}
-	if !r.ProtoAtLeast(1, 1) || f.http2 || r.ContentLength != 0 || f.action.Upstream.UWSGI() || f.action.Upstream.HTTP2() {
+	if in.http10 || in.http2 || in.length != 0 || f.action.Upstream.UWSGI() || f.action.Upstream.HTTP2() {
 		return ""
 	}
 	name, version, versioned := strings.Cut(protocol, "/")
@@ -126,63 +121,35 @@ func (f *front) upgradeTo() string {
 
 // fillBody says what body the request has. A short one is read at once.
 func (f *front) fillBody(s *Settings) *Error {
-	r, q := f.r, &f.req
-	q.length = r.ContentLength
-	_, q.given = r.Header["Content-Length"]
+	in, q := &f.in, &f.req
+	q.length, q.given = in.length, in.given
 	if q.length == 0 {
 		return nil
 	}
-	q.expect = r.Header["Expect"] != nil && r.ProtoAtLeast(1, 1) // net/http lets nothing but 100-continue pass
+	q.expect = in.expect
 	if q.length > 0 && q.length <= s.RepeatBody && !q.expect {
 		if int64(cap(f.small)) < q.length {
 			f.small = make([]byte, max(smallBody, q.length))
 		}
 		f.small = f.small[:q.length]
-		if _, err := io.ReadFull(f.body(s), f.small); err != nil {
+		if _, err := io.ReadFull(in.body, f.small); err != nil {
 			return bodyError(err)
 		}
 		q.small = f.small
 		return nil
 	}
-	q.body = f.body(s)
+	q.body = in.body
 	if q.length < 0 && f.action.Upstream.UWSGI() {
 		return f.spool(s)
 	}
-	rc := http.NewResponseController(f.w)
-	_ = rc.EnableFullDuplex() // refused by none but HTTP/2, which is so anyway
-	q.unblock = func() { _ = rc.SetReadDeadline(longAgo) }
-	var announced []string
-	for name := range r.Trailer { // without values yet
-		if f.trails(name) {
-			announced = append(announced, name)
+	q.unblock = in.unblock
+	for name := range strings.SplitSeq(in.announced, ",") {
+		if name = strings.Trim(name, " \t"); name != "" && f.trails(name) {
+			q.announced = joined(q.announced, name)
 		}
 	}
-	q.announced = strings.Join(announced, ", ")
 	q.trailer = f.trailer
 	return nil
-}
-
-// body returns the request's body, whose reads have their time-out: the guard's,
-// or HTTP/2's. An HTTP/2 upstream may wait for the next piece as long as the
-// other direction moves, so the exchange sees to its time.
-func (f *front) body(s *Settings) io.Reader {
-	if !f.http2 || f.action.Upstream.HTTP2() && (f.r.ContentLength < 0 || f.r.ContentLength > s.RepeatBody) {
-		return f.r.Body
-	}
-	w := f.w
-	return &timedBody{f.r.Body, newStall(s.BodyTimeout, func() { _ = http.NewResponseController(w).SetReadDeadline(longAgo) })}
-}
-
-// timedBody is the body of a request over HTTP/2.
-type timedBody struct {
-	r     io.Reader
-	stall *stall
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	b.stall.begin()
-	defer b.stall.end()
-	return b.r.Read(p)
 }
 
 // spool reads a chunked body to its end, so that its length is known.
@@ -203,14 +170,9 @@ func (f *front) spool(s *Settings) *Error {
 // is read.
 func (f *front) trailer() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for name, values := range f.r.Trailer {
-			if !f.trails(name) {
-				continue
-			}
-			for _, v := range values {
-				if !yield(name, v) {
-					return
-				}
+		for _, field := range f.in.trailer() {
+			if f.trails(field.Name) && !yield(field.Name, field.Value) {
+				return
 			}
 		}
 	}
@@ -222,9 +184,6 @@ func (f *front) trailer() iter.Seq2[string, string] {
 // after all.
 func (f *front) trails(name string) bool {
 	a := &f.action
-	return !framesMessage(name) && strings.IndexByte(name, '_') < 0 && !a.edits(name) && (a.Owns == nil || !a.Owns(name)) &&
-		!hasToken(f.connection(), name)
+	return isName(name) && !framesMessage(name) && strings.IndexByte(name, '_') < 0 && !a.edits(name) &&
+		(a.Owns == nil || !a.Owns(textproto.CanonicalMIMEHeaderKey(name))) && !hasToken(f.in.connection, name)
 }
-
-// connection returns what the request's Connection lists.
-func (f *front) connection() string { return strings.Join(f.r.Header["Connection"], ",") }
