@@ -58,7 +58,8 @@ func newDoctor(s Streams) *cobra.Command {
 			"What the settings tell by themselves is told, too, and how long things take with them.\n\n" +
 			"With --target-group and no URL, the group, its targets and their reasons are read from\n" +
 			"the ELBv2 API, with the region and credentials of the aws command, and each target that\n" +
-			"is not healthy is examined. --settings without URL does the same from a file.\n\n" +
+			"is not healthy is examined. EC2, ECS and Auto Scaling are asked for what they know of\n" +
+			"the targets. --settings without URL does the same from a file.\n\n" +
 			"Exit code 0: the check passes, or all targets are healthy (there may be findings all the\n" +
 			"same); 1: it fails; 2: it could not be examined.",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -114,8 +114,16 @@ func doctorAccount(site netip.AddrPort) elbfake.Account {
 	}
 }
 
+// around is what other services know of the instance that times out.
+const around = `{"Reservations": [{"Instances": [{"InstanceId": "i-1f76fade", "PrivateIpAddress": "127.0.0.5", "SecurityGroups": [{"GroupId": "sg-app", "GroupName": "app"}]}]}]}
+{"SecurityGroups": [{"GroupId": "sg-app", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "UserIdGroupPairs": [{"GroupId": "sg-5943793c"}]}]}]}
+{"AutoScalingGroups": [{"AutoScalingGroupName": "web", "HealthCheckType": "EC2", "HealthCheckGracePeriod": 300, "TargetGroupARNs": ["` + webARN + `"]}]}
+`
+
 // TestDoctorScripts runs testdata/doctor: $SITE is the address of a target,
 // $API that of the account's API, $DENIED and $EXPIRED are APIs that refuse.
+// $AROUND is one with other services beside it, $REFUSING one whose EC2 does not
+// tell of instances.
 func TestDoctorScripts(t *testing.T) {
 	site := startTarget(t)
 	api := elbfake.Start(t, doctorAccount(site))
@@ -126,11 +134,17 @@ func TestDoctorScripts(t *testing.T) {
 	}
 	denied := refusing("AccessDenied", "User: arn:aws:iam::123456789012:user/ci is not authorized")
 	expired := refusing("ExpiredToken", "The security token included in the request is expired")
+	account := doctorAccount(site)
+	account.Beside = around
+	other := elbfake.Start(t, account).URL
+	without := elbfake.Start(t, account)
+	without.Fail("DescribeInstances", slices.Repeat([]elbfake.Failure{{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized"}}, 20)...)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/doctor",
 		Setup: func(env *testscript.Env) error {
 			for name, value := range map[string]string{
 				"SITE": site.String(), "PORT": site.String()[len(sites.Private)+1:], "API": api.URL, "DENIED": denied, "EXPIRED": expired,
+				"AROUND": other, "REFUSING": without.URL,
 				"WEB": webARN, "CALM": calmARN, "AWS_EC2_METADATA_DISABLED": "true",
 			} {
 				env.Setenv(name, value)

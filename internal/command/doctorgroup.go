@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,13 +27,14 @@ type groupFlags struct {
 	arn                       string
 	endpoint, region, profile string
 	addresses                 []string
+	forURL                    bool // a URL is examined, not the group's targets
 }
 
 func (g *groupFlags) addTo(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&g.arn, "target-group", "", "examine the targets of the target group `ARN`; with --settings, the group in the file")
-	f.StringVar(&g.settings, "settings", "", "`FILE` with a target group as aws elbv2 describe-target-groups prints it; -: standard input")
-	f.StringVar(&g.endpoint, "endpoint-url", "", "`URL` of the ELBv2 API, for another one than AWS's own")
+	f.StringVar(&g.arn, "target-group", "", "examine the targets of the target group `ARN`; with --settings, the group in the file, if it has one")
+	f.StringVar(&g.settings, "settings", "", "`FILE` with a target group as aws elbv2 describe-target-groups prints it, or with what else is known of --target-group; -: standard input")
+	f.StringVar(&g.endpoint, "endpoint-url", "", "`URL` of the ELBv2 API and those of EC2, ECS and Auto Scaling, for others than AWS's own")
 	f.StringVar(&g.region, "region", "", "AWS `REGION`, where the ARN does not name it")
 	f.StringVar(&g.profile, "profile", "", "`NAME` of a profile of the aws command")
 	f.StringArrayVar(&g.addresses, "address", nil, "`ID=IP`: the private address of an instance, which the ELBv2 API does not tell; several times for several")
@@ -48,17 +50,18 @@ func (g *groupFlags) agree(given func(flag string) bool, args []string) error {
 			return fmt.Errorf("--%s is empty: write what it names, or leave it out", flag)
 		}
 	}
-	if len(args) > 0 && g.arn != "" && g.settings == "" {
+	g.forURL = len(args) > 0
+	if g.forURL && g.arn != "" && g.settings == "" {
 		return errors.New("write a URL or --target-group, not both: the group names its targets; aws elbv2 describe-target-groups --target-group-arns ARN writes a file for --settings")
 	}
-	if g.arn == "" || g.settings != "" {
+	if g.arn == "" || g.forURL {
 		for _, flag := range []string{"endpoint-url", "region", "profile"} {
 			if given(flag) {
 				return fmt.Errorf("--%s is for reading a --target-group from the ELBv2 API: leave it out", flag)
 			}
 		}
 	}
-	if len(g.addresses) > 0 && (len(args) > 0 || !g.given()) {
+	if len(g.addresses) > 0 && (g.forURL || !g.given()) {
 		return errors.New("--address is for the targets of a --target-group: leave it out")
 	}
 	for _, pair := range g.addresses {
@@ -106,22 +109,39 @@ func (g *groupFlags) read(ctx context.Context, s Streams, steps *steps) (*target
 }
 
 func (g *groupFlags) open(ctx context.Context, s Streams, steps *steps) (targetgroup.Group, error) {
-	switch g.settings {
-	case "":
-		steps.show("reading the target group")
-		return targetgroup.Read(ctx, targetgroup.Options{
-			Group: g.arn, Endpoint: g.endpoint, Region: g.region, Profile: g.profile,
-			Lookup: func(name string) string { value, _ := s.Env(name); return value },
-		})
-	case "-":
-		return targetgroup.Settings(s.In, "standard input", g.arn)
+	var beside bytes.Buffer
+	name := g.settings
+	if name != "" {
+		group, err := g.fromFile(s, &name, &beside)
+		switch {
+		case err == nil && g.endpoint+g.region+g.profile != "":
+			return group, fmt.Errorf("%s has the target group, so that no API is asked: leave --endpoint-url, --region and --profile out", name)
+		case g.arn == "" || g.forURL || !errors.Is(err, targetgroup.ErrNoGroup):
+			return group, err
+		}
 	}
-	file, err := os.Open(g.settings)
-	if err != nil {
-		return targetgroup.Group{}, fmt.Errorf("--settings: %w", err) // which names the file
+	steps.show("reading the target group")
+	return targetgroup.Read(ctx, targetgroup.Options{
+		Group: g.arn, Endpoint: g.endpoint, Region: g.region, Profile: g.profile,
+		Beside: beside.Bytes(), BesideName: name,
+		Lookup: func(name string) string { value, _ := s.Env(name); return value },
+	})
+}
+
+// fromFile returns the group of the file of settings, and keeps what was read.
+func (g *groupFlags) fromFile(s Streams, name *string, read *bytes.Buffer) (targetgroup.Group, error) {
+	in := s.In
+	if *name == "-" {
+		*name = "standard input"
+	} else {
+		file, err := os.Open(*name)
+		if err != nil {
+			return targetgroup.Group{}, fmt.Errorf("--settings: %w", err) // which names the file
+		}
+		defer file.Close()
+		in = file
 	}
-	defer file.Close()
-	return targetgroup.Settings(file, g.settings, g.arn)
+	return targetgroup.Settings(io.TeeReader(in, read), *name, g.arn)
 }
 
 // put puts into the group what flags say instead.

@@ -163,10 +163,11 @@ func shutOut(g *Group, targets []Target, d *Diagnosis) {
 }
 
 // chosen tells whether ECS chose the port of a target: its task definition says
-// so, or else the port is one of those that it takes.
+// so, or else the port is one of those that it takes, and nobody else is known to
+// register targets.
 func (g *Group) chosen(t Target) bool {
 	switch {
-	case g.Kind.Targets == elb.Addresses:
+	case g.Kind.Targets == elb.Addresses, g.Scaling != nil, g.Service == nil && g.ServiceAsked == Answered:
 		return false
 	case g.Service != nil && g.Service.Task != nil:
 		return g.Service.Task.HostPort == 0

@@ -66,12 +66,12 @@ func TestReadAround(t *testing.T) {
 		asked    []string // of other services
 	}{
 		{
-			name: "a security group without the port that ECS gave", account: silentAccount(instance, "i-1", 49153, instances+fixedPorts),
-			findings: []string{"fail-open-masks", "ecs-dynamic-port-sg"}, evidence: "security group sg-app admits: port 8080 from sg-lb",
+			name: "a security group without the port", account: silentAccount(instance, "i-1", 49153, instances+fixedPorts),
+			findings: []string{"fail-open-masks", "firewall-drop"}, evidence: "security group sg-app admits: port 8080 from sg-lb",
 			asked: []string{"DescribeAutoScalingGroups", "ListClusters", "DescribeInstances", "DescribeSecurityGroups"},
 		},
 		{
-			name: "the same, and the task definition says so", account: silentAccount(instance, "i-1", 49153, instances+fixedPorts+kept),
+			name: "the same, and the task definition says that ECS gave it", account: silentAccount(instance, "i-1", 49153, instances+fixedPorts+kept),
 			findings: []string{"fail-open-masks", "ecs-dynamic-port-sg"}, evidence: "task definition shop:7, container port 3000: no host port of its own",
 			notes: []string{"fails the check of its task definition"},
 			asked: []string{"DescribeAutoScalingGroups", "ListClusters", "ListServices", "DescribeServices", "DescribeTaskDefinition", "DescribeInstances", "DescribeSecurityGroups"},
@@ -94,7 +94,7 @@ func TestReadAround(t *testing.T) {
 		},
 		{
 			name: "security groups that let it in", account: silentAccount(instance, "i-1", 49153, instances+allPorts),
-			findings: []string{"fail-open-masks"}, open: []string{"security group sg-app may let it in (ports 32768-65535 from sg-lb): a network ACL", "ecs-dynamic-port-sg"},
+			findings: []string{"fail-open-masks"}, open: []string{"security group sg-app may let it in (ports 32768-65535 from sg-lb): a network ACL"},
 			asked: []string{"DescribeAutoScalingGroups", "ListClusters", "DescribeInstances", "DescribeSecurityGroups"},
 		},
 		{

@@ -30,15 +30,20 @@ type Group struct {
 	// addresses, and not addresses.
 	Instances bool
 	// Verdicts are what the load balancer says of the targets where its view is
-	// not ours; "" for what its own probe would be answered from here.
+	// not ours; "" for what its own probe would be answered from here. One that
+	// begins with Elb. is of a target that is still initial.
 	Verdicts []string
 	// Timeout is the health check's; 0 for one that no machine is too slow for.
 	Timeout time.Duration
+	// Interval is the health check's; 0 for a minute.
+	Interval time.Duration
 	// Tags are the group's.
 	Tags map[string]string
 	// Beside is what other commands of aws print, in the same file as the
 	// group; "": the group is read from the API.
 	Beside string
+	// Asked makes the APIs of those services tell it, and not a file.
+	Asked bool
 }
 
 // GroupCase is one row of the corpus that is about a whole target group.
@@ -59,7 +64,7 @@ type GroupCase struct {
 // Groups is the corpus of target groups.
 func Groups() []GroupCase {
 	cascade, open, lacks := "deep-check-cascade", "fail-open-masks", []string{"dependency-down-500"}
-	return []GroupCase{
+	cases := []GroupCase{
 		{
 			Name: "group-healthy", Row: "healthy", Of: [][]string{nil, nil},
 			Start: func(t testing.TB) Group { return twoShops(t, store(t), store(t)) },
@@ -201,7 +206,86 @@ func Groups() []GroupCase {
 			Name: "group-dynamic-port", Row: "ecs-dynamic-port-sg", Findings: []string{"ecs-dynamic-port-sg"}, Of: [][]string{nil, nil},
 			Start: dynamicPort,
 		},
+		{
+			// Of two tasks, only one is in a security group with the app's port.
+			Name: "group-security-group", Row: "firewall-drop", Findings: []string{"firewall-drop"}, Of: [][]string{nil, nil},
+			Start: shutTask,
+		},
+		{
+			// A task that refuses the probe's Host, in a service without grace.
+			Name: "group-kill-loop", Row: "ecs-kill-loop", Findings: []string{open, "ecs-kill-loop"}, Of: [][]string{{"django-allowed-hosts"}},
+			Start: func(t testing.TB) Group {
+				address := private(t)
+				return Group{Path: "/health", Sites: []Site{site(address, django(t, hostsSet).gunicorn(t, address))}, Beside: serviceWith(0)}
+			},
+		},
+		{
+			Name: "group-ecs-node-set", Row: "ecs-node-set", Findings: []string{open, "ecs-kill-loop"},
+			Of:     [][]string{{"port-undefined-random", "container-healthcheck-tool-missing", "keepalive-shorter-than-lb-idle"}},
+			Inside: true, Alone: true,
+			Start: func(t testing.TB) Group {
+				return Group{Path: "/health", Sites: []Site{unset(t)}, Beside: serviceWith(0)}
+			},
+		},
+		{
+			// A new instance, which the load balancer is still looking at.
+			Name: "group-cold-start", Row: "asg-cold-start-vs-grace", Findings: []string{"asg-cold-start-vs-grace"}, Of: [][]string{nil}, Inside: true,
+			Start: func(t testing.TB) Group {
+				return Group{
+					Path: "/health", Interval: 6 * time.Second, Instances: true, Sites: []Site{startsSlowly(0)(t)},
+					Verdicts: []string{"Elb.InitialHealthChecking Initial health checks in progress"},
+					Beside:   instanceIn("sg-instances") + scalingWith(0),
+				}
+			},
+		},
 	}
+	for _, c := range cases { // the same, where the APIs tell what a file tells else
+		if !besides[c.Name] {
+			continue
+		}
+		start := c.Start
+		c.Name += "-asked"
+		c.Start = func(t testing.TB) Group {
+			g := start(t)
+			g.Asked = true
+			return g
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// besides are the groups of which a file, or other services than ELBv2, tell more.
+var besides = map[string]bool{
+	"group-dynamic-port": true, "group-security-group": true, "group-kill-loop": true, "group-ecs-node-set": true, "group-cold-start": true,
+}
+
+// instanceIn is the instance of a group, as the aws command prints it.
+func instanceIn(securityGroup string) string {
+	return `{"Reservations": [{"Instances": [
+	{"InstanceId": "i-0f76fade0", "PrivateIpAddress": "127.0.0.5", "SecurityGroups": [{"GroupName": "instances", "GroupId": "` + securityGroup + `"}]}
+]}]}
+`
+}
+
+// shutTask is a service of two tasks, of which one has a security group that does
+// not know the app's port.
+func shutTask(t testing.TB) Group {
+	g := Group{Path: "/health", Verdicts: []string{"Target.Timeout Request timed out", ""}}
+	for _, address := range []string{private(t), freeAddress(t, Second)} {
+		g.Sites = append(g.Sites, site(address, django(t, "").gunicorn(t, address)))
+	}
+	g.Beside = serviceWith(300) + strings.NewReplacer("FIRST", Private, "SECOND", Second, "PORT", portOf(g.Sites[1].Address)).Replace(`
+{"NetworkInterfaces": [
+	{"NetworkInterfaceId": "eni-1", "PrivateIpAddresses": [{"PrivateIpAddress": "FIRST"}], "Groups": [{"GroupName": "database", "GroupId": "sg-database"}]},
+	{"NetworkInterfaceId": "eni-2", "PrivateIpAddresses": [{"PrivateIpAddress": "SECOND"}], "Groups": [{"GroupName": "web", "GroupId": "sg-web"}]}
+]}
+{"SecurityGroups": [
+	{"GroupId": "sg-database", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": "sg-web"}]}]},
+	{"GroupId": "sg-web", "IpPermissions": [{"IpProtocol": "tcp", "FromPort": PORT, "ToPort": PORT, "UserIdGroupPairs": [{"GroupId": "sg-balancer"}]}]}
+]}
+`)
+	return g
 }
 
 // store is a Redis that both instances reach; Stop ends it.
@@ -294,10 +378,10 @@ func dynamicPort(t testing.TB) Group {
 		Path: "/health", Instances: true,
 		Sites:    []Site{site(Private + ":" + port[1]), fixed.site()},
 		Verdicts: []string{"Target.Timeout Request timed out", ""},
-		Beside: strings.ReplaceAll(`
-{"Reservations": [{"Instances": [
-	{"InstanceId": "i-0f76fade0", "PrivateIpAddress": "127.0.0.5", "SecurityGroups": [{"GroupName": "instances", "GroupId": "sg-instances"}]}
-]}]}
+		Beside: instanceIn("sg-instances") + serviceWith(300) + strings.ReplaceAll(`
+{"taskDefinition": {"family": "shop", "revision": 7, "networkMode": "bridge", "containerDefinitions": [
+	{"name": "web", "portMappings": [{"containerPort": 3000, "hostPort": 0, "protocol": "tcp"}]}
+]}}
 {"SecurityGroups": [{"GroupId": "sg-instances", "IpPermissions": [
 	{"IpProtocol": "tcp", "FromPort": PORT, "ToPort": PORT, "UserIdGroupPairs": [{"GroupId": "sg-balancer"}]},
 	{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": "sg-bastion"}]}

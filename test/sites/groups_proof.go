@@ -20,7 +20,7 @@ func groupProofs() map[string][]proof {
 		}
 	}
 	old := proof{asked(status(http.StatusOK), path("/")), does(preface)}
-	return map[string][]proof{
+	proofs := map[string][]proof{
 		"group-healthy":            {well, well},
 		"group-cascade-redis":      {lacking, lacking},
 		"group-cascade-told":       {{asked(says(503, "connecting to "+Shared)), asked(status(200), path("/"))}, {asked(says(503, "connecting to "+Shared))}},
@@ -35,5 +35,13 @@ func groupProofs() map[string][]proof {
 		"group-464-grpc":           {old, old},
 		"group-464-http2":          {old, old},
 		"group-dynamic-port":       {well, well},
+		"group-security-group":     {well, well},
+		"group-kill-loop":          {refusing},
+		"group-ecs-node-set":       {expressProofs()["ecs-node-set"]},
+		"group-cold-start":         {platformProofs()["asg-cold-start"]},
 	}
+	for name := range besides {
+		proofs[name+"-asked"] = proofs[name]
+	}
+	return proofs
 }

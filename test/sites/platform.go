@@ -51,9 +51,14 @@ func groupOf(address, kind string, interval int) string {
 // inService is the target group of a service of ECS, with its grace period in
 // seconds.
 func inService(address string, interval, grace int) string {
-	return groupOf(address, "ip", interval) + fmt.Sprintf(`{"services": [{
+	return groupOf(address, "ip", interval) + serviceWith(grace)
+}
+
+// serviceWith is that service, as the aws command prints it.
+func serviceWith(grace int) string {
+	return fmt.Sprintf(`{"services": [{
 	"serviceName": "shop", "launchType": "FARGATE", "desiredCount": 2, "runningCount": 1, "healthCheckGracePeriodSeconds": %d,
-	"loadBalancers": [{"targetGroupArn": %q, "containerName": "web", "containerPort": 3000}]
+	"taskDefinition": "shop:7", "loadBalancers": [{"targetGroupArn": %q, "containerName": "web", "containerPort": 3000}]
 }], "failures": []}
 `, grace, shopARN)
 }
@@ -61,7 +66,12 @@ func inService(address string, interval, grace int) string {
 // inScaling is the target group of an Auto Scaling group, with its grace period
 // in seconds.
 func inScaling(address string, interval, grace int) string {
-	return groupOf(address, "instance", interval) + fmt.Sprintf(`{"AutoScalingGroups": [{
+	return groupOf(address, "instance", interval) + scalingWith(grace)
+}
+
+// scalingWith is that group, as the aws command prints it.
+func scalingWith(grace int) string {
+	return fmt.Sprintf(`{"AutoScalingGroups": [{
 	"AutoScalingGroupName": "shop", "MinSize": 2, "HealthCheckType": "ELB", "HealthCheckGracePeriod": %d, "TargetGroupARNs": [%q]
 }]}
 `, grace, shopARN)
