@@ -16,6 +16,7 @@ import (
 	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
 	"hale/internal/proxy"
+	"hale/internal/relay"
 )
 
 // front is a load balancer at work: its listeners, and for an Application Load
@@ -232,18 +233,21 @@ func secure(p elb.Protocol) bool { return p == elb.HTTPS || p == elb.TLS }
 func (l *listener) use(settings *inventory.Listener, user *inventory.LoadBalancer) {
 	l.settings.Store(settings)
 	l.http2.Store(user.All().Bool("routing.http2.enabled"))
+	if s, ok := l.server.(*relay.Server); ok {
+		s.Configure(relaySettings(settings, user))
+	}
 }
 
 // start has a listener at work. Without sockets, it goes on trying to open them.
 func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener, addresses []netip.AddrPort, of []net.Listener) *listener {
 	b := f.balancer
 	l := &listener{addresses: addresses, protocol: settings.Protocol}
-	l.use(settings, user)
 	if settings.Protocol == elb.TCP || settings.Protocol == elb.TLS {
 		l.server = f.newRelay(l)
 	} else {
 		l.server = proxy.NewServer(f.engine, b.log)
 	}
+	l.use(settings, user)
 	if of == nil {
 		of, _ = b.open(addresses, nil) // why not is told by the next try
 	}

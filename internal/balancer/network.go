@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
 	"hale/internal/elb/spread"
 	"hale/internal/relay"
@@ -14,6 +15,15 @@ type flows struct {
 	balancer *Balancer
 	meter    *meter
 	listener *listener
+}
+
+// relaySettings are a relay's time-outs. The time that a connection may be idle is the
+// listener's, of a Classic Load Balancer its own.
+func relaySettings(l *inventory.Listener, user *inventory.LoadBalancer) relay.Settings {
+	if user.Type == elb.Classic {
+		return relay.Settings{IdleTimeout: user.All().Duration("idle_timeout.timeout_seconds")}
+	}
+	return relay.Settings{IdleTimeout: l.All(user).Duration("tcp.idle_timeout.seconds")}
 }
 
 // newRelay returns the server of a Network Load Balancer's listener.
