@@ -42,7 +42,7 @@ func (c *conversation) drain(body io.Reader, sized bool) bool {
 		most = min(most, own)
 	}
 	slow := int64(mostBody) // from where on it is read slowly
-	buffer := make([]byte, 4<<10)
+	buffer := c.in.buffer[:]
 	for {
 		n, err := body.Read(buffer)
 		c.a.BodySize += int64(n)
@@ -86,7 +86,7 @@ func (c *conversation) framing() (io.Reader, bool) {
 	if coding := strings.Join(values(a.Header, "Transfer-Encoding"), ","); coding != "" {
 		last := coding[strings.LastIndexByte(coding, ',')+1:]
 		if strings.EqualFold(strings.TrimSpace(last), "chunked") {
-			return &chunkReader{in: c.in, a: a}, true
+			return &chunkReader{in: &c.in.Reader, a: a}, true
 		}
 		a.Unsized = true
 		return c.in, true
@@ -108,7 +108,7 @@ func (c *conversation) framing() (io.Reader, bool) {
 	if length == 0 {
 		return nil, true
 	}
-	return &sizedReader{in: c.in, left: length}, true
+	return &sizedReader{in: &c.in.Reader, left: length}, true
 }
 
 // sizedReader reads a body of a known length.

@@ -41,7 +41,7 @@ func TestDrainWithoutEnd(t *testing.T) {
 			{false, 10 << 10, Answered, 10 << 10, 16 << 10},
 		} {
 			a := Answer{Outcome: Answered}
-			c := conversation{Probe: Probe{Prober: &Prober{BodyLimit: test.limit}}, a: &a, ctx: ctx}
+			c := conversation{Probe: Probe{Prober: &Prober{BodyLimit: test.limit}}, a: &a, ctx: ctx, in: newReader(nil)}
 			var body io.Reader = endless{time.Now().Add(patience)}
 			c.drain(body, test.sized)
 			if a.Outcome != test.want || a.BodySize < test.least || a.BodySize > test.most || len(a.Body) > mostKept {

@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,22 +21,26 @@ import (
 type conversation struct {
 	Probe
 	a      *Answer
-	ctx    context.Context // of this one exchange, with the time-out's deadline
+	ctx    context.Context //nolint:containedctx // of this one exchange
 	limits Phases
-	raw    net.Conn
-	// patience is the limit that ends the wait that is on, for messages.
+	// deadline is the time-out's.
+	deadline time.Time
+	raw      net.Conn
+	// patience is the limit that ends the wait that is on, for messages; waiting is
+	// when that is.
 	patience time.Duration
+	waiting  time.Time
 	// unwatch ends the watch that cuts the connection when ctx ends.
 	unwatch func() bool
-	// conn is what HTTP is spoken on, in reads from it.
+	// conn is what HTTP is spoken on, in reads from it; none before it is open.
 	conn *recorder
-	in   *bufio.Reader
+	in   *reader
 }
 
 // ask dials, sends the request and reads one answer. It does not judge it.
-func (p Probe) ask(ctx context.Context) Answer {
+func (p *Probe) ask(ctx context.Context, deadline time.Time) Answer {
 	a := Answer{GRPC: -1}
-	c := conversation{Probe: p, a: &a, ctx: ctx, limits: p.phases()}
+	c := conversation{Probe: *p, a: &a, ctx: ctx, deadline: deadline, limits: p.phases()}
 	if c.open() {
 		c.speak()
 	}
@@ -69,6 +75,10 @@ func (c *conversation) close() {
 	} else if c.raw != nil {
 		_ = c.raw.Close()
 	}
+	if c.in != nil {
+		c.in.release()
+		c.in = nil
+	}
 }
 
 func (c *conversation) connect() bool {
@@ -76,17 +86,12 @@ func (c *conversation) connect() bool {
 		return c.fail(Unresolved, c.ResolveErr)
 	}
 	start := time.Now()
-	ctx, dialer := c.ctx, net.Dialer{KeepAlive: -1}
+	deadline := c.deadline
 	c.patience = c.Timeout
-	if c.limits.Connect > 0 {
-		limited, cancel := context.WithTimeout(ctx, c.limits.Connect)
-		defer cancel()
-		ctx, c.patience = limited, min(c.patience, c.limits.Connect)
+	if own := c.limits.Connect; own > 0 && own < c.patience {
+		deadline, c.patience = start.Add(own), own
 	}
-	if c.Source.IsValid() {
-		dialer.LocalAddr = &net.TCPAddr{IP: c.Source.AsSlice(), Zone: c.Source.Zone()}
-	}
-	conn, err := dialer.DialContext(ctx, "tcp", c.Address.String())
+	conn, err := dial(c.ctx, c.Source, c.Address, deadline)
 	c.a.Times.Connect = time.Since(start)
 	if err != nil {
 		switch {
@@ -97,8 +102,7 @@ func (c *conversation) connect() bool {
 		}
 		return c.fail(Unreachable, err)
 	}
-	c.raw = conn
-	c.unwatch = context.AfterFunc(c.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	c.raw, c.unwatch = conn.Conn, conn.unwatch
 	c.wait(c.limits.Head)
 	return true
 }
@@ -201,16 +205,20 @@ func (c *conversation) verify(state tls.ConnectionState) error {
 
 // wait begins a wait that ends after limit (0: none), or with the time-out.
 func (c *conversation) wait(limit time.Duration) {
-	deadline, _ := c.ctx.Deadline()
+	deadline := c.deadline
 	c.patience = c.Timeout
 	if limit > 0 {
 		if own := time.Now().Add(limit); own.Before(deadline) {
 			deadline, c.patience = own, limit
 		}
 	}
+	if deadline.Equal(c.waiting) {
+		return
+	}
+	c.waiting = deadline
 	_ = c.raw.SetDeadline(deadline)
 	if c.ctx.Err() != nil { // ended meanwhile: the deadline was in the past already
-		_ = c.raw.SetDeadline(time.Unix(1, 0))
+		_ = c.raw.SetDeadline(longAgo)
 	}
 }
 
@@ -239,8 +247,26 @@ func isConnection(err error) bool {
 	return ok
 }
 
-// newReader returns what an answer is read from.
-func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReader(conn) }
+// reader is what an answer is read from, and a buffer for its body.
+type reader struct {
+	bufio.Reader
+	buffer [4 << 10]byte
+}
+
+// readers are kept for the next probes: a balancer sends thousands each second.
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+func newReader(conn io.Reader) *reader {
+	r := readers.Get().(*reader)
+	r.Reset(conn)
+	return r
+}
+
+// release gives the reader to the next probe.
+func (r *reader) release() {
+	r.Reset(nil)
+	readers.Put(r)
+}
 
 // mostRecorded is how many bytes of each side are kept as they went. It bounds
 // our own too: who asks for answers without end, as with PING, makes many.
@@ -264,6 +290,15 @@ func (r *recorder) Read(b []byte) (int, error) {
 
 func (r *recorder) Write(b []byte) (int, error) {
 	r.sent = record(r.sent, b)
+	return r.Conn.Write(b)
+}
+
+// send is Write for bytes that nobody changes any more.
+func (r *recorder) send(b []byte) (int, error) {
+	if len(r.sent) > 0 || len(b) > mostRecorded {
+		return r.Write(b)
+	}
+	r.sent = b
 	return r.Conn.Write(b)
 }
 

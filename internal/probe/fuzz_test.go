@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func hear(data []byte) (*conversation, *Answer) {
 	a := &Answer{GRPC: -1}
 	c := &conversation{
 		Probe: Probe{Method: "GET", Timeout: time.Minute}, a: a, ctx: context.Background(),
-		raw: mute{}, conn: &recorder{Conn: mute{}}, in: bufio.NewReader(bytes.NewReader(data)),
+		raw: mute{}, conn: &recorder{Conn: mute{}}, in: newReader(bytes.NewReader(data)),
 	}
 	return c, a
 }
@@ -126,7 +127,7 @@ func FuzzRedirect(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, location string) {
 		a := Answer{Outcome: Answered, Status: 301, Header: []Field{{"Location", location}}}
-		next, ok := p.redirected(t.Context(), &a, 0)
+		next, ok := p.redirected(t.Context(), time.Now().Add(time.Minute), &a, 0)
 		if !ok {
 			return
 		}
@@ -155,7 +156,7 @@ func FuzzNew(f *testing.F) {
 				}
 				continue
 			}
-			request, lines := string(p.Bytes()), 1+len(p.header())
+			request, lines := string(p.Bytes()), 1+len(slices.Collect(p.header()))
 			if got := strings.Count(request, "\n"); got != lines+1 || !p.Protocol.opens() && len(strings.Fields(strings.SplitN(request, "\r\n", 2)[0])) != 3 {
 				t.Errorf("%s %q: the request is %q", table[i].Name, address, request)
 			}

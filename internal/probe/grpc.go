@@ -59,7 +59,7 @@ func grpcStatus(a *Answer) int {
 
 // grpcRequest returns the message of a call: for the health checking protocol
 // the service that is asked about, else nothing.
-func (p Probe) grpcRequest() []byte {
+func (p *Probe) grpcRequest() []byte {
 	var message []byte
 	if p.Path == healthMethod && p.Service != "" {
 		message = append(message, 1<<3|2) // field 1, with a length

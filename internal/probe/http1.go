@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,31 +25,40 @@ const (
 
 // Bytes returns the request as HTTP/1 writes it, without a PROXY header.
 func (p Probe) Bytes() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s %s\r\n", p.Method, p.Path, p.Version)
-	for _, f := range p.header() {
-		fmt.Fprintf(&b, "%s: %s\r\n", f.Name, f.Value)
+	b := make([]byte, 0, 256)
+	b = append(append(b, p.Method...), ' ')
+	b = append(append(b, p.Path...), ' ')
+	b = append(append(b, p.Version...), "\r\n"...)
+	for f := range p.header() {
+		b = append(append(b, f.Name...), ": "...)
+		b = append(append(b, f.Value...), "\r\n"...)
 	}
-	b.WriteString("\r\n")
-	return b.Bytes()
+	return append(b, "\r\n"...)
 }
 
-// header returns the fields with Host in its place: first, if it has none.
-func (p Probe) header() []Field {
-	host := p.SentHost()
-	fields := make([]Field, 0, len(p.Fields)+1)
-	placed := host == ""
-	if !placed && !slices.ContainsFunc(p.Fields, func(f Field) bool { return f.Value == HostField }) {
-		fields, placed = append(fields, Field{"Host", host}), true
-	}
-	for _, f := range p.Fields {
-		if f.Value != HostField {
-			fields = append(fields, f)
-		} else if !placed {
-			fields, placed = append(fields, Field{f.Name, host}), true
+// header yields the fields with Host in its place: first, if it has none.
+func (p *Probe) header() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		host := p.SentHost()
+		placed := host == ""
+		if !placed && !slices.ContainsFunc(p.Fields, func(f Field) bool { return f.Value == HostField }) {
+			placed = true
+			if !yield(Field{"Host", host}) {
+				return
+			}
+		}
+		for _, f := range p.Fields {
+			if f.Value == HostField {
+				if placed {
+					continue
+				}
+				placed, f.Value = true, host
+			}
+			if !yield(f) {
+				return
+			}
 		}
 	}
-	return fields
 }
 
 // speakHTTP1 sends the request, and reads the answer to it.
@@ -56,7 +66,7 @@ func (c *conversation) speakHTTP1() {
 	start := time.Now()
 	// Who answers and closes before it has read all makes this fail: what it
 	// said is read all the same.
-	_, unsent := c.conn.Write(c.Bytes())
+	_, unsent := c.conn.send(c.Bytes())
 	c.in = newReader(c.conn)
 	_, err := c.in.Peek(1)
 	if err != nil {
@@ -85,7 +95,7 @@ func (c *conversation) nothing(err, unsent error) {
 // readHead reads answers up to the head of the one that counts.
 func (c *conversation) readHead() bool {
 	for range mostInterim {
-		h := headReader{in: c.in, room: mostHead}
+		h := headReader{in: &c.in.Reader, room: mostHead}
 		if !h.read() {
 			switch {
 			case h.malformed != nil:
@@ -134,6 +144,7 @@ func (h *headReader) read() bool {
 
 // header reads fields up to the empty line.
 func (h *headReader) header() (fields []Field, ok bool) {
+	fields = make([]Field, 0, 8)
 	for {
 		line, ok := h.line()
 		if !ok {
@@ -173,16 +184,19 @@ func (h *headReader) startsAsHTTP() bool {
 
 // line reads one line, without its end.
 func (h *headReader) line() (string, bool) {
-	var line []byte
+	var before []byte // of a line that is longer than the reader's buffer
 	for {
 		part, err := h.in.ReadSlice('\n')
-		line = append(line, part...)
 		if h.room -= len(part); h.room < 0 {
 			return "", h.not(fmt.Errorf("the head has more than %d KiB", mostHead>>10))
 		}
 		if err == nil {
-			return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), true
+			if before != nil {
+				part = append(before, part...)
+			}
+			return string(bytes.TrimSuffix(bytes.TrimSuffix(part, []byte("\n")), []byte("\r"))), true
 		}
+		before = append(before, part...)
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			h.err = unexpected(err)
 			return "", false

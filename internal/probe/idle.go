@@ -27,10 +27,8 @@ func (p Probe) IdleClose(ctx context.Context, limit time.Duration) (closedAfter 
 	own := *p.prober()
 	own.HeadEnough, own.BodyLimit = false, 0
 	p.Prober = &own
-	asking, cancel := context.WithTimeout(ctx, p.Timeout)
-	defer cancel()
 	a := Answer{GRPC: -1}
-	c := conversation{Probe: p, a: &a, ctx: asking, limits: p.phases()}
+	c := conversation{Probe: p, a: &a, ctx: ctx, deadline: time.Now().Add(p.Timeout), limits: p.phases()}
 	defer c.close()
 	if c.open() {
 		c.speak()
@@ -49,10 +47,10 @@ func (p Probe) IdleClose(ctx context.Context, limit time.Duration) (closedAfter 
 // idle waits for the connection's end.
 func (c *conversation) idle(ctx context.Context, limit time.Duration) (time.Duration, bool, error) {
 	start := time.Now()
-	c.unwatch() // the time-out was for the answer alone
-	_ = c.raw.SetDeadline(start.Add(limit))
-	stop := context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	_ = c.raw.SetDeadline(start.Add(limit)) // the time-out was for the answer alone
+	if ctx.Err() != nil {                   // ended meanwhile: the deadline was in the past already
+		_ = c.raw.SetDeadline(longAgo)
+	}
 	_, err := c.in.Peek(1)
 	if err != nil && explain.IsTimeout(err) {
 		return time.Since(start), false, ctx.Err()

@@ -71,18 +71,17 @@ type Probe struct {
 // whole, the time-out is over, or ctx ends.
 func (p Probe) Send(ctx context.Context) Answer {
 	start := time.Now()
-	limited, cancel := context.WithDeadline(ctx, start.Add(p.Timeout))
-	defer cancel()
+	deadline := start.Add(p.Timeout)
 	var followed []Answer
-	hop := p
-	a := hop.ask(limited)
+	hop := &p
+	a := hop.ask(ctx, deadline)
 	for {
-		next, ok := hop.redirected(limited, &a, len(followed))
+		next, ok := hop.redirected(ctx, deadline, &a, len(followed))
 		if !ok {
 			break
 		}
-		hop, followed = next, append(followed, a)
-		a = hop.ask(limited)
+		hop, followed = &next, append(followed, a)
+		a = hop.ask(ctx, deadline)
 	}
 	a.Followed = followed
 	a.Times.Resolve += p.Resolve
@@ -141,7 +140,7 @@ func (p Probe) Get(name string) string {
 	return ""
 }
 
-func (p Probe) field(name string) int {
+func (p *Probe) field(name string) int {
 	return slices.IndexFunc(p.Fields, func(f Field) bool { return strings.EqualFold(f.Name, name) })
 }
 
@@ -220,7 +219,7 @@ func bracketed(ip netip.Addr) string {
 }
 
 // target names what is dialled, for errors.
-func (p Probe) target() string {
+func (p *Probe) target() string {
 	if p.Address.IsValid() {
 		return p.Address.String()
 	}
@@ -228,7 +227,7 @@ func (p Probe) target() string {
 }
 
 // prober returns the prober, one without any rules for a probe that has none.
-func (p Probe) prober() *Prober {
+func (p *Probe) prober() *Prober {
 	if p.Prober == nil {
 		return &Prober{}
 	}
@@ -236,7 +235,7 @@ func (p Probe) prober() *Prober {
 }
 
 // phases returns the limits of the phases, stretched as the time-out is.
-func (p Probe) phases() Phases {
+func (p *Probe) phases() Phases {
 	own := p.prober().timeout(p.Protocol)
 	limits := p.prober().Phases
 	if own <= 0 || p.Protocol.opens() || p.Timeout == own {

@@ -24,7 +24,7 @@ const (
 )
 
 // proxyHeader returns the header that goes before everything else.
-func (p Probe) proxyHeader(local, remote net.Addr) []byte {
+func (p *Probe) proxyHeader(local, remote net.Addr) []byte {
 	from, to := addressOf(local), addressOf(remote)
 	if p.ProxyProtocol == 1 {
 		family := "TCP4"

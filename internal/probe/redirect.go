@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // mostRequests is how many requests are made for one probe: Go's net/http, which
@@ -15,7 +16,7 @@ const mostRequests = 10
 
 // redirected returns the probe that a 3xx leads to, false where the prober does
 // not follow.
-func (p Probe) redirected(ctx context.Context, a *Answer, followed int) (Probe, bool) {
+func (p *Probe) redirected(ctx context.Context, deadline time.Time, a *Answer, followed int) (Probe, bool) {
 	own := p.prober()
 	if own.Redirects == RedirectsJudged || a.Outcome != Answered || !moves(a.Status) || followed+1 >= mostRequests {
 		return Probe{}, false
@@ -36,7 +37,7 @@ func (p Probe) redirected(ctx context.Context, a *Answer, followed int) (Probe, 
 	if err != nil {
 		return Probe{}, false
 	}
-	next := p
+	next := *p
 	next.Protocol, next.Name, next.Authority, next.Path = t.protocol, t.host, t.authority, cmp.Or(t.path, "/")
 	if relative, err := url.Parse(location); err != nil || p.Host == "" || relative.Host != "" {
 		next.Host = t.authority // a Host of one's own is kept for a relative Location
@@ -53,7 +54,9 @@ func (p Probe) redirected(ctx context.Context, a *Answer, followed int) (Probe, 
 		next.Address = netip.AddrPortFrom(p.Address.Addr(), t.port) // the same machine
 		return next, true
 	}
-	next.resolve(ctx, t.port)
+	limited, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	next.resolve(limited, t.port)
 	return next, true
 }
 
@@ -81,7 +84,7 @@ func (p Probe) referredBy(from, to *url.URL) Probe {
 }
 
 // asked returns the URL that the prober has asked, whatever Host said.
-func (p Probe) asked() *url.URL {
+func (p *Probe) asked() *url.URL {
 	u := &url.URL{Scheme: "http", Host: p.Authority}
 	if p.Protocol.Secure() {
 		u.Scheme = "https"

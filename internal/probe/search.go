@@ -11,7 +11,7 @@ import (
 
 // found tells whether the text to look for is near the body's beginning, once
 // gzip and deflate are undone.
-func (p Probe) found(a *Answer) bool {
+func (p *Probe) found(a *Answer) bool {
 	body := io.Reader(bytes.NewReader(a.Body))
 	switch strings.ToLower(a.Get("Content-Encoding")) {
 	case "gzip", "x-gzip":

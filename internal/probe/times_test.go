@@ -2,7 +2,6 @@ package probe
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"sync"
@@ -48,12 +47,10 @@ func TestTimes(t *testing.T) {
 					io.WriteString(far, "ok")
 				})
 				prober, _ := Find("alb")
-				ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
-				defer cancel()
 				a := Answer{GRPC: -1}
 				c := conversation{
 					Probe: Probe{Prober: prober, Method: "GET", Path: "/", Version: "HTTP/1.1", Timeout: test.timeout},
-					a:     &a, ctx: ctx, limits: test.limits, raw: near, conn: &recorder{Conn: near},
+					a:     &a, ctx: t.Context(), deadline: time.Now().Add(test.timeout), limits: test.limits, raw: near, conn: &recorder{Conn: near},
 				}
 				c.wait(c.limits.Head)
 				c.speakHTTP1()

@@ -11,7 +11,7 @@ import (
 )
 
 // judge tells what the prober makes of an answer.
-func (p Probe) judge(a *Answer) {
+func (p *Probe) judge(a *Answer) {
 	if (a.Outcome == BodyCut || a.Outcome == BodyTimeout) && p.forgivesBody() {
 		p.judgeAnswer(a)
 		return
@@ -33,13 +33,13 @@ func (p Probe) judge(a *Answer) {
 }
 
 // forgivesBody tells whether the body need not come to its end.
-func (p Probe) forgivesBody() bool {
+func (p *Probe) forgivesBody() bool {
 	own := p.prober()
 	return own.BodyForgiven || own.BodySearched && p.Search == ""
 }
 
 // because says in plain words what went wrong on the way.
-func (p Probe) because(a *Answer) string {
+func (p *Probe) because(a *Answer) string {
 	if _, plain := a.Err.(*explain.Error); plain || a.Outcome == NotHTTP || a.Err == nil { //nolint:errorlint // the outermost text is what counts
 		return fmt.Sprint(a.Err)
 	}
@@ -53,7 +53,7 @@ func (p Probe) because(a *Answer) string {
 	return text
 }
 
-func (p Probe) judgeAnswer(a *Answer) {
+func (p *Probe) judgeAnswer(a *Answer) {
 	own := p.prober()
 	codes, err := p.codes()
 	if err != nil {
@@ -96,7 +96,7 @@ func (p Probe) judgeAnswer(a *Answer) {
 }
 
 // codes returns the codes that pass.
-func (p Probe) codes() (elb.Matcher, error) {
+func (p *Probe) codes() (elb.Matcher, error) {
 	if p.Matcher != "" {
 		return elb.ParseMatcher(p.Matcher)
 	}
@@ -111,7 +111,7 @@ func (p Probe) codes() (elb.Matcher, error) {
 
 // reject gives the answer its reason. A prober that knows one reason alone
 // gives that.
-func (p Probe) reject(a *Answer, reason elb.Reason, description, because string) {
+func (p *Probe) reject(a *Answer, reason elb.Reason, description, because string) {
 	if p.prober().OneReason {
 		reason, description = elb.FailedHealthChecks, ""
 	}
