@@ -18,8 +18,13 @@ func (a api) createListener(ctx context.Context, in *elbv2.CreateListenerInput) 
 		return nil, err
 	}
 	settings, err := listenerFrom(in.Protocol, in.Port, in.SslPolicy, in.Certificates, in.AlpnPolicy, in.DefaultActions, in.MutualAuthentication)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case in.Protocol == "":
+		return nil, elb.Errorf(elb.CodeValidation, "A listener protocol must be specified")
+	case in.Port == nil:
+		return nil, elb.Errorf(elb.CodeValidation, "A listener port must be specified")
 	}
 	if settings.Tags, err = tagsFrom(in.Tags); err != nil {
 		return nil, err

@@ -56,6 +56,16 @@ func TestListeners(t *testing.T) {
 			<ListenerArn>arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/site/#/#</ListenerArn><LoadBalancerArn>LB</LoadBalancerArn><Port>81</Port><Protocol>HTTP</Protocol></member></Listeners>`,
 		},
 		{
+			"without a protocol",
+			create(func(_ *site, in *elbv2.CreateListenerInput) { in.Protocol = "" }),
+			"ValidationError: A listener protocol must be specified",
+		},
+		{
+			"without a port",
+			create(func(_ *site, in *elbv2.CreateListenerInput) { in.Port = nil }),
+			"ValidationError: A listener port must be specified",
+		},
+		{
 			"a redirect",
 			create(func(_ *site, in *elbv2.CreateListenerInput) {
 				in.DefaultActions = []types.Action{{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{Protocol: new("HTTPS"), Port: new("443"), StatusCode: types.RedirectActionStatusCodeEnumHttp301}}}

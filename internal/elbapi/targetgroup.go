@@ -29,6 +29,9 @@ func (a api) createTargetGroup(ctx context.Context, in *elbv2.CreateTargetGroupI
 	if err != nil {
 		return nil, err
 	}
+	if err := fits(in.Matcher, elb.Version(aws.ToString(in.ProtocolVersion))); err != nil {
+		return nil, err
+	}
 	check.Port = max(check.Port, 0)
 	tags, err := tagsFrom(in.Tags)
 	if err != nil {
@@ -99,6 +102,11 @@ func (a api) modifyTargetGroup(ctx context.Context, in *elbv2.ModifyTargetGroupI
 		return nil, err
 	}
 	made, err := change(ctx, a, func(e *inventory.Edit) (types.TargetGroup, error) {
+		if g := e.Inventory().Groups[arn]; g != nil {
+			if err := fits(in.Matcher, g.Kind.Version); err != nil {
+				return types.TargetGroup{}, err
+			}
+		}
 		g, err := e.ModifyHealthCheck(arn, check)
 		if err != nil {
 			return types.TargetGroup{}, err
@@ -203,6 +211,15 @@ func healthCheckFrom(s healthSettings) (elb.HealthCheck, error) {
 		}
 	}
 	return h, nil
+}
+
+// fits refuses codes of gRPC for groups that do not speak it. Codes of HTTP for those
+// that do are held to gRPC's range, as AWS does.
+func fits(m *types.Matcher, version elb.Version) error {
+	if m == nil || m.GrpcCode == nil || version == elb.GRPC {
+		return nil
+	}
+	return elb.Errorf(elb.CodeValidation, "A matcher has a gRPC code for target groups of protocol version GRPC alone")
 }
 
 // targetGroup tells target groups of an inventory.

@@ -113,6 +113,18 @@ func TestTargetGroups(t *testing.T) {
 			"ValidationError: A matcher has either an HTTP code or a gRPC code",
 		},
 		{
+			"a matcher of gRPC for HTTP",
+			create(elbv2.CreateTargetGroupInput{Name: new("x"), Protocol: types.ProtocolEnumHttp, Port: aws.Int32(1), Matcher: &types.Matcher{GrpcCode: new("200")}}),
+			"ValidationError: A matcher has a gRPC code for target groups of protocol version GRPC alone",
+		},
+		{
+			"a matcher of gRPC for HTTP, later",
+			asking((*elbv2.Client).ModifyTargetGroup, func(s *site) *elbv2.ModifyTargetGroupInput {
+				return &elbv2.ModifyTargetGroupInput{TargetGroupArn: &s.blue, Matcher: &types.Matcher{GrpcCode: new("200")}}
+			}),
+			"ValidationError: A matcher has a gRPC code for target groups of protocol version GRPC alone",
+		},
+		{
 			"all, by name",
 			describe(func(*site) *elbv2.DescribeTargetGroupsInput { return &elbv2.DescribeTargetGroupsInput{} }),
 			"<TargetGroups>" + groupAsXML("blue", "BLUE", "LB") + groupAsXML("green", "GREEN", "LB") + groupAsXML("spare", "SPARE", "") + "</TargetGroups>",

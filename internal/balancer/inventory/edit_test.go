@@ -79,6 +79,14 @@ func TestRefusals(t *testing.T) {
 			_, err := e.CreateLoadBalancer(NewLoadBalancer{Name: "z", Subnets: []Subnet{{ID: "subnet-a"}, {ID: "subnet-0123"}}})
 			return err
 		}, "InvalidConfigurationRequest"},
+		{"security groups for a network load balancer without", func(e *Edit, _ site) error {
+			b, err := e.CreateLoadBalancer(NewLoadBalancer{Name: "net", Type: elb.Network})
+			if err != nil {
+				return err
+			}
+			_, err = e.SetSecurityGroups(b.ARN, []string{"sg-1"})
+			return err
+		}, "InvalidConfigurationRequest"},
 		{"a group name taken", func(e *Edit, _ site) error {
 			_, err := e.CreateGroup(NewGroup{Name: "blue", Kind: http, Port: 8001})
 			return err

@@ -198,6 +198,9 @@ func (e *Edit) SetSecurityGroups(arn string, groups []string) (*LoadBalancer, er
 	if err != nil {
 		return nil, err
 	}
+	if b.Type == elb.Network && len(b.SecurityGroups) == 0 && len(groups) > 0 { // ELBv2 API, SetSecurityGroups
+		return nil, elb.Errorf("InvalidConfigurationRequest", "A Network Load Balancer that was made without security groups cannot be given some: make it anew with them")
+	}
 	b.SecurityGroups = groups
 	return b, nil
 }
