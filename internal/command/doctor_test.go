@@ -10,15 +10,19 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hale/test/elbfake"
+	"hale/test/servers"
 	"hale/test/sites"
 )
 
@@ -152,6 +156,56 @@ func TestDoctorScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// TestDoctorOfHaleBalance: hale balance has Auto Scaling groups at the address of
+// its ELBv2 API, and the doctor reads their grace period there.
+func TestDoctorOfHaleBalance(t *testing.T) {
+	dir, api := t.TempDir(), servers.FreeAddress(t)
+	file := filepath.Join(dir, "site.yaml")
+	if err := os.WriteFile(file, []byte(`
+StateDirectory: `+filepath.Join(dir, "state")+`
+LaunchTemplates:
+- {LaunchTemplateName: web-1, Command: [sleep, "1000"]}
+TargetGroups:
+- {Name: web, Protocol: HTTP, Port: 80, TargetType: instance, HealthCheckIntervalSeconds: 5, HealthCheckTimeoutSeconds: 2}
+AutoScalingGroups:
+- AutoScalingGroupName: web-1
+  LaunchTemplate: {LaunchTemplateName: web-1}
+  MinSize: 0
+  MaxSize: 1
+  TargetGroups: [web]
+  HealthCheckType: ELB
+  HealthCheckGracePeriod: 5
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	balance := exec.CommandContext(t.Context(), "hale", "balance", "-c", file, "--api", api)
+	balance.Env = append(balance.Environ(), "AWS_EC2_METADATA_DISABLED=true")
+	if err := balance.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = balance.Wait() }) // after the context's end
+	var out []byte
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		cmd := exec.CommandContext(t.Context(), "hale", "doctor", "--target-group", "web", "--region", "us-east-1", "--endpoint-url", "http://"+api, "--start-up", "8s")
+		cmd.Env = append(cmd.Environ(), "AWS_EC2_METADATA_DISABLED=true", "HOME="+dir)
+		out, _ = cmd.Output() // the exit code tells
+		if cmd.ProcessState.ExitCode() == 1 {
+			break
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatal("the group is not there after a minute")
+		}
+	}
+	for _, want := range []string{"[asg-cold-start-vs-grace]", "- times: grace period 5s, against "} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(string(out), "not read") {
+		t.Errorf("it did not read all:\n%s", out)
+	}
 }
 
 // TestDoctorGroupJSON holds the form of hale doctor --target-group --output

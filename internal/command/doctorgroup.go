@@ -109,39 +109,40 @@ func (g *groupFlags) read(ctx context.Context, s Streams, steps *steps) (*target
 }
 
 func (g *groupFlags) open(ctx context.Context, s Streams, steps *steps) (targetgroup.Group, error) {
-	var beside bytes.Buffer
-	name := g.settings
-	if name != "" {
-		group, err := g.fromFile(s, &name, &beside)
+	o := targetgroup.Options{
+		Group: g.arn, Endpoint: g.endpoint, Region: g.region, Profile: g.profile,
+		Lookup: func(name string) string { value, _ := s.Env(name); return value },
+	}
+	if g.settings != "" {
+		in, name, err := g.file(s)
+		if err != nil {
+			return targetgroup.Group{}, err
+		}
+		defer in.Close()
+		var read bytes.Buffer
+		group, err := targetgroup.Settings(io.TeeReader(in, &read), name, g.arn)
 		switch {
 		case err == nil && g.endpoint+g.region+g.profile != "":
 			return group, fmt.Errorf("%s has the target group, so that no API is asked: leave --endpoint-url, --region and --profile out", name)
 		case g.arn == "" || g.forURL || !errors.Is(err, targetgroup.ErrNoGroup):
 			return group, err
 		}
+		o.Beside, o.BesideName = read.Bytes(), name
 	}
 	steps.show("reading the target group")
-	return targetgroup.Read(ctx, targetgroup.Options{
-		Group: g.arn, Endpoint: g.endpoint, Region: g.region, Profile: g.profile,
-		Beside: beside.Bytes(), BesideName: name,
-		Lookup: func(name string) string { value, _ := s.Env(name); return value },
-	})
+	return targetgroup.Read(ctx, o)
 }
 
-// fromFile returns the group of the file of settings, and keeps what was read.
-func (g *groupFlags) fromFile(s Streams, name *string, read *bytes.Buffer) (targetgroup.Group, error) {
-	in := s.In
-	if *name == "-" {
-		*name = "standard input"
-	} else {
-		file, err := os.Open(*name)
-		if err != nil {
-			return targetgroup.Group{}, fmt.Errorf("--settings: %w", err) // which names the file
-		}
-		defer file.Close()
-		in = file
+// file opens the file of settings. The name is for messages.
+func (g *groupFlags) file(s Streams) (in io.ReadCloser, name string, err error) {
+	if g.settings == "-" {
+		return io.NopCloser(s.In), "standard input", nil
 	}
-	return targetgroup.Settings(io.TeeReader(in, read), *name, g.arn)
+	file, err := os.Open(g.settings)
+	if err != nil {
+		return nil, "", fmt.Errorf("--settings: %w", err) // which names the file
+	}
+	return file, g.settings, nil
 }
 
 // put puts into the group what flags say instead.

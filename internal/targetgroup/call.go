@@ -161,6 +161,7 @@ func (c *caller) once(ctx context.Context, body []byte, header http.Header) ([]b
 	if err != nil {
 		return nil, err
 	}
+	defer res.Body.Close()
 	var answer bytes.Buffer
 	if _, err := answer.ReadFrom(res.Body); err != nil {
 		return nil, err

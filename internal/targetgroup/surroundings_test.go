@@ -201,47 +201,58 @@ func TestReadAroundRefused(t *testing.T) {
 			"whether Auto Scaling replaces instances", "AccessDenied: not authorized; the credentials need the permission autoscaling:DescribeAutoScalingGroups; or write what aws autoscaling describe-auto-scaling-groups prints",
 		},
 		{
-			"instances", types.TargetTypeEnumInstance, "DescribeInstances", elbfake.Failure{Status: 403, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."},
+			"instances", types.TargetTypeEnumInstance, "DescribeInstances",
+			elbfake.Failure{Status: 403, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."},
 			"the instances' addresses", "the credentials need the permission ec2:DescribeInstances; or write what aws ec2 describe-instances --instance-ids i-1 prints",
 		},
 		{
-			"security groups", types.TargetTypeEnumInstance, "DescribeSecurityGroups", elbfake.Failure{Status: 403, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."},
+			"security groups", types.TargetTypeEnumInstance, "DescribeSecurityGroups",
+			elbfake.Failure{Status: 403, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."},
 			"whether the targets' security groups let", "the credentials need the permission ec2:DescribeSecurityGroups; or write what aws ec2 describe-security-groups --group-ids sg-app prints",
 		},
 		{
-			"network interfaces", types.TargetTypeEnumIp, "DescribeNetworkInterfaces", elbfake.Failure{Status: 403, Code: "UnauthorizedOperation"},
+			"network interfaces", types.TargetTypeEnumIp, "DescribeNetworkInterfaces",
+			elbfake.Failure{Status: 403, Code: "UnauthorizedOperation"},
 			"which security groups the targets have", "the credentials need the permission ec2:DescribeNetworkInterfaces; or write what aws ec2 describe-network-interfaces --filters",
 		},
 		{
-			"clusters", types.TargetTypeEnumIp, "ListClusters", elbfake.Failure{Code: "AccessDeniedException", Message: "User is not authorized to perform: ecs:ListClusters"},
+			"clusters", types.TargetTypeEnumIp, "ListClusters",
+			elbfake.Failure{Code: "AccessDeniedException", Message: "User is not authorized to perform: ecs:ListClusters"},
 			"whether ECS ends tasks", "the credentials need the permission ecs:ListClusters; or write what aws ecs describe-services",
 		},
 		{
-			"the services of a cluster", types.TargetTypeEnumIp, "DescribeServices", elbfake.Failure{Code: "com.amazonaws.ecs#AccessDeniedException", Message: "no"},
+			"the services of a cluster", types.TargetTypeEnumIp, "DescribeServices",
+			elbfake.Failure{Code: "com.amazonaws.ecs#AccessDeniedException", Message: "no"},
 			"whether ECS ends tasks", "AccessDeniedException: no; the credentials need the permission ecs:DescribeServices",
 		},
 		{
-			"a task definition", types.TargetTypeEnumIp, "DescribeTaskDefinition", elbfake.Failure{Code: "AccessDeniedException"},
+			"a task definition", types.TargetTypeEnumIp, "DescribeTaskDefinition",
+			elbfake.Failure{Code: "AccessDeniedException"},
 			"which ports the service's tasks have", "the credentials need the permission ecs:DescribeTaskDefinition; or write what aws ecs describe-task-definition --task-definition arn:aws:ecs:",
 		},
 		{
-			"an endpoint that does not know the action", types.TargetTypeEnumInstance, "DescribeAutoScalingGroups", elbfake.Failure{Code: "InvalidAction", Message: "Could not find operation"},
+			"an endpoint that does not know the action", types.TargetTypeEnumInstance, "DescribeAutoScalingGroups",
+			elbfake.Failure{Code: "InvalidAction", Message: "Could not find operation"},
 			"whether Auto Scaling replaces instances", "what answers there does not know this question: is it the Auto Scaling API?",
 		},
 		{
-			"an endpoint that answers with a page", types.TargetTypeEnumIp, "ListClusters", elbfake.Failure{Status: 200, Body: "<html><body>hello</body></html>"},
+			"an endpoint that answers with a page", types.TargetTypeEnumIp, "ListClusters",
+			elbfake.Failure{Status: 200, Body: "<html><body>hello</body></html>"},
 			"whether ECS ends tasks", "the answer is none of the ECS API (200): is the endpoint right?",
 		},
 		{
-			"an answer of another kind", types.TargetTypeEnumInstance, "DescribeInstances", elbfake.Failure{Status: 200, Body: "<DescribeTagsResponse/>"},
+			"an answer of another kind", types.TargetTypeEnumInstance, "DescribeInstances",
+			elbfake.Failure{Status: 200, Body: "<DescribeTagsResponse/>"},
 			"the instances' addresses", "the answer is none of the EC2 API (200)",
 		},
 		{
-			"JSON that is cut off", types.TargetTypeEnumIp, "ListClusters", elbfake.Failure{Status: 200, Body: `{"clusterArns": [`},
+			"JSON that is cut off", types.TargetTypeEnumIp, "ListClusters",
+			elbfake.Failure{Status: 200, Body: `{"clusterArns": [`},
 			"whether ECS ends tasks", "the answer is none of the ECS API (200)",
 		},
 		{
-			"an answer without end", types.TargetTypeEnumInstance, "DescribeInstances", elbfake.Failure{Status: 200, Body: strings.Repeat(" ", 5<<20)},
+			"an answer without end", types.TargetTypeEnumInstance, "DescribeInstances",
+			elbfake.Failure{Status: 200, Body: strings.Repeat(" ", 5<<20)},
 			"the instances' addresses", "the answer is longer than any of the EC2 API",
 		},
 	} {
@@ -344,12 +355,16 @@ func TestAroundEndpoints(t *testing.T) {
 		{"one for all", []string{"AWS_ENDPOINT_URL", elb.URL}, false, nil},
 		{"one of EC2's own", []string{"AWS_ENDPOINT_URL", elb.URL, "AWS_ENDPOINT_URL_EC2", ec2.URL}, true, nil},
 		{
-			"nobody there", []string{"AWS_ENDPOINT_URL", elb.URL, "AWS_ENDPOINT_URL_ECS", "http://" + nobody}, false,
+			"nobody there",
+			[]string{"AWS_ENDPOINT_URL", elb.URL, "AWS_ENDPOINT_URL_ECS", "http://" + nobody},
+			false,
 			[]string{"ListClusters at " + nobody + ": connection refused: is the endpoint right, and may this machine reach it?; or write"},
 		},
 		{"no URL", []string{"AWS_ENDPOINT_URL", elb.URL, "AWS_ENDPOINT_URL_AUTO_SCALING", "nope"}, false, []string{"AWS_ENDPOINT_URL_AUTO_SCALING is no URL"}},
 		{
-			"a stand-in for ELBv2 alone, and no credentials", []string{"AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", elb.URL}, false,
+			"a stand-in for ELBv2 alone, and no credentials",
+			[]string{"AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2", elb.URL},
+			false,
 			[]string{"the Auto Scaling API was not asked: there are no credentials for it", "the ECS API was not asked", "the EC2 API was not asked"},
 		},
 	} {

@@ -50,6 +50,8 @@ func TestWire(t *testing.T) {
 		{name: "a page that nobody marked", form: "Action=DescribeTargetGroups&Version=2015-12-01&Marker=x", status: 400, want: "<Code>ValidationError</Code>"},
 		{name: "an action that it does not know", form: "Action=DeleteEverything&Version=2015-12-01", status: 400, want: "<Code>InvalidAction</Code>"},
 		{name: "the Classic API", form: "Action=DescribeLoadBalancers&Version=2012-06-01", status: 400, want: "<Code>InvalidAction</Code>"},
+		{name: "EC2, signed for another service", form: "Action=DescribeInstances&Version=2016-11-15", status: 403, want: "<Response><Errors><Error><Code>MissingAuthenticationToken</Code>"},
+		{name: "Auto Scaling, signed for another service", form: "Action=DescribeAutoScalingGroups&Version=2011-01-01", status: 403, want: "<Code>MissingAuthenticationToken</Code>"},
 		{name: "unsigned", form: "Action=DescribeTargetGroups&Version=2015-12-01", unsigned: true, status: 403, want: "<Code>MissingAuthenticationToken</Code>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
