@@ -1,6 +1,9 @@
 package elb
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // SSLPolicy is the TLS versions and ciphers that a listener offers its clients
 // (guide of Application Load Balancers, "Security policies"). Ciphers have
@@ -44,13 +47,25 @@ func SSLPolicies() []SSLPolicy {
 	add("TLS-1-1-2017-01", "TLSv1.1", "TLSv1.2", all)
 	add("TLS-1-2-2017-01", "TLSv1.2", "TLSv1.2", forwardGCM, forwardSHA2, staticGCM, staticSHA2)
 	add("TLS-1-2-Ext-2018-06", "TLSv1.2", "TLSv1.2", all)
-	add("TLS13-1-0-2021-06", "TLSv1", "TLSv1.3", ofTLS13, all)
-	add("TLS13-1-1-2021-06", "TLSv1.1", "TLSv1.3", ofTLS13, all)
-	add("TLS13-1-2-2021-06", "TLSv1.2", "TLSv1.3", ofTLS13, forwardGCM, forwardSHA2)
-	add("TLS13-1-2-Ext1-2021-06", "TLSv1.2", "TLSv1.3", ofTLS13, forwardGCM, forwardSHA2, staticGCM, staticSHA2)
-	add("TLS13-1-2-Ext2-2021-06", "TLSv1.2", "TLSv1.3", ofTLS13, all)
-	add("TLS13-1-2-Res-2021-06", "TLSv1.2", "TLSv1.3", ofTLS13, forwardGCM)
-	add("TLS13-1-3-2021-06", "TLSv1.3", "TLSv1.3", ofTLS13)
+	for _, p := range []struct {
+		name, lowest string
+		ciphers      []string
+	}{
+		{"TLS13-1-0", "TLSv1", all},
+		{"TLS13-1-1", "TLSv1.1", all},
+		{"TLS13-1-2", "TLSv1.2", slices.Concat(forwardGCM, forwardSHA2)},
+		{"TLS13-1-2-Ext1", "TLSv1.2", slices.Concat(forwardGCM, forwardSHA2, staticGCM, staticSHA2)},
+		{"TLS13-1-2-Ext2", "TLSv1.2", all},
+		{"TLS13-1-2-Res", "TLSv1.2", forwardGCM},
+		{"TLS13-1-3", "TLSv1.3", nil},
+	} {
+		add(p.name+"-2021-06", p.lowest, "TLSv1.3", ofTLS13, p.ciphers)
+		// The same with a key exchange by ML-KEM, which is offered here with all.
+		if p.name != "TLS13-1-1" {
+			add(p.name+"-PQ-2025-09", p.lowest, "TLSv1.3", ofTLS13, p.ciphers)
+		}
+	}
+	slices.SortFunc(list, func(a, b SSLPolicy) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 

@@ -120,12 +120,30 @@ func TestPoliciesAndLimits(t *testing.T) {
 	if !slices.Equal(p.SslProtocols, []string{"TLSv1.3", "TLSv1.2"}) || len(p.Ciphers) != 7 || *p.Ciphers[0].Name != "TLS_AES_128_GCM_SHA256" || *p.Ciphers[6].Priority != 7 || !slices.Equal(p.SupportedLoadBalancerTypes, []string{"application", "network"}) {
 		t.Errorf("policy %+v", p)
 	}
+	quantum, err := client.DescribeSSLPolicies(t.Context(), &elbv2.DescribeSSLPoliciesInput{Names: []string{"ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"}})
+	if err != nil || len(quantum.SslPolicies) != 1 || !reflect.DeepEqual(quantum.SslPolicies[0].Ciphers, p.Ciphers) {
+		t.Errorf("the same with another key exchange: %+v, %v", quantum, err)
+	}
 	if _, err := client.DescribeSSLPolicies(t.Context(), &elbv2.DescribeSSLPoliciesInput{Names: []string{"none"}}); !refused[*types.SSLPolicyNotFoundException](err) {
 		t.Errorf("error %v", err)
 	}
 	all, err := client.DescribeSSLPolicies(t.Context(), &elbv2.DescribeSSLPoliciesInput{LoadBalancerType: types.LoadBalancerTypeEnumApplication})
 	if err != nil || len(all.SslPolicies) < 10 {
 		t.Errorf("%d policies, %v", len(all.SslPolicies), err)
+	}
+	var names []string
+	for marker := new(""); marker != nil; {
+		out, err := client.DescribeSSLPolicies(t.Context(), &elbv2.DescribeSSLPoliciesInput{PageSize: aws.Int32(3), Marker: marker})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range out.SslPolicies {
+			names = append(names, *p.Name)
+		}
+		marker = out.NextMarker
+	}
+	if len(names) != len(all.SslPolicies) || !slices.IsSorted(names) {
+		t.Errorf("page by page: %q", names)
 	}
 	var limits []string
 	for marker := new(""); marker != nil; {
