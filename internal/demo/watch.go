@@ -4,73 +4,78 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"html"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"hale/internal/autoscaling"
+	"hale/internal/balancer"
+	"hale/internal/balancer/admin"
+	"hale/internal/elb"
+	"hale/internal/proc"
 )
 
-// watch asks the gateway once a second, as a load balancer does and as a user
-// behind it does, and remembers the answers.
+// watch asks the load balancer what it believes, and each instance what it says of
+// itself, all the time.
 type watch struct {
-	gateway string // address
-	client  *http.Client
-
-	mu       sync.Mutex // guards what follows
-	balancer []answer   // oldest first
-	user     []answer
-	checks   []checkState
+	admin  string // address
+	cloud  *cloud
+	client *http.Client
+	last   atomic.Pointer[sight]
 }
 
-const (
-	pace       = time.Second
-	remembered = 60 // answers
-	maxBody    = 64 << 10
-	patience   = 8 * time.Second // more than the slow page takes
-)
+// sight is what was seen at one moment. It never changes.
+type sight struct {
+	status    admin.Status
+	routing   routing
+	answers   map[string]health // by the instance's id
+	frozen    map[string]bool   // likewise
+	Unwatched string            // why nothing newer was seen; empty: it was
+}
 
-// answer is what was got for one request.
-type answer struct {
+// health is an instance's own answer to a health request.
+type health struct {
 	Status int    // 0: none
-	Text   string // the status line, or why there is no answer
-	Body   string // the health answer's first line, or the page's title
-	Took   time.Duration
+	Text   string // the verdict in words, or why there is none
+	Checks []checkState
 }
 
 // checkState is one check's result, as the health answer tells it.
 type checkState struct {
-	Name, Type, Status, Impact, Output string
-	Milliseconds                       float64
+	Name, Status, Output string
+	CausedBy             string // the check that its failure follows from
 }
 
-func newWatch(gateway string) *watch {
-	return &watch{
-		gateway: gateway,
-		client: &http.Client{
-			Transport:     &http.Transport{DisableCompression: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
+const (
+	pace    = time.Second
+	maxBody = 8 << 20
+)
+
+func newWatch(address string, c *cloud) *watch {
+	w := &watch{admin: address, cloud: c, client: &http.Client{
+		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1, MaxIdleConns: 4 * size},
+		Timeout:   2 * time.Second,
+	}}
+	w.last.Store(&sight{})
+	return w
 }
+
+// seen returns what was seen last.
+func (w *watch) seen() *sight { return w.last.Load() }
 
 // run watches until ctx is done.
 func (w *watch) run(ctx context.Context) {
 	defer w.client.CloseIdleConnections()
-	var both sync.WaitGroup
-	both.Go(func() { every(ctx, w.asBalancer) })
-	both.Go(func() { every(ctx, w.asUser) })
-	both.Wait()
-}
-
-// every calls f at the watch's pace; a call that takes longer delays the next.
-func every(ctx context.Context, f func(context.Context)) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
-		f(ctx)
+		if s := w.look(ctx); ctx.Err() == nil {
+			w.last.Store(s)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -79,103 +84,179 @@ func every(ctx context.Context, f func(context.Context)) {
 	}
 }
 
-func (w *watch) asBalancer(ctx context.Context) {
-	probe, body := w.ask(ctx, "/health", func(r *http.Request) {
-		r.Host = probeHost
-		r.Header.Set("User-Agent", "ELB-HealthChecker/2.0")
-	})
-	probe.Body, _, _ = strings.Cut(string(body), "\n")
-	var checks []checkState
-	if details, body := w.ask(ctx, "/health?format=json", func(*http.Request) {}); details.Status != 0 {
-		checks = parseChecks(body)
+// waitFor returns when something was seen, or ctx is done.
+func (w *watch) waitFor(ctx context.Context, what func(*sight) bool) {
+	tick := time.NewTicker(pace / 20)
+	defer tick.Stop()
+	for !what(w.seen()) && ctx.Err() == nil {
+		<-tick.C
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.balancer = remember(w.balancer, probe)
-	w.checks = checks
 }
 
-func (w *watch) asUser(ctx context.Context) {
-	page, body := w.ask(ctx, "/", func(r *http.Request) {
-		r.Host = PublicHost
-		r.Header.Set("X-Forwarded-Proto", "https")
-		r.Header.Set("X-Forwarded-For", "198.51.100.7")
-		r.Header.Set("User-Agent", "hale-demo")
-	})
-	page.Body = title(body)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.user = remember(w.user, page)
-}
+// there tells whether the load balancer has told of itself.
+func (s *sight) there() bool { return s.listener() != "" }
 
-// title is the title of a page of HTML; empty if it has none.
-func title(page []byte) string {
-	_, rest, _ := strings.Cut(string(page), "<title>")
-	text, _, found := strings.Cut(rest, "</title>")
-	if !found {
-		return ""
-	}
-	return html.UnescapeString(text)
-}
-
-func remember(answers []answer, a answer) []answer {
-	answers = append(answers, a)
-	return slices.Clone(answers[max(0, len(answers)-remembered):])
-}
-
-// ask sends one request to the gateway.
-func (w *watch) ask(ctx context.Context, target string, edit func(*http.Request)) (answer, []byte) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	start := time.Now()
-	none := func(err error) (answer, []byte) {
-		return answer{Text: fmt.Sprintf("no answer: %v", err), Took: time.Since(start)}, nil
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.gateway+target, nil)
-	if err != nil {
-		return none(err)
-	}
-	edit(r)
-	response, err := w.client.Do(r)
-	if err != nil {
-		return none(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
-	if err != nil {
-		return none(err)
-	}
-	return answer{Status: response.StatusCode, Text: response.Status, Took: time.Since(start)}, body
-}
-
-// parseChecks reads the checks of an answer in the form of
-// draft-inadarei-api-health-check, sorted by name.
-func parseChecks(body []byte) []checkState {
-	var document struct {
-		Checks map[string][]struct {
-			Type          string  `json:"type"`
-			Status        string  `json:"status"`
-			Impact        string  `json:"impact"`
-			Output        string  `json:"output"`
-			ObservedValue float64 `json:"observedValue"`
-		} `json:"checks"`
-	}
-	if json.Unmarshal(body, &document) != nil {
-		return nil // the panel shows no checks then
-	}
-	var all []checkState
-	for name, results := range document.Checks {
-		for _, r := range results {
-			all = append(all, checkState{name, r.Type, r.Status, r.Impact, r.Output, r.ObservedValue})
+// serves tells whether each target group has a healthy target.
+func (s *sight) serves() bool {
+	for _, name := range groups {
+		if g := s.group(name); g == nil || g.States[elb.Healthy] == 0 {
+			return false
 		}
 	}
-	slices.SortFunc(all, func(a, b checkState) int { return strings.Compare(a.Name, b.Name) })
-	return all
+	return true
 }
 
-// seen is what the watch remembers; its slices are never changed.
-func (w *watch) seen() (balancer, user []answer, checks []checkState) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.balancer, w.user, w.checks
+// look looks once.
+func (w *watch) look(ctx context.Context) *sight {
+	s := &sight{answers: make(map[string]health), frozen: make(map[string]bool)}
+	_, body, err := w.get(ctx, "http://"+w.admin+"/status.json")
+	if err == nil {
+		err = json.Unmarshal(body, &s.status)
+	}
+	if err == nil && s.listener() != "" {
+		s.routing, err = w.cloud.ask(ctx, s.listener())
+	}
+	if err != nil {
+		last := *w.seen()
+		last.Unwatched = err.Error()
+		return &last
+	}
+	var (
+		asked sync.WaitGroup
+		mu    sync.Mutex
+	)
+	for _, g := range s.status.AutoScaling {
+		for _, i := range g.Instances {
+			if p, err := (proc.FS{}).Process(i.PID); err == nil && p.Stopped() {
+				s.frozen[i.ID] = true
+				continue
+			}
+			asked.Go(func() {
+				h := w.ask(ctx, i.Address)
+				mu.Lock()
+				defer mu.Unlock()
+				s.answers[i.ID] = h
+			})
+		}
+	}
+	asked.Wait()
+	w.admit(ctx, s)
+	return s
+}
+
+// admit lets instances into service that wait for that, once they are healthy. At
+// AWS, a program on the instance would do that.
+func (w *watch) admit(ctx context.Context, s *sight) {
+	for _, g := range s.status.AutoScaling {
+		for _, i := range g.Instances {
+			if i.State == autoscaling.PendingWait && s.answers[i.ID].Status == http.StatusOK {
+				if err := w.cloud.ready(ctx, g.Name, i.ID); err != nil {
+					s.Unwatched = err.Error()
+				}
+			}
+		}
+	}
+}
+
+// ask asks an instance for its health.
+func (w *watch) ask(ctx context.Context, address string) health {
+	status, body, err := w.get(ctx, "http://"+address+"/health?format=json")
+	if err != nil {
+		return health{Text: "does not answer"}
+	}
+	h := health{Status: status, Text: "ok"}
+	verdict := parseHealth(body)
+	h.Checks = verdict.checks
+	if verdict.status != "pass" {
+		h.Text = verdict.status
+	}
+	var causes []string
+	for _, c := range h.Checks {
+		if c.Status != "pass" && c.CausedBy == "" {
+			causes = append(causes, c.Name)
+		}
+	}
+	if len(causes) > 0 {
+		h.Text += ": " + strings.Join(causes, ", ")
+	}
+	return h
+}
+
+func (w *watch) get(ctx context.Context, url string) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := w.client.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
+		return 0, nil, fmt.Errorf("read %s: %w", url, err)
+	}
+	return response.StatusCode, body, nil
+}
+
+// verdict is what an instance's health answer says.
+type verdict struct {
+	status string // pass, warn or fail
+	checks []checkState
+}
+
+// parseHealth reads an answer in the form of draft-inadarei-api-health-check; its
+// checks are sorted by name. What is no such answer fails.
+func parseHealth(body []byte) verdict {
+	var document struct {
+		Status string `json:"status"`
+		Checks map[string][]struct {
+			Status   string `json:"status"`
+			Output   string `json:"output"`
+			CausedBy string `json:"caused_by"`
+		} `json:"checks"`
+	}
+	if json.Unmarshal(body, &document) != nil || document.Status == "" {
+		return verdict{status: "fail"}
+	}
+	v := verdict{status: document.Status}
+	for name, results := range document.Checks {
+		for _, r := range results {
+			v.checks = append(v.checks, checkState{name, r.Status, r.Output, r.CausedBy})
+		}
+	}
+	slices.SortFunc(v.checks, func(a, b checkState) int { return strings.Compare(a.Name, b.Name) })
+	return v
+}
+
+// listener returns the ARN of the site's listener; empty if there is none.
+func (s *sight) listener() string {
+	for _, b := range s.status.LoadBalancers {
+		for _, l := range b.Listeners {
+			return l.ARN
+		}
+	}
+	return ""
+}
+
+// group returns a target group; nil if there is none of that name.
+func (s *sight) group(name string) *balancer.GroupStatus {
+	for i := range s.status.Groups {
+		if s.status.Groups[i].Name == name {
+			return &s.status.Groups[i]
+		}
+	}
+	return nil
+}
+
+// groupOf returns the name of an instance's Auto Scaling group.
+func (s *sight) groupOf(instance string) string {
+	for _, g := range s.status.AutoScaling {
+		for _, i := range g.Instances {
+			if i.ID == instance {
+				return g.Name
+			}
+		}
+	}
+	return ""
 }

@@ -128,6 +128,9 @@ func (s *Site) turnLocked(ctx context.Context, f Fault, on bool) error {
 
 // link makes the path a link to the shared database, whatever it is now.
 func (b *book) link() error {
+	if target, err := os.Readlink(b.path); err == nil && target == b.shared {
+		return nil
+	}
 	for _, old := range []string{b.path, b.path + away} {
 		if err := os.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("link to the shared database: %w", err)

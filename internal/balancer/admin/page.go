@@ -151,6 +151,10 @@ var tones = map[elb.State]string{
 	elb.Draining: "warn", elb.UnhealthyDraining: "warn", elb.Unused: "unknown",
 }
 
+// Tone returns the class that pages show a target's state with: pass, warn, fail or
+// unknown.
+func Tone(s elb.State) string { return tones[s] }
+
 func newView(s *Status) view {
 	v := view{
 		Style: template.CSS(pageCSS), Script: template.JS(pageJS), //nolint:gosec // our own files
