@@ -49,7 +49,8 @@ func run(listen, upstream, host, logFile string) error {
 			r.Header.Set("X-Content-Type-Options", "nosniff")
 			return nil
 		},
-		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		Transport:  &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		BufferPool: &buffers{sync.Pool{New: func() any { return new([32 << 10]byte) }}},
 	}
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -76,6 +77,13 @@ func run(listen, upstream, host, logFile string) error {
 	}
 	return server.Serve(l)
 }
+
+// buffers are those that bodies are copied with.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte { return b.pool.Get().(*[32 << 10]byte)[:] }
+
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
 // accessLog writes a JSON line for each request, buffered as the peers do it.
 type accessLog struct {
