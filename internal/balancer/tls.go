@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"hale/internal/balancer/inventory"
 	"hale/internal/elb"
 	"hale/internal/elb/tlsname"
 )
@@ -32,11 +33,19 @@ func (b *Balancer) tlsConfig(l *listener) *tls.Config {
 			if !ok {
 				return nil, fmt.Errorf("no SSL policy %s", settings.SSLPolicy)
 			}
-			return &tls.Config{
+			config := &tls.Config{
 				MinVersion: versionOf(policy.Protocols[0]), MaxVersion: versionOf(policy.Protocols[len(policy.Protocols)-1]),
 				CipherSuites: ciphersOf(policy.Ciphers), NextProtos: protocolsFor(hello, l.protocols()),
-				GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return b.certificate(l, hello) },
-			}, nil
+			}
+			config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				all := l.settings.Load().Certificates
+				arn, certificate, err := b.certificate(all, hello)
+				if err == nil && len(all) > 1 {
+					b.shown.remember(hello.Conn, config, arn)
+				}
+				return certificate, err
+			}
+			return config, nil
 		},
 	}
 }
@@ -79,26 +88,20 @@ func protocolsFor(hello *tls.ClientHelloInfo, protocols []string) []string {
 // certificate chooses by the server's name among a listener's certificates: the
 // first that is good for it, else the default one (guide of Application Load
 // Balancers, "SNI certificates").
-func (b *Balancer) certificate(l *listener, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (b *Balancer) certificate(all []inventory.Certificate, hello *tls.ClientHelloInfo) (arn string, _ *tls.Certificate, err error) {
 	if b.options.Certificates == nil {
-		return nil, fmt.Errorf("no certificates")
+		return "", nil, fmt.Errorf("no certificates")
 	}
-	all := l.settings.Load().Certificates
 	if hello.ServerName != "" {
 		for _, c := range all {
 			found, err := b.options.Certificates.Certificate(c.ARN, hello)
 			if err == nil && hello.SupportsCertificate(found) == nil {
-				if len(all) > 1 {
-					b.shown.remember(hello.Conn, c.ARN)
-				}
-				return found, nil
+				return c.ARN, found, nil
 			}
 		}
 	}
-	if len(all) > 1 {
-		b.shown.remember(hello.Conn, all[0].ARN)
-	}
-	return b.options.Certificates.Certificate(all[0].ARN, hello)
+	found, err := b.options.Certificates.Certificate(all[0].ARN, hello)
+	return all[0].ARN, found, err
 }
 
 // shown is which certificate clients were shown, by their connection: what crypto/tls
@@ -113,12 +116,9 @@ func endsOf(peer, local netip.AddrPort) ends {
 	return ends{unmapped(peer), unmapped(local)}
 }
 
-// remember keeps it for as long as somebody has the connection.
-func (s *shown) remember(nc net.Conn, arn string) {
-	tcp, ok := nc.(*net.TCPConn)
-	if !ok {
-		return
-	}
+// remember keeps it as long as somebody has the connection, and with it the
+// configuration that was made for it alone.
+func (s *shown) remember(nc net.Conn, config *tls.Config, arn string) {
 	peer, ok1 := nc.RemoteAddr().(*net.TCPAddr)
 	local, ok2 := nc.LocalAddr().(*net.TCPAddr)
 	if !ok1 || !ok2 {
@@ -127,7 +127,7 @@ func (s *shown) remember(nc net.Conn, arn string) {
 	at := endsOf(peer.AddrPort(), local.AddrPort())
 	s.arns.Store(at, &arn)
 	// By then a later connection may have the same addresses.
-	runtime.AddCleanup(tcp, func(arn *string) { s.arns.CompareAndDelete(at, arn) }, &arn)
+	runtime.AddCleanup(config, func(arn *string) { s.arns.CompareAndDelete(at, arn) }, &arn)
 }
 
 // to returns the ARN of the certificate that was shown; empty: that is not known.
