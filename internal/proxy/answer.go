@@ -285,7 +285,13 @@ func cutField(line string) (name, value string, err error) {
 	if i <= 0 || !isName(line[:i]) {
 		return "", "", errors.New("a line of its header is not a field")
 	}
-	value = strings.Trim(line[i+1:], " \t")
+	value = line[i+1:]
+	for value != "" && (value[0] == ' ' || value[0] == '\t') {
+		value = value[1:]
+	}
+	for value != "" && (value[len(value)-1] == ' ' || value[len(value)-1] == '\t') {
+		value = value[:len(value)-1]
+	}
 	if !isValue(value) {
 		return "", "", errors.New("a field of its header has a control character")
 	}

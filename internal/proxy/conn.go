@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -21,6 +20,7 @@ var longAgo = time.Unix(1, 0)
 // and one writes at a time; interrupt may be called by any.
 type conn struct {
 	net.Conn
+	plain  net.Conn // the part below TLS
 	pool   *pool
 	index  int       // in pool.underway; guarded by the pool's mu
 	reused bool      // has carried a request before
@@ -34,10 +34,6 @@ type conn struct {
 	out    []byte  // the head that is written
 	fields []Field // the head that was read
 
-	raw   syscall.RawConn // nil if the connection has none
-	look  func(fd uintptr)
-	found lookResult
-
 	mu        sync.Mutex // guards what follows, and the setting of deadlines
 	spoilt    bool       // interrupted
 	abandoned bool       // because the client has left
@@ -48,9 +44,7 @@ type conn struct {
 
 // newConn returns a connection, of which plain is the part below TLS.
 func newConn(nc, plain net.Conn, p *pool) *conn {
-	c := &conn{Conn: nc, pool: p, in: make([]byte, smallBuffer)}
-	c.prepareLook(plain)
-	return c
+	return &conn{Conn: nc, plain: plain, pool: p, in: make([]byte, smallBuffer)}
 }
 
 // interrupt makes reads and writes fail, those under way and those to come. A
@@ -181,23 +175,11 @@ func (c *conn) restore() {
 	c.fields = c.fields[:0]
 }
 
-// lookResult is what a look at an idle connection found.
-type lookResult uint8
-
-const (
-	lookQuiet lookResult = iota // nothing to read: as it should be
-	lookDead                    // closed, broken, or something unasked came
-)
-
 // alive looks, without waiting, whether an idle connection can carry another
 // request. Servers close idle connections as they see fit, and a request that
 // crosses the closing is lost. Worse is one that has sent more than it
 // announced: that would be taken for the answer to the next request.
 func (c *conn) alive() bool {
-	if c.raw == nil {
-		return true // cannot be looked at: an in-memory connection of a test
-	}
-	c.found = lookDead
-	err := c.raw.Control(c.look)
-	return err == nil && c.found == lookQuiet
+	s, ok := c.plain.(interface{ quiet() bool })
+	return !ok || s.quiet() // what cannot be looked at is an in-memory connection of a test
 }

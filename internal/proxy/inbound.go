@@ -14,16 +14,24 @@ type inbound struct {
 	fields                      fieldList // without Host, Transfer-Encoding and Trailer
 	http10, http2               bool
 
-	length  int64 // of the body; -1 if unknown
-	given   bool  // there is a Content-Length
-	body    io.Reader
-	expect  bool           // the client waits for 100 Continue before it sends the body
-	unmet   bool           // it expects something else
-	trailer func() []Field // the fields after the body, once that was read
-	unblock func()         // see request.unblock
+	length int64 // of the body; -1 if unknown
+	given  bool  // there is a Content-Length
+	body   inboundBody
+	expect bool // the client waits for 100 Continue before it sends the body
+	unmet  bool // it expects something else
 
 	// What fields of the client's hop list.
 	connection, te, upgrade, announced string
+}
+
+// inboundBody is a request's body on its way from the client.
+type inboundBody interface {
+	io.Reader
+	// trailer returns the fields after the body, once that was read.
+	trailer() []Field
+	// unblock makes a Read return, from another goroutine. The client's connection,
+	// or stream, is of no use afterwards.
+	unblock()
 }
 
 // take makes it of what the guard has read.
@@ -35,6 +43,7 @@ func (in *inbound) take(h *guard.Head) {
 		in.proto = "HTTP/1.0"
 	}
 	in.host = authority(h.Target)
+	in.fields.fields = h.Fields[:0]
 	for _, f := range h.Fields {
 		if !in.note(f.Name, f.Value) {
 			in.fields.add(f)

@@ -142,7 +142,6 @@ func (f *front) fillBody(s *Settings) *Error {
 	if q.length < 0 && f.action.Upstream.UWSGI() {
 		return f.spool(s)
 	}
-	q.unblock = in.unblock
 	for name := range strings.SplitSeq(in.announced, ",") {
 		if name = strings.Trim(name, " \t"); name != "" && f.trails(name) {
 			q.announced = joined(q.announced, name)
@@ -170,7 +169,7 @@ func (f *front) spool(s *Settings) *Error {
 // is read.
 func (f *front) trailer() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for _, field := range f.in.trailer() {
+		for _, field := range f.in.body.trailer() {
 			if f.trails(field.Name) && !yield(field.Name, field.Value) {
 				return
 			}

@@ -84,6 +84,7 @@ func (p *pool) connect(ctx context.Context, s *Settings) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	plain = newSocket(plain)
 	if p.tls == nil {
 		return newConn(plain, plain, p), nil
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"iter"
 	"net/netip"
 	"strconv"
@@ -17,9 +16,9 @@ type request struct {
 	client, local               netip.AddrPort
 	scheme                      string
 
-	body   io.Reader // nil if there is none
-	length int64     // of the body; -1 if unknown
-	given  bool      // the client sent a Content-Length
+	body   inboundBody // nil if there is none
+	length int64       // of the body; -1 if unknown
+	given  bool        // the client sent a Content-Length
 
 	// A body that was read already, and can be sent again, is in one of these,
 	// and body is nil.
@@ -32,10 +31,6 @@ type request struct {
 
 	announced string                           // names of the fields that its trailer will have
 	trailer   func() iter.Seq2[string, string] // its fields, once the body is read
-
-	// unblock makes a Read of body return, from another goroutine. The client's
-	// connection is of no use afterwards.
-	unblock func()
 }
 
 // canRepeat reports whether the request can be sent again after it was sent.

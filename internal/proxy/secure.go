@@ -59,7 +59,7 @@ func (h *handshakes) shake(ctx context.Context, nc net.Conn) {
 	if settings.NoHTTP2 {
 		config = h.config1
 	}
-	secure := tls.Server(nc, config)
+	secure := tls.Server(newSocket(nc), config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		h.server.log.Debug("no TLS with a client", "peer", nc.RemoteAddr().String(), "error", err.Error())
 		if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil && isHTTP(record.RecordHeader) {

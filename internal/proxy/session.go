@@ -73,7 +73,7 @@ func (s *Server) newPeer(nc net.Conn) peer {
 // begin has a connection served, in a goroutine of its own.
 func (s *Server) begin(nc net.Conn) {
 	settings := s.engine.settings.Load()
-	c := &session{server: s, engine: s.engine, nc: nc, peer: s.newPeer(nc), settings: settings, idle: true}
+	c := &session{server: s, engine: s.engine, nc: newSocket(nc), peer: s.newPeer(nc), settings: settings, idle: true}
 	c.idleSince = c.peer.since
 	c.in = guard.NewReader(c, settings.guard())
 	c.way.session = c
@@ -119,7 +119,7 @@ func (c *session) next() bool {
 	c.settings = c.engine.settings.Load()
 	c.bodyRead.Store(head.Length == 0)
 	f.in.take(&head)
-	f.in.body, f.in.trailer, f.in.unblock = (*sessionBody)(c), c.in.Trailer, c.spoil
+	f.in.body = (*sessionBody)(c)
 	c.way.expects = f.in.expect
 	f.head.of(&c.peer, c.readAt)
 	if f.in.unmet {
@@ -315,3 +315,6 @@ func (b *sessionBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+func (b *sessionBody) trailer() []Field { return b.in.Trailer() }
+func (b *sessionBody) unblock()         { (*session)(b).spoil() }

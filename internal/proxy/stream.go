@@ -76,20 +76,9 @@ func (b *stream) take(settings *Settings) {
 	for name := range r.Trailer { // without values yet
 		in.announced = joined(in.announced, name)
 	}
-	in.body = &streamBody{b, newStall(settings.BodyTimeout, b.unblock)}
-	in.unblock = b.unblock
-	in.trailer = b.trailers
-}
-
-func (b *stream) unblock() { _ = http.NewResponseController(b.w).SetReadDeadline(longAgo) }
-
-func (b *stream) trailers() (fields []Field) {
-	for name, values := range b.r.Trailer {
-		for _, v := range values {
-			fields = append(fields, Field{name, v})
-		}
-	}
-	return fields
+	body := &streamBody{stream: b}
+	body.stall = newStall(settings.BodyTimeout, body.unblock)
+	in.body = body
 }
 
 // streamBody is the request's body, whose reads have their time-out. An HTTP/2
@@ -107,6 +96,19 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		defer b.stall.end()
 	}
 	return b.stream.r.Body.Read(p)
+}
+
+func (b *streamBody) trailer() (fields []Field) {
+	for name, values := range b.stream.r.Trailer {
+		for _, v := range values {
+			fields = append(fields, Field{name, v})
+		}
+	}
+	return fields
+}
+
+func (b *streamBody) unblock() {
+	_ = http.NewResponseController(b.stream.w).SetReadDeadline(longAgo)
 }
 
 func (b *stream) attend(w watcher) {

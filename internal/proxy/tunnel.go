@@ -92,9 +92,10 @@ func (t *tunnel) run() (in, out int64) {
 		t.clock = relay.NewClock(t.idle, t.close)
 		defer t.clock.Stop()
 	}
+	up, down := plainConn(t.upstream.Conn), plainConn(t.client.Conn)
 	var wg sync.WaitGroup
-	wg.Go(func() { in = t.move(t.upstream.Conn, t.client.Conn, t.client.rest) })
-	out = t.move(t.client.Conn, t.upstream.Conn, t.upstream.buffered())
+	wg.Go(func() { in = t.move(up, down, t.client.rest) })
+	out = t.move(down, up, t.upstream.buffered())
 	wg.Wait()
 	return in, out
 }

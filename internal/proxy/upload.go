@@ -101,8 +101,8 @@ func (u *upload) finish(x *exchange) (complete bool) {
 
 // unblock ends the reading of the body from the client.
 func (x *exchange) unblock() {
-	if x.req.unblock != nil {
-		x.req.unblock()
+	if x.req.body != nil {
+		x.req.body.unblock()
 	}
 }
 
@@ -113,7 +113,7 @@ func (u *upload) copy(x *exchange) *Error {
 	large := largeBuffers.Get().(*[largeBuffer]byte)
 	defer largeBuffers.Put(large)
 	buf := large[:]
-	body := x.req.body
+	var body io.Reader = x.req.body
 	if x.req.spooled != nil {
 		body = x.req.spooled.reader()
 	}

@@ -16,10 +16,9 @@ import (
 // is enough of it, or it is flushed.
 type way struct {
 	session *session
-	out     []byte      // what is kept; nil when there is nothing
-	vec     net.Buffers // what is being written
-	vecs    [2][]byte   // vec's place
-	err     error       // why nothing can be written any more
+	out     []byte // what is kept; nil when there is nothing
+	err     error  // why nothing can be written any more
+	left    int    // bytes that were not written then
 
 	writeBy time.Time // the write deadline that is set
 
@@ -201,7 +200,7 @@ func (w *way) Write(p []byte) (int, error) {
 	}
 	if err := w.write(w.out, p); err != nil {
 		w.err = err
-		return max(0, len(p)-w.unwritten()), err
+		return max(0, len(p)-w.left), err
 	}
 	w.out = w.out[:0]
 	if w.chunks {
@@ -279,23 +278,9 @@ func (w *way) keepError(err error) {
 	}
 }
 
-// unwritten returns how many bytes were left when writing failed.
-func (w *way) unwritten() int {
-	n := 0
-	for _, b := range w.vec {
-		n += len(b)
-	}
-	return n
-}
-
 // write writes a and b. It fails when the client has taken nothing for
 // Settings.BodyTimeout.
 func (w *way) write(a, b []byte) error {
-	w.vecs = [2][]byte{a, b}
-	w.vec = w.vecs[:1]
-	if len(b) > 0 {
-		w.vec = w.vecs[:2]
-	}
 	nc, timeout := w.session.nc, w.session.settings.BodyTimeout
 	for {
 		// Within a quarter of its time a deadline is good enough.
@@ -303,31 +288,41 @@ func (w *way) write(a, b []byte) error {
 			w.writeBy = now.Add(timeout)
 			_ = nc.SetWriteDeadline(w.writeBy)
 		}
-		var n int64
-		var err error
-		if len(w.vec) == 1 {
-			var m int
-			m, err = nc.Write(w.vec[0])
-			w.vec[0] = w.vec[0][m:]
-			n = int64(m)
-		} else {
-			n, err = w.vec.WriteTo(nc)
-		}
+		n, err := writeBoth(nc, a, b)
 		if err == nil {
-			w.vecs = [2][]byte{}
 			return nil
 		}
-		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		skip := min(n, len(a))
+		a, b = a[skip:], b[n-skip:]
+		if w.left = len(a) + len(b); n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 		w.writeBy = time.Time{} // slow, but taking some
 	}
 }
 
+// writeBoth writes one after the other, at once if the connection can.
+func writeBoth(nc net.Conn, a, b []byte) (int, error) {
+	if s, ok := nc.(interface {
+		writeBoth(a, b []byte) (int, error)
+	}); ok && len(a) > 0 && len(b) > 0 {
+		return s.writeBoth(a, b)
+	}
+	var n, m int
+	var err error
+	if len(a) > 0 {
+		n, err = nc.Write(a)
+	}
+	if len(b) > 0 && err == nil {
+		m, err = nc.Write(b)
+	}
+	return n + m, err
+}
+
 // adapt has the policy see an answer's head, and drops what it says.
 func adapt(f *front, a *answerHead) {
 	if f.engine.answers != nil {
-		f.engine.answers.Answered(&f.head, &f.action, a.status, answerFields(a.fields))
+		f.engine.answers.Answered(&f.head, &f.action, a.status, (*answerFields)(&a.fields))
 	}
 	if len(f.action.Drop) > 0 {
 		a.fields = slices.DeleteFunc(a.fields, func(field Field) bool {
@@ -339,26 +334,26 @@ func adapt(f *front, a *answerHead) {
 // answerFields are an answer's header fields as a policy's Header.
 type answerFields []Field
 
-func (l answerFields) Get(name string) string {
-	for i := range l {
-		if f := &l[i]; len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+func (l *answerFields) Get(name string) string {
+	for i := range *l {
+		if f := &(*l)[i]; len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
 			return f.Value
 		}
 	}
 	return ""
 }
 
-func (l answerFields) Values(name string) (values []string) {
-	for i := range l {
-		if f := &l[i]; len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
+func (l *answerFields) Values(name string) (values []string) {
+	for i := range *l {
+		if f := &(*l)[i]; len(f.Name) == len(name) && strings.EqualFold(f.Name, name) {
 			values = append(values, f.Value)
 		}
 	}
 	return values
 }
 
-func (l answerFields) Each(f func(name string, values []string)) {
-	for _, field := range l {
+func (l *answerFields) Each(f func(name string, values []string)) {
+	for _, field := range *l {
 		f(field.Name, []string{field.Value})
 	}
 }
