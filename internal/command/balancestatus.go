@@ -32,10 +32,11 @@ func newBalanceStatus(s Streams) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "status [--endpoint-url URL]",
-		Short: "Load balancers, listeners, target groups and the health of their targets",
+		Short: "Load balancers, listeners, target groups, the health of their targets; Auto Scaling groups",
 		Long: "Show load balancers, listeners, rules, target groups and targets with their states and reasons,\n" +
-			"as the ELBv2 API tells them: that of hale balance on this machine, another one with\n" +
-			"--endpoint-url or AWS_ENDPOINT_URL, AWS's own with --aws.\n\n" +
+			"and Auto Scaling groups with their instances and what they did last, as the APIs tell them:\n" +
+			"those of hale balance on this machine, others with --endpoint-url or AWS_ENDPOINT_URL, AWS's\n" +
+			"own with --aws.\n\n" +
 			"The exit code is 0 if every target that should take traffic is healthy, else 1.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,6 +87,9 @@ type statusJSON struct {
 	Healthy       bool              `json:"healthy"`
 	LoadBalancers []balancerJSON    `json:"load_balancers"`
 	TargetGroups  []targetGroupJSON `json:"target_groups"`
+	Scaling       []scalingJSON     `json:"auto_scaling_groups"`
+	// Unscaled is why nothing, or not all, is told of Auto Scaling groups.
+	Unscaled string `json:"auto_scaling_error,omitempty"`
 }
 
 type balancerJSON struct {
@@ -128,7 +132,7 @@ type targetJSON struct {
 // statusOf puts together what the API told. What it wrote is made fit for a
 // terminal: it may be anyone's.
 func statusOf(all *targetgroup.Everything) *statusJSON {
-	status := &statusJSON{Endpoint: all.Endpoint, Healthy: true, LoadBalancers: []balancerJSON{}, TargetGroups: []targetGroupJSON{}}
+	status := &statusJSON{Endpoint: all.Endpoint, Healthy: true, LoadBalancers: []balancerJSON{}, TargetGroups: []targetGroupJSON{}, Scaling: []scalingJSON{}}
 	names := make(map[string]string)
 	for _, g := range all.Groups {
 		names[aws.ToString(g.TargetGroupArn)] = line(g.TargetGroupName)
@@ -159,6 +163,7 @@ func statusOf(all *targetgroup.Everything) *statusJSON {
 	}
 	slices.SortFunc(status.LoadBalancers, func(a, b balancerJSON) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(status.TargetGroups, func(a, b targetGroupJSON) int { return cmp.Compare(a.Name, b.Name) })
+	status.addScaling(all, names)
 	return status
 }
 
@@ -267,7 +272,7 @@ func (status *statusJSON) write(s Streams, out output) error {
 // tables writes the status for people.
 func (status *statusJSON) tables(colour bool) []byte {
 	var b bytes.Buffer
-	if len(status.LoadBalancers)+len(status.TargetGroups) == 0 {
+	if len(status.LoadBalancers)+len(status.TargetGroups)+len(status.Scaling) == 0 {
 		fmt.Fprintf(&b, "%s has no load balancers and no target groups.\n", status.Endpoint)
 		return b.Bytes()
 	}
@@ -305,6 +310,7 @@ func (status *statusJSON) tables(colour bool) []byte {
 		t.Render()
 		b.WriteByte('\n')
 	}
+	status.scalingTables(&b, colour)
 	return bytes.TrimSuffix(trimRight(b.Bytes()), []byte("\n"))
 }
 

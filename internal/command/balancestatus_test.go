@@ -2,8 +2,15 @@ package command_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
@@ -110,5 +117,112 @@ func TestBalanceStatus(t *testing.T) {
 	server.Fail("DescribeLoadBalancers", elbfake.Failure{Status: 403, Code: "AccessDenied", Message: "no"})
 	if code, out, errs = run(); code != 2 || out != "" || !strings.Contains(errs, "the credentials need the permission elasticloadbalancing:DescribeLoadBalancers") {
 		t.Errorf("code %d, %q, %s", code, out, errs)
+	}
+}
+
+// Auto Scaling groups are shown beside the target groups, as far as they are told.
+func TestBalanceStatusOfAutoScalingGroups(t *testing.T) {
+	const (
+		blue   = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/blue/73e2d6bc24d8a067"
+		groups = `<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups>
+<member><AutoScalingGroupName>shop</AutoScalingGroupName><MinSize>1</MinSize><MaxSize>6</MaxSize><DesiredCapacity>2</DesiredCapacity>
+<HealthCheckType>ELB</HealthCheckType><HealthCheckGracePeriod>30</HealthCheckGracePeriod><TargetGroupARNs><member>` + blue + `</member></TargetGroupARNs>
+<Instances>
+<member><InstanceId>i-1</InstanceId><LifecycleState>InService</LifecycleState><HealthStatus>Healthy</HealthStatus><LaunchTemplate><LaunchTemplateName>v</LaunchTemplateName><Version>2</Version></LaunchTemplate></member>
+<member><InstanceId>i-2&#x9b;31m</InstanceId><LifecycleState>Pending:Wait</LifecycleState><HealthStatus>Healthy</HealthStatus></member>
+</Instances></member>
+<member><AutoScalingGroupName>idle</AutoScalingGroupName><MinSize>0</MinSize><MaxSize>1</MaxSize><DesiredCapacity>0</DesiredCapacity><HealthCheckType>EC2</HealthCheckType></member>
+</AutoScalingGroups></DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>`
+		activities = `<DescribeScalingActivitiesResponse><DescribeScalingActivitiesResult><Activities>
+<member><AutoScalingGroupName>shop</AutoScalingGroupName><Description>Launching a new EC2 instance</Description><Cause>Too few.</Cause><StartTime>2026-01-02T12:05:00Z</StartTime><StatusCode>Failed</StatusCode><StatusMessage>no free port</StatusMessage></member>
+<member><AutoScalingGroupName>shop</AutoScalingGroupName><Description>Launching a new EC2 instance: i-1</Description><Cause>None.</Cause><StartTime>2026-01-02T12:00:00.5Z</StartTime><EndTime>2026-01-02T12:00:02Z</EndTime><StatusCode>Successful</StatusCode></member>
+</Activities></DescribeScalingActivitiesResult></DescribeScalingActivitiesResponse>`
+		denied = `<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>`
+	)
+	account := elbfake.Account{
+		TargetGroups: []types.TargetGroup{{TargetGroupArn: aws.String(blue), TargetGroupName: aws.String("blue"), Protocol: types.ProtocolEnumHttp}},
+		Health: map[string][]types.TargetHealthDescription{blue: {{
+			Target:       &types.TargetDescription{Id: aws.String("i-1"), Port: aws.Int32(8080)},
+			TargetHealth: &types.TargetHealth{State: types.TargetHealthStateEnumHealthy},
+		}}},
+	}
+	elb := elbfake.Start(t, account)
+	at, err := url.Parse(elb.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refuse := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		form, _ := url.ParseQuery(string(body))
+		answer := map[string]string{"DescribeAutoScalingGroups": groups, "DescribeScalingActivities": activities}[form.Get("Action")]
+		switch {
+		case answer == "":
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			httputil.NewSingleHostReverseProxy(at).ServeHTTP(w, r)
+		case form.Get("Action") == refuse:
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, denied)
+		default:
+			_, _ = io.WriteString(w, answer)
+		}
+	}))
+	defer server.Close()
+	run := func(args ...string) (code int, out, errs string) {
+		var stdout, stderr bytes.Buffer
+		env := map[string]string{"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}
+		code = command.Main(t.Context(), append([]string{"balance", "status", "--endpoint-url", server.URL}, args...), command.Streams{
+			In: strings.NewReader(""), Out: &stdout, Err: &stderr, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
+		})
+		return code, stdout.String(), stderr.String()
+	}
+	const tables = ` TARGET GROUP  TARGET    ZONE  STATE    REASON  DESCRIPTION
+ blue          i-1:8080        healthy
+
+ AUTO SCALING GROUP  DESIRED  MIN  MAX  INSTANCE  TARGET     STATE         HEALTH   TEMPLATE  LAUNCHED (UTC)
+ idle                0        0    1    -
+ shop                2        1    6    i-1       blue 8080  InService     Healthy  v 2       2026-01-02 12:00:00
+                                        i-231m               Pending:Wait  Healthy
+
+ AUTO SCALING GROUP  STARTED (UTC)        STATUS      ACTIVITY                           CAUSE
+ shop                2026-01-02 12:05:00  Failed      Launching a new EC2 instance       Too few. no free port
+                     2026-01-02 12:00:00  Successful  Launching a new EC2 instance: i-1  None.
+`
+	code, out, errs := run()
+	if code != 0 || errs != "" || out != tables {
+		t.Errorf("code %d, %s\n%s\nwant\n%s", code, errs, out, tables)
+	}
+
+	code, out, _ = run("--output", "json")
+	var got struct {
+		Groups []struct {
+			Name         string
+			Desired      int      `json:"desired_capacity"`
+			TargetGroups []string `json:"target_groups"`
+			Instances    []struct {
+				ID       string
+				Targets  []string
+				State    string `json:"lifecycle_state"`
+				Launched time.Time
+			}
+			Activities []struct{ Status, Cause string }
+		} `json:"auto_scaling_groups"`
+		Why string `json:"auto_scaling_error"`
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got.Why != "" || len(got.Groups) != 2 {
+		t.Fatalf("code %d, %v\n%s", code, err, out)
+	}
+	if g := got.Groups[1]; g.Name != "shop" || g.Desired != 2 || g.TargetGroups[0] != "blue" || g.Instances[0].Targets[0] != "blue 8080" ||
+		!g.Instances[0].Launched.Equal(time.Date(2026, 1, 2, 12, 0, 0, 5e8, time.UTC)) || !g.Instances[1].Launched.IsZero() || len(g.Activities) != 2 || g.Activities[0].Status != "Failed" {
+		t.Errorf("the group is %+v", g)
+	}
+
+	// What is not told of them takes nothing from the rest.
+	for action, stays := range map[string]string{"DescribeAutoScalingGroups": "i-1:8080", "DescribeScalingActivities": "Pending:Wait"} {
+		refuse = action
+		want := "Auto Scaling groups: " + action + " at " + server.Listener.Addr().String() + ": AccessDenied: not you; the credentials need the permission autoscaling:" + action
+		if code, out, _ := run(); code != 0 || !strings.Contains(out, want) || !strings.Contains(out, stays) {
+			t.Errorf("code %d\n%s\nwant %s", code, out, want)
+		}
 	}
 }

@@ -18,9 +18,14 @@ type Everything struct {
 	Rules         map[string][]types.Rule     // by the listener's
 	Groups        []types.TargetGroup
 	Health        map[string][]types.TargetHealthDescription // by the group's
+	// Scaling are the Auto Scaling groups, in the order in which they were told, and
+	// Unscaled why they, or what they did, were not; nil: they were.
+	Scaling  []ScalingGroup
+	Unscaled error
 }
 
-// List asks the ELBv2 API for all load balancers and target groups; a Group in the
+// List asks the ELBv2 API for all load balancers and target groups, and Auto
+// Scaling's for its groups, without which the rest is told, too; a Group in the
 // options is not looked at. The error is one line, as Read's.
 func List(ctx context.Context, o Options) (*Everything, error) {
 	if o.Lookup == nil {
@@ -39,6 +44,9 @@ func List(ctx context.Context, o Options) (*Everything, error) {
 	}
 	if err := r.list(ctx, all); err != nil {
 		return nil, err
+	}
+	if all.Scaling, all.Unscaled = r.listScaling(ctx); ctx.Err() != nil {
+		return nil, all.Unscaled
 	}
 	return all, nil
 }

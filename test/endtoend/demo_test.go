@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -315,8 +316,13 @@ func TestDemo(t *testing.T) {
 		d.await("a shallow check sees nothing", d.wholeAgain)
 		d.press("do", "mend", "fault", "database", "instance", "shared")
 		d.press("do", "path", "path", "/health")
+		d.await("the deep check is passed again", d.wholeAgain)
 	})
 
+	if out, err := exec.CommandContext(t.Context(), binary, "balance", "status", "--endpoint-url", d.api).CombinedOutput(); err != nil ||
+		strings.Count(string(out), "InService") != 8 || !strings.Contains(string(out), "Terminating EC2 instance: "+blue[0]) {
+		t.Errorf("hale balance status: %v\n%s", err, out)
+	}
 	if len(d.processes()) != 16 {
 		t.Errorf("there are %d processes of instances, want 16", len(d.processes()))
 	}
