@@ -53,7 +53,11 @@ func startTarget(t *testing.T) netip.AddrPort {
 		case r.URL.Path != "/well" && r.URL.Path != "/health":
 			http.NotFound(w, r)
 		case r.URL.Path == "/health" && r.Header.Get("X-Forwarded-Proto") != "https":
-			http.Redirect(w, r, "https://mysite.com/health", http.StatusMovedPermanently)
+			w.Header().Set("Server", "nginx") // which stands before the app
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Location", "https://mysite.com/health")
+			w.WriteHeader(http.StatusMovedPermanently)
+			_, _ = w.Write([]byte("<html>\r\n<head><title>301 Moved Permanently</title></head>\r\n<body>\r\n<center><h1>301 Moved Permanently</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"))
 		default:
 			_, _ = w.Write([]byte("ok\n"))
 		}

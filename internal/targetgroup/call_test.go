@@ -1,9 +1,14 @@
 package targetgroup
 
 import (
+	"encoding/json"
+	"encoding/xml"
+	"net/netip"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"hale/internal/explain"
 )
 
 // TestOwnEndpoints are AWS's own, in each of its partitions.
@@ -42,4 +47,48 @@ func TestOwnEndpoints(t *testing.T) {
 			t.Errorf("%s in %s: %+v, %v; want %s", test.service.name, test.region, c, err, test.want)
 		}
 	}
+}
+
+// FuzzAnswers: what another service answers is a stranger's. Whatever it is, an
+// error is made of it, or printable facts.
+func FuzzAnswers(f *testing.F) {
+	for _, seed := range []string{
+		`<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error></Errors></Response>`,
+		`{"__type": "com.amazonaws.ecs#AccessDeniedException", "message": "no"}`,
+		`<r><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><privateIpAddress>10.0.1.5</privateIpAddress><groupSet><item><groupId>sg-&#155;1</groupId></item></groupSet></item></instancesSet></item></reservationSet></r>`,
+		`<r><networkInterfaceSet><item><privateIpAddressesSet><item><privateIpAddress>10.0.1.5</privateIpAddress></item></privateIpAddressesSet><groupSet><item><groupId>sg-1</groupId></item></groupSet></item></networkInterfaceSet></r>`,
+		`<r><securityGroupInfo><item><groupId>sg-1</groupId><ipPermissions><item><ipProtocol>tcp</ipProtocol><fromPort>-1</fromPort><toPort>99999</toPort><ipRanges><item><cidrIp>10.0.0.0/8</cidrIp></item></ipRanges></item></ipPermissions></item></securityGroupInfo></r>`,
+		`{"services": [{"serviceName": "a", "taskDefinition": "t:1", "loadBalancers": [{"containerName": "c", "containerPort": 80}], "deployments": [{"failedTasks": 1}]}], "AutoScalingGroups": [{"HealthCheckGracePeriod": -1}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if refusal(403, body) == nil {
+			t.Error("no error")
+		}
+		var out computingAnswer
+		var d document
+		_ = xml.Unmarshal(body, &out)
+		_ = json.Unmarshal(body, &d)
+		d.Reservations = append(d.Reservations, out.Reservations...)
+		d.NetworkInterfaces = append(d.NetworkInterfaces, out.Interfaces...)
+		d.SecurityGroups = append(d.SecurityGroups, out.Groups...)
+		g := Group{Targets: []Target{{ID: "i-1", CheckPort: 80}, {ID: "10.0.1.5", CheckPort: 80, Address: netip.MustParseAddr("10.0.1.5")}}}
+		d.fillAround(&g)
+		texts := g.Targets[0].SecurityGroups
+		for _, s := range g.SecurityGroups {
+			texts = append(texts, s.ID, s.String())
+		}
+		if g.Service != nil {
+			texts = append(texts, g.Service.Name, g.Service.Stopped, g.Service.Deploying)
+		}
+		for _, text := range texts {
+			if text != explain.Line(text) {
+				t.Errorf("%q is not printable", text)
+			}
+		}
+		for _, target := range g.Targets {
+			g.shut(target)
+		}
+	})
 }
