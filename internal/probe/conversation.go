@@ -21,7 +21,7 @@ import (
 type conversation struct {
 	Probe
 	a      *Answer
-	ctx    context.Context //nolint:containedctx // of this one exchange
+	ctx    context.Context // of this one exchange
 	limits Phases
 	// deadline is the time-out's.
 	deadline time.Time

@@ -18,6 +18,7 @@ import (
 // Bounds of an answer. Real ones are far smaller.
 const (
 	mostHead    = 256 << 10 // bytes of one head
+	usualFields = 8         // of one head: what room is made for
 	mostInterim = 100       // answers 1xx before the one that counts
 	mostKept    = 64 << 10  // bytes of the body that are kept
 	mostBody    = 64 << 20  // bytes of the body that are read at full speed, and of one that says its length at all
@@ -144,7 +145,6 @@ func (h *headReader) read() bool {
 
 // header reads fields up to the empty line.
 func (h *headReader) header() (fields []Field, ok bool) {
-	fields = make([]Field, 0, 8)
 	for {
 		line, ok := h.line()
 		if !ok {
@@ -161,6 +161,9 @@ func (h *headReader) header() (fields []Field, ok bool) {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || strings.TrimSpace(name) == "" {
 			return nil, h.not(fmt.Errorf("a line of the header is none: %s", quoted(line)))
+		}
+		if fields == nil {
+			fields = make([]Field, 0, usualFields)
 		}
 		fields = append(fields, Field{strings.TrimSpace(name), strings.TrimSpace(value)})
 	}
