@@ -176,6 +176,7 @@ func app(t *testing.T, name string) int {
 type site struct {
 	top              string // more keys
 	name             string // empty: site
+	network          bool   // a Network Load Balancer, with a group of TCP
 	scheme, protocol string
 	port             int
 	targets          []int
@@ -188,21 +189,26 @@ func (s site) write(t *testing.T, file string) {
 	for _, port := range s.targets {
 		targets = append(targets, fmt.Sprintf("{Id: 127.0.0.1, Port: %d}", port))
 	}
+	kind, group := "application", "HTTP"
+	if s.network {
+		kind, group = "network", "TCP"
+	}
 	text := fmt.Sprintf(`API: 127.0.0.1:0
 Admin: 127.0.0.1:0
 StateDirectory: state
 %s
 TargetGroups:
-- {Name: web, Protocol: HTTP, Port: 8000, TargetType: ip, Attributes: {deregistration_delay.timeout_seconds: 1}, Targets: [%s]}
+- {Name: web, Protocol: %s, Port: 8000, TargetType: ip, Attributes: {deregistration_delay.timeout_seconds: 1}, Targets: [%s]}
 LoadBalancers:
 - Name: %s
+  Type: %s
   Scheme: %s
   Listeners:
   - Protocol: %s
     Port: %d
     DefaultActions: [{Type: forward, TargetGroup: web}]
     %s
-`, s.top, strings.Join(targets, ", "), cmp.Or(s.name, "site"), s.scheme, s.protocol, s.port, s.rules)
+`, s.top, group, strings.Join(targets, ", "), cmp.Or(s.name, "site"), kind, s.scheme, s.protocol, s.port, s.rules)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -351,13 +357,20 @@ func TestAPortThatChangesHands(t *testing.T) {
 	r := start(t, file, nil)
 	asking := ask(t, s.url(), "200 one")
 	asking.more(r)
-	for _, scheme := range []string{"internet-facing", "internal", "internet-facing"} {
+	for _, to := range []struct {
+		scheme   string
+		network  bool
+		protocol string
+	}{
+		{"internet-facing", false, "HTTP"}, {"internal", false, "HTTP"}, {"internal", true, "TCP"},
+		{"internet-facing", true, "TCP"}, {"internal", false, "HTTP"}, {"internet-facing", false, "HTTP"},
+	} {
 		before := r.arns()["site"]
-		s.scheme = scheme
+		s.scheme, s.network, s.protocol = to.scheme, to.network, to.protocol
 		s.write(t, file)
 		r.hup("configuration reloaded")
 		if after := r.arns()["site"]; after == before || after == "" {
-			t.Errorf("%s: ARN %s, and was %s", scheme, after, before)
+			t.Errorf("%+v: ARN %s, and was %s", to, after, before)
 		}
 		asking.more(r)
 	}

@@ -170,7 +170,7 @@ func (f *front) update(arn string, v *inventory.Inventory, opened sockets) {
 		kept[settings.ARN] = true
 		addresses := addressesOf(user, settings)
 		if l := f.listeners[settings.ARN]; l.serves(settings, addresses) {
-			l.use(settings, user)
+			l.use(f.balancer, settings, user)
 			continue
 		} else if l != nil {
 			f.balancer.retire(l)
@@ -204,7 +204,8 @@ func settingsOf(b *inventory.LoadBalancer) proxy.Settings {
 // listener is a listener at work, on one or more sockets.
 type listener struct {
 	settings  atomic.Pointer[inventory.Listener]
-	http2     atomic.Bool // offered to clients of HTTPS
+	http2     atomic.Bool           // offered to clients of HTTPS
+	group     atomic.Pointer[group] // of a relay; one that is gone goes on to the end of the listener
 	addresses []netip.AddrPort
 	protocol  elb.Protocol
 	server    server
@@ -230,11 +231,12 @@ func secure(p elb.Protocol) bool { return p == elb.HTTPS || p == elb.TLS }
 
 // use takes a listener's settings, and those of its load balancer that it has to
 // know.
-func (l *listener) use(settings *inventory.Listener, user *inventory.LoadBalancer) {
+func (l *listener) use(b *Balancer, settings *inventory.Listener, user *inventory.LoadBalancer) {
 	l.settings.Store(settings)
 	l.http2.Store(user.All().Bool("routing.http2.enabled"))
 	if s, ok := l.server.(*relay.Server); ok {
 		s.Configure(relaySettings(settings, user))
+		l.group.Store((*b.groups.Load())[settings.Default[0].ForwardConfig.TargetGroups[0].TargetGroupArn])
 	}
 }
 
@@ -247,7 +249,7 @@ func (f *front) start(user *inventory.LoadBalancer, settings *inventory.Listener
 	} else {
 		l.server = proxy.NewServer(f.engine, b.log)
 	}
-	l.use(settings, user)
+	l.use(b, settings, user)
 	if of == nil {
 		of, _ = b.open(addresses, nil) // why not is told by the next try
 	}

@@ -12,7 +12,6 @@ import (
 
 // flows says where the connections of a Network Load Balancer's listener go.
 type flows struct {
-	balancer *Balancer
 	meter    *meter
 	listener *listener
 }
@@ -28,7 +27,7 @@ func relaySettings(l *inventory.Listener, user *inventory.LoadBalancer) relay.Se
 
 // newRelay returns the server of a Network Load Balancer's listener.
 func (f *front) newRelay(l *listener) *relay.Server {
-	return relay.NewServer(&flows{f.balancer, &f.policy.meter, l}, relay.Settings{})
+	return relay.NewServer(&flows{&f.policy.meter, l}, relay.Settings{})
 }
 
 // flow is what is known of a connection, from Pick to Done.
@@ -48,7 +47,7 @@ func (p *flows) Pick(c *relay.Conn) (relay.Target, bool) {
 		q.tried = append(q.tried, q.target)
 		q.target = nil
 	} else {
-		q = &flow{group: p.group()}
+		q = &flow{group: p.listener.group.Load()}
 		c.Data = q
 	}
 	if q.group == nil || len(q.tried) >= mostTries {
@@ -67,12 +66,6 @@ func (p *flows) Pick(c *relay.Conn) (relay.Target, bool) {
 	return relay.Target{
 		Address: q.target.address.String(), TLS: q.group.kind.Load().Protocol == elb.TLS, ProxyV2: q.group.proxyV2.Load(),
 	}, true
-}
-
-// group returns the one that the listener forwards to.
-func (p *flows) group() *group {
-	arns := p.listener.settings.Load().Default[0].ForwardConfig.TargetGroups
-	return (*p.balancer.groups.Load())[arns[0].TargetGroupArn]
 }
 
 // Done implements relay.Policy.
