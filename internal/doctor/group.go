@@ -138,6 +138,7 @@ type groupExamination struct {
 	software []string             // that had a hand in answers
 	done     []*examined          // the targets that were probed
 	started  []Evidence           // of how long the slowest took to start
+	watched  bool                 // an idle connection to one of them was watched
 }
 
 // examine examines one target.
@@ -155,6 +156,9 @@ func (x *groupExamination) examine(ctx context.Context, t targetgroup.Target, ti
 	o := x.Options
 	o.Probe, o.Target = p, URL(p)
 	o.Inside = o.Inside && isLocal(t.Address)
+	if x.watched && o.IdleWait == 0 {
+		o.IdleWait = -1 // the targets of a group are alike, and each would take its time
+	}
 	if idle, ok := x.Group.IdleTimeout(); ok {
 		o.IdleTimeout = idle
 	}
@@ -165,6 +169,7 @@ func (x *groupExamination) examine(ctx context.Context, t targetgroup.Target, ti
 	if err != nil {
 		return nil, err
 	}
+	x.watched = x.watched || one.watched > 0
 	x.known.Passed[t.Name()] = r.Healthy
 	x.known.P99 = max(x.known.P99, r.Times.slowest())
 	if took := one.Known.StartUp; took > x.known.StartUp {
