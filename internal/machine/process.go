@@ -150,11 +150,22 @@ func (p Process) Name() string {
 		switch arg := p.Args[i]; {
 		case arg == "-m" && i+1 < len(p.Args):
 			return p.Args[i+1]
+		case takesValue[arg]:
+			i++
+		case strings.HasPrefix(arg, "org.apache.catalina."):
+			return "tomcat"
 		case !strings.HasPrefix(arg, "-"):
 			return filepath.Base(arg)
 		}
 	}
 	return first
+}
+
+// takesValue are options of interpreters whose value is the next argument: Java's
+// class path, what Node.js and Ruby load first.
+var takesValue = map[string]bool{
+	"-cp": true, "-classpath": true, "--class-path": true, "-p": true, "--module-path": true, "--add-modules": true,
+	"-r": true, "--require": true, "--import": true, "-I": true, "-W": true, "-X": true,
 }
 
 // interpreters run programs of other names.
