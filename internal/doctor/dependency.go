@@ -22,6 +22,9 @@ var dependencyNames = []*regexp.Regexp{
 	regexp.MustCompile(`Error -?\d+ connecting to ([^\s:]+):(\d+)`),
 	// connectsInVain
 	regexp.MustCompile(`^to \[?([0-9a-fA-F.:]+?)\]?:(\d+), without an answer`),
+	// Go
+	regexp.MustCompile(`dial tcp \[?([0-9a-fA-F.:]+?)\]?:(\d+): `),
+	regexp.MustCompile(`dial tcp: lookup ([\w.-]+)`),
 	// Node.js
 	regexp.MustCompile(`ECONNREFUSED ([0-9a-fA-F.:]*[0-9a-fA-F]):(\d+)`),
 	regexp.MustCompile(`getaddrinfo (?:ENOTFOUND|EAI_AGAIN) ([\w.-]+)`),

@@ -47,11 +47,13 @@ type examination struct {
 	metadata     *machine.Metadata // once it was asked for
 	started      []Evidence        // of how long the app took to start, where that was measured
 	waiting      waiting
-	watched      int // idle connections watched, a request each
+	untold       map[int]bool // processes that listen on one port that they were not told
+	watched      int          // idle connections watched, a request each
 	findings     []Finding
 	proven       []string
 	undecided    []Undecided
 	notes, seen  []targetgroup.Note // of clocks, and of this machine
+	variable     string             // of the environment, that the app misses
 	limited      bool               // the target limits how often it is asked: no more probes
 	flapping     bool               // the probe passes at times
 	wavering     bool               // ... and no change of the request can tell why
@@ -71,6 +73,9 @@ type step struct {
 	before, after exchange
 	// finding is its finding's failure mode; empty: none of its own.
 	finding string
+	// waited tells that the change waited until the fault was over, which was
+	// proven by a look at it.
+	waited bool
 }
 
 // tried is the outcome of each experiment of one round, kept so that
@@ -78,7 +83,7 @@ type step struct {
 type tried map[string]exchange
 
 func newExamination(o Options) *examination {
-	x := &examination{Options: o, began: time.Now(), tries: tried{}}
+	x := &examination{Options: o, began: time.Now(), tries: tried{}, untold: map[int]bool{}}
 	x.site.domain = o.Domain
 	return x
 }
@@ -173,7 +178,8 @@ func (x *examination) test(ctx context.Context, h *hypothesis) bool {
 			if !x.going() {
 				return false
 			}
-			if !h.turns(x, s) || h.proves != nil && !h.proves(ctx, x, s) || !x.steady(ctx, s) {
+			s.waited = h.look != nil && c.code == "time"
+			if !h.turns(x, s) || h.proves != nil && !h.proves(ctx, x, s) || !s.waited && !x.steady(ctx, s) {
 				if x.err != nil {
 					return false
 				}
@@ -344,13 +350,26 @@ func (x *examination) conclude(id string, met exchange, seen []Evidence) {
 	data := x.fixData(met)
 	f := Finding{
 		ID: id, Title: mode.Title, Because: mode.because(data), Evidence: seen,
-		Fixes: fixesFor(id, append(slices.Clone(x.site.software), process(x.surroundings.app().Name())), data),
+		Fixes: x.fixes(mode, data),
 	}
 	if x.behind != "" {
 		f.Because += " It was seen behind " + x.behind + "."
 	}
 	x.findings = append(x.findings, f)
 	x.say("found: %s", f.Title)
+}
+
+// fixes are those of a failure mode, for what was recognised so far. Behind a web
+// server, who listens or not is the app, and not the web server.
+func (x *examination) fixes(mode Mode, data fixData) []Fix {
+	recognised := append(slices.Clone(x.site.software), process(x.surroundings.app().Name()))
+	if mode.Layer == LayerSocket && x.behind != "" {
+		recognised = slices.DeleteFunc(recognised, isEdge)
+		if isEdge(process(data.Program)) {
+			data.Program = ""
+		}
+	}
+	return fixesFor(mode.ID, recognised, data)
 }
 
 // found tells whether there is a finding of this id already.
@@ -388,9 +407,11 @@ func (x *examination) minimise(ctx context.Context) {
 		if e.sign.class != classHealthy {
 			continue
 		}
-		id := x.stack[i].finding
+		dropped := x.stack[i]
 		x.stack = slices.Delete(x.stack, i, i+1)
-		x.findings = slices.DeleteFunc(x.findings, func(f Finding) bool { return f.ID == id })
+		if !dropped.waited {
+			x.findings = slices.DeleteFunc(x.findings, func(f Finding) bool { return f.ID == dropped.finding })
+		}
 		x.current = e
 	}
 }
@@ -417,7 +438,7 @@ func (x *examination) unexplained(ctx context.Context) {
 // waysOn are how to find out more.
 func (x *examination) waysOn() []string {
 	var ways []string
-	if x.site.domain == "" && isAddress(x.current.probe.SentHost()) && !x.current.sign.class.transport() {
+	if c := x.current.sign.class; x.site.domain == "" && (!c.transport() && isAddress(x.current.probe.SentHost()) || c == classEmpty) {
 		ways = append(ways, "give the site's public name with --host, so that it can be tried as Host")
 	}
 	if !x.Inside {
@@ -433,8 +454,12 @@ func (x *examination) waysOn() []string {
 	if x.current.sign.class.in(classRefused, classUnreachable, classConnectTimeout) {
 		how = "look on the instance whether the program runs, and where it listens: ss -ltnp, and its log"
 	}
-	if names := x.site.software; len(names) > 0 {
-		how += " (" + strings.Join(names, ", ") + ")"
+	programs := slices.DeleteFunc(slices.Clone(x.site.software), func(name string) bool {
+		i := named(name)
+		return i >= 0 && wheres[i].Role > RoleEdge // a platform, which answers nothing
+	})
+	if len(programs) > 0 {
+		how += " (" + strings.Join(programs, ", ") + ")"
 	}
 	return append(ways, how)
 }
@@ -479,7 +504,7 @@ func (x *examination) fixData(met exchange) fixData {
 		Address: x.Probe.Address.Addr().String(), Port: fmt.Sprint(x.Probe.Address.Port()),
 		Status: met.answer.Status, Location: met.answer.Get("Location"), Timeout: x.Probe.Timeout.String(),
 		Program: x.surroundings.program(), Backend: x.surroundings.backend(),
-		RightPath: x.site.rightPath, RightPort: x.site.rightPort,
+		RightPath: x.site.rightPath, RightPort: x.site.rightPort, Variable: x.variable,
 	}
 	if d.Host == "" {
 		d.Host = x.Probe.SentHost()

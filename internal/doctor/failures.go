@@ -19,6 +19,7 @@ var errorHypotheses = []hypothesis{
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: has(dependencyDown), look: theAnswer},
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, inside: true, look: logged(dependencyDown)},
 	{id: "spring-health-down", on: []class{classUnavailable}, fits: has(`^\{"status":\s*"(DOWN|OUT_OF_SERVICE)"`), look: downByItself},
+	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: all(not(byEdgeItself), has(saysWhatIsDown)), look: ownVerdict},
 	{id: "handler-exception", on: []class{classServerError}, changes: withUsualFields, only: true},
 	{id: "handler-exception", on: []class{classServerError}, look: othersWork},
 	{id: "handler-exception", on: []class{classEmpty}, look: othersWork},
@@ -35,7 +36,7 @@ var errorHypotheses = []hypothesis{
 	{id: "proxy-timeout-504", on: []class{classGatewayTimeout}, look: theAnswer},
 	{id: "proxy-timeout-504", on: []class{classBadGateway}, fits: all(is("apache"), slow), look: theAnswer},
 	{id: "proxy-upstream-protocol", on: []class{classTLSPort}, look: saidBehind},
-	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: otherUpstream},
+	{id: "proxy-upstream-protocol", on: []class{classBadGateway, classUnavailable}, inside: true, look: otherUpstream},
 	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: logged(`invalid request block size: 21573|Invalid message received with signature \[18245\]|SSL_do_handshake\(\) failed.*upstream|wrong version number.*upstream|upstream sent (no valid|invalid) (HTTP|header)`)},
 	{id: "proxy-upstream-down-502", on: []class{classBadGateway}, look: upstreamDown},
 	{id: "proxy-upstream-down-503", on: []class{classUnavailable}, fits: all(byEdgeItself, not(is("nginx", "openresty")), either(not(is("haproxy")), slow, domainKnown)), look: upstreamDown},
@@ -46,8 +47,18 @@ var errorHypotheses = []hypothesis{
 const (
 	pendingMigrations = `no such table|[Rr]elation "[^"]*" does not exist|Table '[^']*' doesn't exist|Unknown column|no such column|column "?[^" ]*"? does not exist|PendingMigration|Migrations are pending|unapplied migration`
 	poolExhausted     = `remaining connection slots|[Tt]oo many (connections|clients)|QueuePool limit|Connection is not available, request timed out|could not obtain a (database )?connection|ConnectionTimeoutError|PoolError: connection pool exhausted`
-	dependencyDown    = `could not connect to server|connection to server at .* failed|Can't connect to (local )?(MySQL |MariaDB )?server|could not translate host name|Error \d+ connecting to .*(refused|timed out)|ECONNREFUSED|Temporary failure in name resolution|Name or service not known|getaddrinfo (ENOTFOUND|EAI_AGAIN)|kombu\.exceptions\.OperationalError|redis\.exceptions\.ConnectionError|OperationalError: \(2\d{3},`
-	traceback         = `Traceback \(most recent call last\)|panic serving|Unhandled(Promise)?(Rejection|Exception)|^\s+at .*\(.*\.(js|java|rb):\d+|Internal Server Error: /|Error during (the )?processing|Servlet\.service\(\) .* threw exception|PHP (Fatal|Parse) error|Uncaught \w+: `
+	dependencyDown    = `could not connect to server|connection to server at .* failed|Can't connect to (local )?(MySQL |MariaDB )?server|could not translate host name|Error \d+ connecting to .*(refused|timed out)|ECONNREFUSED|Temporary failure in name resolution|Name or service not known|getaddrinfo (ENOTFOUND|EAI_AGAIN)|kombu\.exceptions\.OperationalError|redis\.exceptions\.ConnectionError|OperationalError: \(2\d{3},|` +
+		`dial tcp[^"\n]*(connection refused|i/o timeout|no route to host|no such host)|Connection refused - connect\(2\)|Connection to \S+ refused|Communications link failure|` +
+		`SQLSTATE\[(HY000|08\d{3})\] \[\d+\]|ServerSelection(Timeout)?Error|password authentication failed for user|Access denied for user '|unable to open database file`
+	traceback = `Traceback \(most recent call last\)|panic serving|Unhandled(Promise)?(Rejection|Exception)|^\s+at .*\(.*\.(js|java|rb):\d+|Internal Server Error: /|Error during (the )?processing|Servlet\.service\(\) .* threw exception|PHP (Fatal|Parse) error|Uncaught \w+: `
+)
+
+// What health pages say that name what is down: {"database": {"status": "down"}},
+// database: connection refused, fail: redis.
+const (
+	dependencies   = `(database|db|postgres\w*|mysql|mariadb|mongo\w*|redis|valkey|memcached|cache|rabbitmq|amqp|kafka|nats|elasticsearch|opensearch|broker|queue|celery|sidekiq|storage|s3)`
+	downWords      = `(down|fail\w*|errors?|unavailable|unhealthy|refused|timed? ?out|timeout|unreachable|false|critical|dead|not ok)`
+	saysWhatIsDown = `(?i)\b` + dependencies + `\b["']?\s*[:=][^},\n]{0,60}?\b` + downWords + `\b|\b` + dependencies + `( is| connection| check)* ` + downWords + `\b|\b` + downWords + `: ` + dependencies + `\b`
 )
 
 const maintenanceWords = `(?i)maintenance|<title>Be right back`
@@ -113,6 +124,16 @@ func othersWork(ctx context.Context, x *examination) []Evidence {
 		}
 	}
 	return nil
+}
+
+// ownVerdict proves a health page that says by itself what is down: another path
+// is served, so that the app runs.
+func ownVerdict(ctx context.Context, x *examination) []Evidence {
+	seen := othersWork(ctx, x)
+	if len(seen) == 0 {
+		return nil
+	}
+	return append(seen, Evidence{Change: "the answer's text", Before: printable(string(bytes.Join(bytes.Fields(x.current.answer.Body), []byte(" "))), 160)})
 }
 
 // downByItself looks whether the process says that it is alive.

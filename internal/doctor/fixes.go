@@ -123,6 +123,8 @@ type fixData struct {
 	Subnet string
 	// TargetGroup is the ARN of the target group.
 	TargetGroup string
+	// Variable is a variable of the environment that the app misses.
+	Variable string
 }
 
 // kinds tells of each field of fixData which values may be pasted into a file
@@ -147,6 +149,7 @@ var kinds = map[string]struct {
 	"Timeout":     {regexp.MustCompile(`^[\w.]+$`), "<time-out>"},
 	"Program":     {regexp.MustCompile(`^[\w.@:/+-][\w.@:/+ -]*$`), "the program"},
 	"TargetGroup": {regexp.MustCompile(`^arn:[\w:/-]+$`), "$ARN"},
+	"Variable":    {regexp.MustCompile(`^[A-Za-z_]\w*$`), "SECRET_KEY"},
 }
 
 var (

@@ -32,6 +32,7 @@ var hostHypotheses = []hypothesis{
 		fits: all(nameless, not(behindEdge), has(`(?s)^\s*(<!doctype html>.*)?<h1>Bad Request \(400\)</h1>`)), look: likeAnyPath,
 	},
 	{id: "django-allowed-hosts", on: []class{classBadRequest}, inside: true, look: logged(`Invalid HTTP_HOST header`)},
+	{id: "rails-host-authorization", on: []class{classForbidden}, inside: true, fits: nameless, look: logged(`Blocked hosts?: `)},
 	{id: "starlette-trusted-host", on: []class{classBadRequest}, fits: has(`^Invalid host header`), changes: toDomain, proves: namesAlone},
 	{id: "flask-trusted-hosts", on: []class{classBadRequest}, fits: has(`Host .{0,200} is not trusted`), changes: toDomain, proves: namesAlone},
 	{id: "symfony-trusted-hosts", on: []class{classBadRequest}, fits: is("symfony"), changes: toDomain, proves: notLaravel},
@@ -65,7 +66,7 @@ var hostHypotheses = []hypothesis{
 			return nil
 		},
 	},
-	{id: "host-port-mismatch", on: []class{classUnavailable}, fits: is("haproxy"), changes: toDomain, proves: portMatters},
+	{id: "no-backend-for-host-503", on: []class{classUnavailable}, fits: is("haproxy"), changes: toDomain, proves: portMatters},
 	{id: "envoy-no-upstream", on: []class{classNotFound, classUnavailable}, fits: runs("envoy"), changes: toDomain},
 	{id: "flask-server-name-404", on: []class{classNotFound}, fits: is("flask"), changes: toDomain, proves: namesAlone},
 	{
@@ -79,6 +80,7 @@ var hostHypotheses = []hypothesis{
 	{id: "nginx-wrong-vhost", on: []class{classNotFound, classForbidden, classUnexpected}, fits: runs("nginx", "openresty"), changes: toDomain, proves: both("nginx", "openresty")},
 	{id: "apache-default-vhost", on: []class{classNotFound, classForbidden}, fits: runs("apache"), changes: toDomain, proves: both("apache")},
 	{id: "app-level-host-guard", on: []class{classBadRequest, classForbidden}, changes: toDomain, proves: namesAlone},
+	{id: "app-level-host-guard", on: []class{classNotFound}, fits: byApp, changes: toDomain, proves: namesAlone},
 }
 
 // asNLB tells whether the probe carries the address of a load balancer's node.

@@ -25,7 +25,8 @@ type hypothesis struct {
 	// that is no proof.
 	look func(context.Context, *examination) []Evidence
 	// changes are the experiments, one after the other; with a look they only
-	// lead on to what is behind.
+	// lead on to what is behind, so that one that waited until a fault of the
+	// moment was over need not find it there again.
 	changes func(*examination) []change
 	// accept says which answers to a change prove it; nil: see turns.
 	accept func(*examination, step) bool

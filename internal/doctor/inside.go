@@ -11,6 +11,7 @@ import (
 
 	"hale/internal/machine"
 	"hale/internal/machine/webserver"
+	"hale/internal/probe"
 )
 
 // denies fits a web server whose configuration refuses some clients.
@@ -178,6 +179,18 @@ func nameIsLost(ctx context.Context, x *examination, s step) bool {
 		}
 	}
 	return x.going() && taken
+}
+
+// httpUpstream proves an upstream that speaks HTTP where the proxy speaks another
+// protocol. It may refuse what the proxy says, hang up, or wait for more of it.
+func httpUpstream(ctx context.Context, x *examination) []Evidence {
+	for _, hop := range x.hopsBy(notHTTP...) {
+		if e := x.with(ctx, x.hurried(hop)); x.going() && e.answer.Outcome == probe.Answered && e.sign.class != classTLSPort {
+			hop.text = "in HTTP, " + hop.text
+			return []Evidence{x.unturned(hop, e)}
+		}
+	}
+	return nil
 }
 
 // otherUpstream proves an upstream that does not speak the proxy's protocol: it

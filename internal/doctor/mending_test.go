@@ -91,6 +91,7 @@ var mendedSites = []mended{
 		with: "ssl_certificate x; ssl_certificate_key x; proxy_set_header Host {{.Domain}}; proxy_set_header X-Forwarded-Proto https;",
 	},
 
+	{id: "nginx-return-301", where: "apache", blocks: []int{0, 1}, users: []userRequest{{path: "/", status: 301}}},
 	{
 		id: "web-server-xfp-rewrite", where: "apache", with: apacheSite,
 		users: []userRequest{{path: "/", proto: "http", status: 301}},

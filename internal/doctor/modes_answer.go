@@ -112,7 +112,7 @@ var failureModes = []Mode{
 	},
 	{
 		ID: "proxy-upstream-protocol", Layer: LayerProxy, Title: "the proxy speaks another protocol than the app",
-		Because: "The proxy and the app ({{.Backend}}) do not speak the same protocol: TLS to a plain port, plain HTTP to TLS, or HTTP to a uwsgi socket.",
+		Because: "The proxy and the app ({{.Backend}}) do not speak the same protocol: TLS to a plain port, plain HTTP to TLS, HTTP to a uwsgi socket, or uwsgi to a port of HTTP.",
 		Source:  "seen with nginx 1.22",
 	},
 	{
@@ -132,12 +132,12 @@ var failureModes = []Mode{
 	},
 	{
 		ID: "handler-exception", Layer: LayerHandler, Title: "the handler fails with an exception",
-		Because: "The code behind {{.Path}} raises an exception that nobody catches.",
+		Because: "The code behind {{.Path}}, or what starts the app, raises an exception that nobody catches.",
 		Source:  "seen with Django 3.2, Express 4 and Go 1.26",
 	},
 	{
 		ID: "dependency-down-500", Layer: LayerHandler, Title: "something that the handler needs is down",
-		Because: "{{.Path}} asks a database, a cache or another service that does not answer.",
+		Because: "{{.Path}} asks a database, a cache or another service that does not answer as it should.",
 		Source:  "METR/hawk#544",
 	},
 	{

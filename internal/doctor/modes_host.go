@@ -75,7 +75,7 @@ var hostModes = []Mode{
 	},
 	{
 		ID: "app-level-host-guard", Layer: LayerAppHost, Title: "the app's own guard refuses the probe's Host",
-		Because: "The app itself refuses every Host but its own, as a guard against DNS rebinding; the probe sends Host: {{.Host}}.",
+		Because: "The app itself serves no Host but its own, by a guard or because its routes are bound to the name; the probe sends Host: {{.Host}}.",
 		Source:  "nulab/backlog-mcp-server#214; gethomepage/homepage#6775",
 	},
 	{

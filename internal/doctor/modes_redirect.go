@@ -33,9 +33,9 @@ var redirectModes = []Mode{
 		Source:  "dotnet/aspnetcore#25221; dotnet/aspnetcore#21506; nodatime/nodatime#1317",
 	},
 	{
-		ID: "express-https-redirect", Layer: LayerAppHTTPS, Title: "Express redirects the probe to https",
+		ID: "express-https-redirect", Layer: LayerAppHTTPS, Title: "a middleware of the app redirects the probe to https",
 		Because: "A middleware that redirects to https is registered before the health route, and the load balancer probes over plain http.",
-		Source:  "dekkerglen/CubeCobra#2596; meteor/meteor#6079",
+		Source:  "dekkerglen/CubeCobra#2596; meteor/meteor#6079; unrolled/secure#28 (Go)",
 	},
 	{
 		ID: "phoenix-force-ssl", Layer: LayerAppHTTPS, Title: "Phoenix redirects the probe to https",
@@ -48,9 +48,9 @@ var redirectModes = []Mode{
 		Source:  "spring-attic/spring-security-oauth#709; seen with Tomcat 10.1",
 	},
 	{
-		ID: "nginx-return-301", Layer: LayerEdgeRedirect, Title: "nginx redirects everything to https",
-		Because: "The server block for plain http redirects every request before any location is looked at, so the health path is redirected too.",
-		Source:  "rootsignal/beanstalk-nginx-php-fpm#8; seen with nginx 1.22",
+		ID: "nginx-return-301", Layer: LayerEdgeRedirect, Title: "the web server redirects everything to https",
+		Because: "A rule for plain http redirects every request, whatever its path and its header are, so the health path is redirected too.",
+		Source:  "rootsignal/beanstalk-nginx-php-fpm#8; seen with nginx 1.22 and Apache 2.4",
 	},
 	{
 		ID: "web-server-xfp-rewrite", Layer: LayerEdgeRedirect, Title: "the web server redirects what lacks X-Forwarded-Proto",

@@ -120,5 +120,6 @@ var example = fixData{
 	Host: "10.0.0.10:8080", Domain: "example.com", Address: "10.0.0.10", Port: "8080",
 	Status: 301, Location: "https://10.0.0.10/health", Timeout: "5s",
 	Program: "gunicorn", Backend: "127.0.0.1:8000", Subnet: "10.0.0.0/16",
+	Variable:    "DATABASE_URL",
 	TargetGroup: "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/50dc6c495c0c9188",
 }

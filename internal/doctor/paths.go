@@ -20,6 +20,7 @@ var pathHypotheses = []hypothesis{
 		id: "port-already-in-use", on: []class{classNotFound, classForbidden, classBadRequest, classUnauthorised, classUnexpected, classOther},
 		inside: true, look: loggedLast(portInUse),
 	},
+	{id: "handler-exception", on: []class{classNotFound}, inside: true, fits: is("tomcat"), look: contextFailed},
 	{id: "php-fpm-script-not-found", on: []class{classNotFound, classForbidden}, fits: is("phpfpm"), look: theAnswer},
 	{
 		id: "wrong-path-404", on: []class{classNotFound}, only: true, proves: notEveryPath,
@@ -47,6 +48,21 @@ func allowed(_ context.Context, x *examination) []Evidence {
 		methods = "none said"
 	}
 	return []Evidence{{Change: "method " + x.current.probe.Method + "; the answer allows: " + printable(methods, 80), Before: x.brief(x.current)}}
+}
+
+// contextFailed proves an app that Tomcat could not start: the log says so, and
+// none of its pages is there.
+func contextFailed(ctx context.Context, x *examination) []Evidence {
+	root := pathIs("path", "/")
+	e := x.with(ctx, root)
+	if e.sign.class != classNotFound {
+		return nil
+	}
+	said := loggedLast(`Context \[[^\]]*\] startup failed|Error deploying web application`)(ctx, x)
+	if len(said) == 0 {
+		return nil
+	}
+	return append(said, x.unturned(root, e))
 }
 
 // theAnswer proves by the answer's own text.

@@ -151,5 +151,10 @@ func values(a *probe.Answer, name string) []string {
 // edges are the web servers and proxies that stand before an app.
 var edges = []string{"nginx", "openresty", "apache", "haproxy", "varnish", "lighttpd", "caddy", "envoy", "awselb", "iis", "httpsys"}
 
+// isEdge tells whether a name, or that of a process, is a web server's or proxy's.
+func isEdge(name string) bool {
+	return slices.Contains(edges, name) || slices.ContainsFunc(kin[name], func(n string) bool { return slices.Contains(edges, n) })
+}
+
 // byEdge tells whether a web server or proxy wrote the answer itself.
 func byEdge(a *probe.Answer) bool { return slices.Contains(edges, author(a)) }

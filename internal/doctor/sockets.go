@@ -87,7 +87,7 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 			}
 			c := addressIs("addr", text, to)
 			if !samePort(x, s) {
-				c = hurried(c)
+				c = x.hurried(c)
 			}
 			if to.Addr() == x.current.probe.Address.Addr() {
 				source := x.current.probe.Source // the load balancer's way in
@@ -108,14 +108,21 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 const (
 	mostSockets = 8
 	socketWait  = 2 * time.Second // many never answer what they do not understand
+	socketHaste = socketWait / 4  // once one has not
 )
 
-// hurried gives the answer to a change little time.
-func hurried(c change) change {
-	bare := c.apply
+// hurried gives the answer to a change little time, and still less where another
+// program of the machine has let it pass.
+func (x *examination) hurried(c change) change {
+	bare, wait := c.apply, socketWait
+	for _, e := range x.tries {
+		if e.sign.class == classSilent && e.probe.Timeout <= socketWait {
+			wait = socketHaste
+		}
+	}
 	c.apply = func(p probe.Probe) probe.Probe {
 		p = bare(p)
-		p.Timeout = min(p.Timeout, socketWait)
+		p.Timeout = min(p.Timeout, wait)
 		return p
 	}
 	return c
@@ -207,7 +214,16 @@ func random(x *examination, s machine.Socket) bool {
 			return false
 		}
 	}
-	p, err := machine.Inspect(s.Owner().PID)
+	pid := s.Owner().PID
+	if _, known := x.untold[pid]; !known { // it is asked of each socket before each experiment
+		x.untold[pid] = untold(pid, port)
+	}
+	return x.untold[pid]
+}
+
+// untold tells a program that was not told to take the port.
+func untold(pid int, port uint16) bool {
+	p, err := machine.Inspect(pid)
 	if err != nil {
 		return false
 	}

@@ -232,10 +232,14 @@ func (x *examination) nextHop(ctx context.Context) bool {
 	if !x.Inside || !x.going() || x.explained == "" && !byEdge(&x.current.answer) {
 		return false
 	}
-	for _, c := range x.toHops() {
-		if x.explained == "proxy-upstream-protocol" {
-			c = withOtherScheme(c)
+	hops := x.toHops()
+	if x.explained == "proxy-upstream-protocol" {
+		for i := range hops {
+			hops[i] = withOtherScheme(hops[i])
 		}
+		hops = append(hops, x.hopsBy(notHTTP...)...)
+	}
+	for _, c := range hops {
 		e := x.with(ctx, c)
 		if !x.going() {
 			return false
@@ -296,11 +300,18 @@ func (x *examination) gate() string {
 
 // toHops are the ways around the local proxy: straight to the app, as the
 // proxy's configuration has its address.
-func (x *examination) toHops() []change {
+func (x *examination) toHops() []change { return x.hopsBy(webserver.HTTP, webserver.HTTPS) }
+
+// notHTTP is what web servers speak with apps besides HTTP.
+var notHTTP = []webserver.Protocol{webserver.UWSGI, webserver.FastCGI, webserver.SCGI, webserver.AJP}
+
+// hopsBy are the ways to those apps with which the proxy speaks one of some
+// protocols; what is sent there is HTTP.
+func (x *examination) hopsBy(protocols ...webserver.Protocol) []change {
 	var all []change
 	for _, up := range x.surroundings.server.Upstreams {
 		network, address, ok := up.Dial()
-		if !ok || network != "tcp" || up.Protocol != webserver.HTTP && up.Protocol != webserver.HTTPS {
+		if !ok || network != "tcp" || !slices.Contains(protocols, up.Protocol) {
 			continue
 		}
 		to, err := resolveLocal(address)
@@ -379,6 +390,7 @@ func lacksVariable(ctx context.Context, x *examination) []Evidence {
 	for i := range x.surroundings.logs {
 		log := &x.surroundings.logs[i]
 		for _, v := range machine.MissingVariables(log.tail(ctx, false)) {
+			x.variable = v.Name
 			return []Evidence{{Change: "log " + log.String() + ", of the variable " + v.Name, Before: excerpt(v.Line, 0)}}
 		}
 	}

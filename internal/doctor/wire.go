@@ -15,6 +15,7 @@ import (
 // wireHypotheses are disagreements about the first bytes: TLS or not, HTTP/2
 // or not, a PROXY header first, another protocol altogether.
 var wireHypotheses = []hypothesis{
+	{id: "proxy-upstream-protocol", on: []class{classBadRequest, classBadGateway, classUnavailable, classGatewayTimeout, classSilent}, inside: true, look: httpUpstream},
 	{
 		id: "host-missing", on: []class{classBadRequest, classEmpty, classNotFound, classForbidden, classRedirectHTTPS},
 		fits: func(x *examination) bool { return x.current.probe.SentHost() == "" }, changes: withHost,
@@ -30,7 +31,7 @@ var wireHypotheses = []hypothesis{
 	{id: "tls-client-cert-required", on: []class{classTLS, classEmpty, classCut}, fits: wantsCertificate, look: theError},
 	{id: "tls-client-cert-required", on: []class{classBadRequest}, fits: has(`No required SSL certificate was sent`), look: theAnswer},
 	{id: "proxy-protocol-expected", on: []class{classEmpty}, changes: one(proxyLine), accept: understood},
-	{id: "http2-only-listener", on: []class{classNotHTTP, classEmpty, classTLSPort, classForbidden}, fits: either(settingsFrame, has("expected .?h2")), changes: one(http2), accept: answersHTTP},
+	{id: "http2-only-listener", on: []class{classNotHTTP, classEmpty, classTLSPort, classForbidden}, fits: either(settingsFrame, has("expected .?h2"), closes), changes: one(http2), accept: answersHTTP},
 	{id: "wrong-application-protocol", on: []class{classNotHTTP}, fits: banner, look: firstBytes},
 	{id: "wrong-application-protocol", on: []class{classEmpty, classKilled}, inside: true, look: otherProtocol},
 	{id: "grpc-health-code", on: []class{classUnexpected, classOther, classServerError, classNotFound}, fits: answersGRPC, look: grpcCode, changes: acceptingGRPC},
@@ -112,6 +113,10 @@ func settingsFrame(x *examination) bool {
 	b := x.current.answer.Received
 	return len(b) >= 9 && b[0] == 0 && b[3] == 4 && b[5] == 0 && b[6] == 0 && b[7] == 0 && b[8] == 0
 }
+
+// closes fits a server that ends the connection without a word, as Go's does that
+// speaks HTTP/2 alone.
+func closes(x *examination) bool { return x.current.sign.class == classEmpty }
 
 // banners are how servers of other protocols greet.
 var banners = []struct{ start, speaks string }{

@@ -130,6 +130,15 @@ func apacheHosts() []Case {
 func apacheRedirects() []Case {
 	return []Case{
 		{
+			Name: "apache-redirect-permanent", Row: "nginx-return-301", Findings: []string{"nginx-return-301"},
+			Start: apache(`
+<VirtualHost @address@>
+	ServerName example.com
+	Redirect permanent / https://example.com/
+</VirtualHost>
+`),
+		},
+		{
 			Name: "apache-https-by-header", Row: "web-server-xfp-rewrite", Findings: []string{"web-server-xfp-rewrite"},
 			Start: apache(apacheLoad("rewrite") + `
 <VirtualHost @address@>

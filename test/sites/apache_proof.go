@@ -12,6 +12,11 @@ func apacheProofs() map[string]proof {
 			asked(says(200, "healthy"), host(Domain)),
 			asked(status(403), host(stranger)),
 		},
+		"apache-redirect-permanent": {
+			asked(redirects(301, "https://example.com/health")),
+			asked(redirects(301, "https://example.com/health"), forwardedHTTPS),
+			asked(redirects(301, "https://example.com/health"), host(Domain)),
+		},
 		"apache-https-by-header": {
 			asked(redirects(301, "https://127.0.0.5:")),
 			asked(says(200, "healthy"), forwardedHTTPS),

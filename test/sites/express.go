@@ -128,6 +128,10 @@ func expressSites() []Case {
 			},
 		},
 		{
+			Name: "dependency-told-express", Row: "dependency-down-500", Findings: []string{"dependency-down-500"},
+			Start: onExpress("app.get('/health', (req, res) => res.status(503).json({status: 'error', checks: {database: {status: 'down'}, cache: {status: 'up'}}}));\n"),
+		},
+		{
 			Name: "success-matcher-mismatch-204", Row: "success-matcher-mismatch", Findings: []string{"success-matcher-mismatch"},
 			Start: onExpress("app.get('/health', (req, res) => res.status(204).end());\n"),
 		},

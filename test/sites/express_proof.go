@@ -28,6 +28,7 @@ func expressProofs() map[string]proof {
 		"false-positive-200-express":  {asked(says(200, "<title>Shop</title>")), asked(says(200, "<title>Shop</title>"), path(nowhere))},
 		"handler-exception-express":   {asked(says(500, "Error: no such discount")), asked(ok, path("/health"))},
 		"dependency-down-500-express": {asked(says(500, "connect ECONNREFUSED 127.0.0.1:")), asked(says(200, "Shop"), path("/"))},
+		"dependency-told-express":     {asked(says(503, `"database":{"status":"down"}`)), asked(says(200, "Shop"), path("/"))},
 		"success-matcher-mismatch-204": {
 			asked(status(204)), asked(status(204), host(Domain)), asked(says(200, "Shop"), path("/")),
 		},

@@ -26,6 +26,20 @@ func goSites() []Case {
 			Start: askedFor("/healthz", onGo(with("/healthz/", reply("healthy\n")))),
 		},
 		{Name: "wrong-path-404-go", Row: "wrong-path-404", Findings: []string{"wrong-path-404"}, Path: []string{"/health"}, Start: askedFor("/status", onGo(app()))},
+		{
+			Name: "app-level-host-guard-go", Row: "app-level-host-guard", Findings: []string{"app-level-host-guard"}, Path: []string{"/health"},
+			Start: askedFor("/status", onGo(with("GET example.com/status", reply("healthy\n")))),
+		},
+		{
+			Name: "https-redirect-go", Row: "express-https-redirect", Findings: []string{"express-https-redirect"},
+			Start: onGo(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-Forwarded-Proto") != "https" {
+					http.Redirect(w, r, "https://"+r.Host+r.URL.RequestURI(), http.StatusMovedPermanently)
+					return
+				}
+				app().ServeHTTP(w, r)
+			})),
+		},
 		{Name: "method-not-allowed-go", Row: "method-not-allowed", Findings: []string{"method-not-allowed"}, Start: askedFor("/report", onGo(with("POST /report", reply("taken\n"))))},
 		{
 			Name: "handler-exception-go", Row: "handler-exception", Findings: []string{"handler-exception"},

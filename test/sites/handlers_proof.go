@@ -5,6 +5,8 @@ func goProofs() map[string]proof {
 	return map[string]proof{
 		"trailing-slash-redirect-go":   {asked(redirects(307, "/healthz/")), asked(ok, path("/healthz/"))}, // 301 before Go 1.26
 		"wrong-path-404-go":            {asked(says(404, "404 page not found")), asked(status(404), host(Domain)), asked(ok, path("/health"))},
+		"app-level-host-guard-go":      wantsDomain(says(404, "404 page not found"), ok),
+		"https-redirect-go":            wantsHTTPS(301),
 		"method-not-allowed-go":        {asked(want{status: 405, header: "Allow: POST"}), asked(ok, path("/health"))},
 		"handler-exception-go":         {asked(fails(closed)), asked(ok, path("/health")), asked(fails(closed), host(Domain))},
 		"worker-killed-go":             {asked(fails(closed)), asked(ok, path("/health"))},

@@ -60,6 +60,26 @@ frontend web
 ` + toApp),
 		},
 		{
+			// The port alone would not do either: the address is on no list.
+			Name: "haproxy-no-backend-bare-name", Row: "no-backend-for-host-503", Findings: []string{"no-backend-for-host-503"},
+			Start: haproxy(`
+frontend web
+	bind @address@
+	use_backend app if { hdr(host) -i example.com }
+` + toApp),
+		},
+		{
+			Name: "haproxy-tls-to-plain-server", Row: "proxy-upstream-protocol", Findings: []string{"proxy-upstream-protocol"}, Inside: true,
+			Start: haproxy(`
+frontend web
+	bind @address@
+	default_backend app
+backend app
+	retries 0
+	server app1 @app@ ssl verify none
+`),
+		},
+		{
 			Name: "haproxy-https", Row: "haproxy-redirect-scheme", Findings: []string{"haproxy-redirect-scheme"},
 			Start: haproxy(`
 frontend web

@@ -17,6 +17,17 @@ func haproxyProofs() map[string]proof {
 			asked(says(200, "healthy"), host(Domain+":8080")),
 			asked(noServer, host(stranger)),
 		},
+		"haproxy-no-backend-bare-name": {
+			asked(noServer),
+			asked(noServer, noPort),
+			asked(says(200, "healthy"), host(Domain)),
+			asked(noServer, host(Domain+":8080")),
+			asked(noServer, host(stranger)),
+		},
+		"haproxy-tls-to-plain-server": {
+			asked(noServer),
+			asked(noServer, host(Domain)),
+		},
 		"haproxy-https": {
 			asked(redirects(302, "https://127.0.0.5:")),
 			asked(redirects(302, "https://127.0.0.5:"), forwardedHTTPS),

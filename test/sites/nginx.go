@@ -373,6 +373,16 @@ server { listen @address@; location / { proxy_pass http://@behind@; } }`)
 			},
 		},
 		{
+			Name: "nginx-uwsgi-to-http-upstream", Row: "proxy-upstream-protocol", Findings: []string{"proxy-upstream-protocol"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				s.words["@behind@"] = loopback(t)
+				node(s, `server.listen(`+portOf(s.words["@behind@"])+`, '127.0.0.1');
+`, servers.Spec{Listens: []string{s.words["@behind@"]}})
+				return serveNginx(s, `server { listen @address@; location / { uwsgi_pass @behind@; } }`)
+			},
+		},
+		{
 			Name: "nginx-http-to-uwsgi-socket", Row: "proxy-upstream-protocol", Findings: []string{"proxy-upstream-protocol"}, Inside: true,
 			Start: func(t testing.TB) Site {
 				s := newSetting(t)

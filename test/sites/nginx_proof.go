@@ -191,6 +191,10 @@ func nginxProofs() map[string]proof {
 			asked(says(400, "The plain HTTP request was sent to HTTPS port")),
 			asked(fails(tlsFailed), overTLS("")),
 		},
+		"nginx-uwsgi-to-http-upstream": {
+			asked(status(400)),
+			asked(status(400), host(Domain)),
+		},
 		"nginx-http-to-uwsgi-socket": {
 			asked(says(502, "<center>nginx")),
 			inLog("upstream prematurely closed connection"),

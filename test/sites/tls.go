@@ -211,6 +211,16 @@ func newerHTTP() []Case {
 			Start: nginx(`server { listen @address@ http2; ` + nginxWell + `}`),
 		},
 		{
+			Name: "go-http2", Row: row, Findings: []string{row},
+			Start: func(t testing.TB) Site {
+				address := private(t)
+				only := new(http.Protocols)
+				only.SetUnencryptedHTTP2(true)
+				serveOn(t, address, &http.Server{Handler: app(), IdleTimeout: 75 * time.Second, Protocols: only})
+				return site(address)
+			},
+		},
+		{
 			Name: "node-http2", Row: row, Findings: []string{row},
 			Start: func(t testing.TB) Site {
 				s := newSetting(t)

@@ -110,6 +110,10 @@ func tlsProofs() map[string]proof {
 			asked(failsSaying(notHTTP, "\\x00\\x00\\x12\\x04")),
 			does(healthyOverHTTP2),
 		},
+		"go-http2": {
+			asked(fails(closed)),
+			does(healthyOverHTTP2),
+		},
 		"node-http2": {
 			asked(failsSaying(notHTTP, "\\x00\\x00")),
 			does(healthyOverHTTP2),

@@ -81,6 +81,10 @@ func tomcatSites() []Case {
 			Start: askedFor("/shop", onTomcat("shop", "", "")),
 		},
 		{Name: "path-prefix-tomcat", Row: "path-prefix", Findings: []string{"path-prefix"}, Path: []string{"/shop/health"}, Start: onTomcat("shop", "", "")},
+		{
+			Name: "handler-exception-tomcat", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: onTomcat("ROOT", "", "<listener><listener-class>com.example.Shop</listener-class></listener>"),
+		},
 		{Name: "wrong-path-404-tomcat", Row: "wrong-path-404", Findings: []string{"wrong-path-404"}, Path: []string{"/health"}, Start: askedFor("/status", onTomcat("ROOT", "", ""))},
 	}
 }

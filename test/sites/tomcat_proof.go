@@ -9,6 +9,7 @@ func tomcatProofs() map[string]proof {
 		},
 		"trailing-slash-redirect-tomcat": {asked(redirects(302, "/shop/")), asked(says(200, "Shop"), path("/shop/"))},
 		"path-prefix-tomcat":             {asked(notFound), asked(notFound, host(Domain)), asked(says(200, "ok"), path("/shop/health"))},
+		"handler-exception-tomcat":       {asked(notFound), asked(notFound, path("/")), asked(notFound, host(Domain)), inLog("startup failed due to previous errors")},
 		"wrong-path-404-tomcat":          {asked(notFound), asked(notFound, host(Domain)), asked(says(200, "ok"), path("/health"))},
 	}
 }
