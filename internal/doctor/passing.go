@@ -393,7 +393,7 @@ func (c closer) undecided(watched, limit time.Duration, inside bool) Undecided {
 	if watched > 0 {
 		what += fmt.Sprintf(", and one was watched for %v", watched)
 	} else {
-		what += ", and there was no time left to watch one"
+		what += ", and none was watched in this run"
 	}
 	how := fmt.Sprintf("run this again with --idle-wait %gs", enough.Seconds())
 	if c.byFlag() && !inside {

@@ -81,7 +81,7 @@ func TestIdleUndecided(t *testing.T) {
 		},
 		{
 			name: "no time was left", server: "gunicorn",
-			what: before + "by its Server header it is gunicorn, which closes them after 2s unless --keep-alive says more, and there was no time left to watch one",
+			what: before + "by its Server header it is gunicorn, which closes them after 2s unless --keep-alive says more, and none was watched in this run",
 			how:  "run this again with --idle-wait 3.5s, or on the instance with --from-inside, where the command line tells",
 		},
 		{
