@@ -16,6 +16,7 @@ func TestBalanceScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/balance",
 		Setup: func(env *testscript.Env) error {
+			tellRaceDetector(env)
 			for _, name := range []string{"API", "SITE", "ONE", "TWO"} {
 				env.Setenv(name, fmt.Sprint(servers.FreePort(t)))
 			}

@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			tellRaceDetector(env)
 			open, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
@@ -44,6 +45,10 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until},
 	})
 }
+
+// tellRaceDetector tells that of the hale in a script what this process's is told,
+// for a script begins without an environment. It may keep a program from ending for 1 s.
+func tellRaceDetector(env *testscript.Env) { env.Setenv("GORACE", os.Getenv("GORACE")) }
 
 // environment is the key of a script's *testscript.Env.
 type environment struct{}

@@ -150,6 +150,7 @@ func TestDoctorScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/doctor",
 		Setup: func(env *testscript.Env) error {
+			tellRaceDetector(env)
 			for name, value := range map[string]string{
 				"SITE": site.String(), "PORT": site.String()[len(sites.Private)+1:], "API": api.URL, "DENIED": denied, "EXPIRED": expired,
 				"AROUND": other, "REFUSING": without.URL,

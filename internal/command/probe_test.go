@@ -126,6 +126,7 @@ func TestProbeScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/probe",
 		Setup: func(env *testscript.Env) error {
+			tellRaceDetector(env)
 			site, stop, err := startPages()
 			if err != nil {
 				return err
