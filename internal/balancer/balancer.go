@@ -42,7 +42,8 @@ type Options struct {
 	AccessLog AccessLog
 }
 
-// AccessLog takes entries, from many goroutines at once.
+// AccessLog takes entries, from many goroutines at once. The entry, and its slices, are
+// valid until Log returns.
 type AccessLog interface{ Log(*accesslog.Entry) }
 
 // Balancer is a load balancer at work. Make one with Open.

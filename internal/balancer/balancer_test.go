@@ -171,6 +171,7 @@ func newApp(t *testing.T, name string) *app {
 // reply is an answer, read.
 type reply struct {
 	status int
+	line   string // the status with its phrase
 	header http.Header
 	body   string
 }
@@ -196,7 +197,7 @@ func fetch(ctx context.Context, url string) (reply, error) {
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	return reply{answer.StatusCode, answer.Header, string(body)}, err
+	return reply{answer.StatusCode, answer.Status, answer.Header, string(body)}, err
 }
 
 func TestRequestsAreSharedOut(t *testing.T) {

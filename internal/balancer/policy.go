@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type policy struct {
 	balancer *Balancer
 	routes   atomic.Pointer[routes]
 	meter    meter
+	requests sync.Pool // of *request
 }
 
 var (
@@ -33,11 +35,14 @@ var (
 	_ proxy.AnswerPolicy = (*policy)(nil)
 )
 
-// request is what the policy knows of a request, from Decide to Done.
+// request is what the policy knows of a request, from Decide to Done. Requests are
+// used again.
 type request struct {
 	routes *routes
 	rules  *rules
 	entry  *rule.Entry
+
+	matching rule.Request // the request as rules see it
 
 	forward *forward
 	place   int // of the group among the forward's
@@ -69,8 +74,12 @@ const mostTries = 4
 
 // Decide implements proxy.Policy.
 func (p *policy) Decide(h *proxy.Head) proxy.Action {
+	q, _ := p.requests.Get().(*request)
+	if q == nil {
+		q = new(request)
+	}
 	routes := p.routes.Load()
-	q := &request{routes: routes, rules: routes.ports[h.Local.Port()]}
+	q.routes, q.rules = routes, routes.ports[h.Local.Port()]
 	if q.rules == nil { // the listener was deleted a moment ago
 		a := q.refuse(answer.InternalError)
 		a.Close = true
@@ -84,17 +93,18 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	case forwarded.TooManyAddresses(h.Header):
 		return q.refuse(answer.TooManyAddresses)
 	}
-	matching := rule.Request{
+	matching := &q.matching
+	*matching = rule.Request{
 		Method: h.Method, Host: h.Host, Path: h.Path, RawQuery: h.RawQuery, Header: h.Header, Peer: h.Peer.Addr(),
 		Protocol: q.rules.protocol, Port: q.rules.port,
 	}
-	q.entry = q.rules.table.Match(&matching)
+	q.entry = q.rules.table.Match(matching)
 	var a proxy.Action
 	switch action := q.entry.Action(); action.Type {
 	case rule.Forward:
-		a = p.send(h, q, &matching)
+		a = p.send(h, q, matching)
 	case rule.Redirect:
-		a = q.redirectTo(action.RedirectConfig.Status(), q.entry.Location(&matching))
+		a = q.redirectTo(action.RedirectConfig.Status(), q.entry.Location(matching))
 	case rule.FixedResponse:
 		q.actions |= accesslog.FixedResponse
 		a = q.answer(answer.Fixed(action.FixedResponseConfig.Status(), action.FixedResponseConfig.ContentType, action.FixedResponseConfig.MessageBody))
@@ -134,7 +144,7 @@ func (q *request) answer(a answer.Answer) proxy.Action {
 	if q.header = a.Header; q.rules != nil {
 		q.header = q.rules.headers.own(a.Header)
 	}
-	return proxy.Action{Kind: proxy.Answer, Status: a.Status, Header: q.header, Body: a.Body, Close: a.Close, Data: q}
+	return proxy.Action{Kind: proxy.Answer, Status: a.Status, Reason: a.Reason, Header: q.header, Body: a.Body, Close: a.Close, Data: q}
 }
 
 func (q *request) redirectTo(status int, location string) proxy.Action {
@@ -162,7 +172,7 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 	if !q.choose(cookies, h.Start) {
 		return q.refuse(answer.NoTarget)
 	}
-	a := proxy.Action{Kind: proxy.Forward, Upstream: q.target.upstream, Upgrade: "websocket", Owns: q.routes.forwarded.Owns, Data: q}
+	a := proxy.Action{Kind: proxy.Forward, Upstream: q.target.upstream, Upgrade: "websocket", Owns: q.routes.owns, Data: q}
 	host := h.Host
 	if q.entry.HasTransforms() {
 		to, err := q.entry.Transform(matching)
@@ -272,7 +282,7 @@ func (p *policy) Page(h *proxy.Head, a *proxy.Action, status int, err error) pro
 	if q, ok := a.Data.(*request); ok {
 		q.cause, q.header = cause, page.Header
 	}
-	return proxy.Page{Status: page.Status, Header: page.Header, Body: page.Body}
+	return proxy.Page{Status: page.Status, Reason: page.Reason, Header: page.Header, Body: page.Body}
 }
 
 // causeOf returns why the engine answered by itself.
@@ -344,6 +354,9 @@ func (p *policy) Done(h *proxy.Head, a *proxy.Action, o *proxy.Outcome) (again b
 	}
 	p.count(o, q)
 	p.log(h, o, q)
+	clear(q.tried)
+	*q = request{tried: q.tried[:0], targets: q.targets[:0], statuses: q.statuses[:0]}
+	p.requests.Put(q)
 	return false
 }
 

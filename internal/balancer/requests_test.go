@@ -60,6 +60,7 @@ func TestOwnAnswers(t *testing.T) {
 		{"31 addresses", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4" + strings.Repeat(", 1.2.3.4", 30) + "\r\n\r\n", 463, false, false},
 		{"HTTP/1.1 to a group of gRPC", to("/grpc"), 464, false, false},
 		{"HTTP/1.1 to a group of HTTP/2", to("/http2"), 464, false, false},
+		{"another coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, true, false},
 		{"version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, true, false},
 		{"refused", to("/refused"), 502, false, true},
 		{"closes", to("/closes"), 502, false, true},
@@ -76,6 +77,9 @@ func TestOwnAnswers(t *testing.T) {
 			if got.status != tt.status || got.header.Get("Server") != "awselb/2.0" || got.header.Get("Content-Type") != "text/html" ||
 				!strings.Contains(got.body, fmt.Sprintf("<center><h1>%d", tt.status)) {
 				t.Errorf("got %+v, want %d", got, tt.status)
+			}
+			if title := "<title>" + strings.TrimSpace(got.line) + "</title>"; !strings.Contains(got.body, title) {
+				t.Errorf("the page has another title than the status line: %q, %s", got.line, got.body)
 			}
 			if closes := got.header.Get("Connection") == "close"; closes != tt.closes {
 				t.Errorf("the connection is closed: %v", closes)

@@ -18,6 +18,7 @@ type routes struct {
 	name      string // as access logs have it: app/site/50dc6c495c0c9188
 	classic   bool
 	forwarded forwarded.Settings
+	owns      func(name string) bool // the forwarded.Owns
 	desync    desync.Mode
 	ports     map[uint16]*rules
 }
@@ -56,6 +57,7 @@ func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory
 		desync: desync.Mode(all["routing.http.desync_mitigation_mode"]),
 		ports:  make(map[uint16]*rules),
 	}
+	r.owns = r.forwarded.Owns
 	if arn, err := elb.ParseARN(user.ARN); err == nil {
 		if r.name = arn.Dimension(); r.classic {
 			r.name = user.Name

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,7 +129,7 @@ func (s *site) send(wire string) reply {
 	if got.Close {
 		got.Header.Set("Connection", "close") // which net/http has taken out
 	}
-	return reply{got.StatusCode, got.Header, string(body)}
+	return reply{got.StatusCode, got.Status, got.Header, string(body)}
 }
 
 func (s *site) dial() net.Conn {
@@ -150,7 +151,9 @@ type entries struct {
 func (e *entries) Log(entry *accesslog.Entry) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.list = append(e.list, *entry)
+	kept := *entry
+	kept.Targets, kept.TargetStatuses = slices.Clone(kept.Targets), slices.Clone(kept.TargetStatuses)
+	e.list = append(e.list, kept)
 }
 
 // next waits for an entry, and takes all that there are away. Requests are logged

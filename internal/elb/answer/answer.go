@@ -138,6 +138,7 @@ func page(status int) Answer {
 	}
 	return Answer{
 		Status: status,
+		Reason: titles[status],
 		Header: http.Header{"Server": serverValue, "Content-Type": htmlType},
 		Body: []byte("<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n<center><h1>" + title +
 			"</h1></center>\r\n</body>\r\n</html>\r\n"),
@@ -153,7 +154,7 @@ var (
 )
 
 // titles are those of nginx, whose pages these look like: seen for 301, 400 and
-// 502, unconfirmed for the rest.
+// 502, unconfirmed for the rest. The status line has the same.
 var titles = map[int]string{
 	301: "Moved Permanently",
 	302: "Found",
