@@ -38,6 +38,7 @@ func newBalance(s Streams) *cobra.Command {
 			if dryRun {
 				return planBalance(s, o, out)
 			}
+			s.collectSeldom()
 			stop, reload, release := signals()
 			defer release()
 			log, err := logfile.Open("stderr", logfile.Options{Stderr: s.Err})

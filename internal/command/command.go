@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,15 @@ type Streams struct {
 // Standard returns the process's own streams and environment.
 func Standard() Streams {
 	return Streams{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}
+}
+
+// collectSeldom is for what runs for long: what lives is a few megabytes, and to
+// collect after each few more costs processor time that the app could use. GOGC in
+// the environment goes before.
+func (s Streams) collectSeldom() {
+	if _, set := s.Env("GOGC"); !set {
+		debug.SetGCPercent(400)
+	}
 }
 
 // Main runs hale with args (without the program's name) and returns its exit code.

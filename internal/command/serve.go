@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/lmittmann/tint"
@@ -38,11 +37,7 @@ func newServe(s Streams) *cobra.Command {
 }
 
 func runServe(ctx context.Context, s Streams, file string, command []string) error {
-	if _, set := s.Env("GOGC"); !set {
-		// What lives is a few megabytes: collecting after each few more costs
-		// processor time that the app could use.
-		debug.SetGCPercent(400)
-	}
+	s.collectSeldom()
 	stop, reload, release := signals()
 	defer release()
 	log, err := logfile.Open("stderr", logfile.Options{Stderr: s.Err})
