@@ -38,7 +38,7 @@ type command struct{ About, Text string }
 
 // export is what the aws command needs to ask here.
 func (c *cloud) export() string {
-	return "export AWS_ENDPOINT_URL=" + c.url + " AWS_REGION=" + region + " AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo"
+	return "export AWS_ENDPOINT_URL=" + c.url + " AWS_DEFAULT_REGION=" + region + " AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo"
 }
 
 // first are the commands to begin with.

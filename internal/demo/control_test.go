@@ -12,7 +12,7 @@ import (
 	"hale/examples/gosite/site"
 )
 
-// app connects to a control as an instance's app does.
+// testApp connects to a control as an instance's app does.
 type testApp struct {
 	t    *testing.T
 	conn net.Conn
@@ -116,12 +116,12 @@ func TestControl(t *testing.T) {
 	}
 
 	// An app hears at once of the end of the demo.
-	a, _ = connect(t, f)
-	a.report(report{Instance: "i-2", PID: 78})
+	second, _ := connect(t, f)
+	second.report(report{Instance: "i-2", PID: 78})
 	await("the app is known", func() bool { return c.pid("i-2") == 78 })
 	end()
 	var o order
-	if err := a.in.Decode(&o); err == nil {
+	if err := second.in.Decode(&o); err == nil {
 		t.Errorf("after the end the app was told %v", o)
 	}
 }

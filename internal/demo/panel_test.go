@@ -166,7 +166,7 @@ func TestPanelEscapes(t *testing.T) {
 
 // Before anything was seen, and when nothing is seen any more, there is a page.
 func TestPanelWithoutSight(t *testing.T) {
-	if w := ask(newTestPanel(t, &sight{}), http.MethodGet, "/", nil); w.Code != 200 || !strings.Contains(w.Body.String(), "no targets yet") {
+	if w := ask(newTestPanel(t, &sight{}), http.MethodGet, "/", nil); w.Code != 200 || !strings.Contains(w.Body.String(), "no targets") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	s := twoInstances("")

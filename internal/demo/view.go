@@ -117,7 +117,7 @@ func newView(p Places, f *fleet, s *sight, v visits) view {
 	page.Headline = fmt.Sprintf("%d of %d targets healthy", healthy, all)
 	switch {
 	case all == 0:
-		page.Headline = "no targets yet"
+		page.Headline, page.Tone = "no targets", "warn"
 	case healthy == 0:
 		page.Tone = "fail"
 	case healthy < all:

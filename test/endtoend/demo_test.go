@@ -129,6 +129,17 @@ func (d *demo) send(r *http.Request) answer {
 	return answer{status: response.StatusCode, header: response.Header, body: string(body)}
 }
 
+// visit asks for the home page as a user does.
+func (d *demo) visit(address string) answer {
+	d.t.Helper()
+	r, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, address+"/", http.NoBody)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r.Host = "mysite.com"
+	return d.send(r)
+}
+
 // press presses a button of the page: "do", "kill", "instance", "i-0123".
 func (d *demo) press(form ...string) {
 	d.t.Helper()
@@ -275,18 +286,16 @@ func TestDemo(t *testing.T) {
 		was := app()
 		d.press("do", "killapp", "instance", green[0])
 		d.await("hale serve starts it again", func() bool { is := app(); return is != 0 && is != was })
+		d.await("it answers users", func() bool {
+			return d.visit("http://"+d.instances("green")[green[0]].Address).status == http.StatusOK
+		})
 		d.await("all are healthy", d.wholeAgain)
 	})
 
 	step("weights", func(t *testing.T) {
 		d.press("do", "weights", "blue", "0", "green", "100")
 		for range 20 {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.site+"/", http.NoBody)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Host = "mysite.com"
-			got := d.send(r)
+			got := d.visit(d.site)
 			if id := got.header.Get("X-Instance"); got.status != 200 || d.instances("green")[id].ID == "" {
 				t.Errorf("%d from %q, want 200 from one of green's", got.status, id)
 			}
