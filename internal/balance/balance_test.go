@@ -362,8 +362,12 @@ func TestAPortThatChangesHands(t *testing.T) {
 		network  bool
 		protocol string
 	}{
-		{"internet-facing", false, "HTTP"}, {"internal", false, "HTTP"}, {"internal", true, "TCP"},
-		{"internet-facing", true, "TCP"}, {"internal", false, "HTTP"}, {"internet-facing", false, "HTTP"},
+		{"internet-facing", false, "HTTP"},
+		{"internal", false, "HTTP"},
+		{"internal", true, "TCP"},
+		{"internet-facing", true, "TCP"},
+		{"internal", false, "HTTP"},
+		{"internet-facing", false, "HTTP"},
 	} {
 		before := r.arns()["site"]
 		s.scheme, s.network, s.protocol = to.scheme, to.network, to.protocol
