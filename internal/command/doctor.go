@@ -154,6 +154,8 @@ func (o *doctorOptions) agree(given func(flag string) bool, args []string) error
 		return fmt.Errorf("--timeout %v: write a time such as 5s", o.timeout)
 	case o.idleWait < 0:
 		return fmt.Errorf("--idle-wait %v: write a time such as 5s, or 0", o.idleWait)
+	case given("host") && o.host == "":
+		return errors.New("--host is empty; leave it out, and the doctor looks for a name")
 	case len(o.logs) > 0 && !o.inside:
 		return errors.New("--log is for --from-inside: add that, on the machine that has the log")
 	}
@@ -168,6 +170,9 @@ func (o *doctorOptions) agree(given func(flag string) bool, args []string) error
 		if _, err := elb.ParseMatcher(o.matcher); err != nil {
 			return fmt.Errorf("--matcher: %w", err)
 		}
+	}
+	if err := probe.CheckHost(o.host); err != nil {
+		return fmt.Errorf("--host: %w", err)
 	}
 	for _, path := range o.paths {
 		if !strings.HasPrefix(path, "/") {

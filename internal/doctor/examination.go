@@ -96,6 +96,9 @@ func (x *examination) run(ctx context.Context) error {
 		x.lookAround()
 	}
 	x.probeFirst(ctx)
+	if x.first.answer.Outcome == probe.Unresolved {
+		return x.first.answer.Err // there is nobody to examine
+	}
 	for x.going() && x.current.sign.class != classHealthy {
 		if !x.round(ctx) && !x.nextHop(ctx) {
 			break

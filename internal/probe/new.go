@@ -197,6 +197,18 @@ func (p *Probe) setPath(path string) error {
 	return nil
 }
 
+// CheckHost refuses what cannot stand in Host: it is a name or an address, with or
+// without a port.
+func CheckHost(host string) error {
+	switch {
+	case strings.ContainsFunc(host, unprintable):
+		return fmt.Errorf("the host %q has a space or a control character", host)
+	case strings.ContainsAny(host, "/?#@"):
+		return fmt.Errorf("the host %q is more than a name; write it alone, such as example.com", host)
+	}
+	return nil
+}
+
 // agree refuses what makes no sense together.
 func (p *Probe) agree(o Options) error {
 	if o.Matcher != "" {
@@ -207,8 +219,8 @@ func (p *Probe) agree(o Options) error {
 			return fmt.Errorf("a probe over %s sees no status; leave out the success codes", p.Protocol)
 		}
 	}
-	if strings.ContainsFunc(o.Host, unprintable) {
-		return fmt.Errorf("the host %q has a space or a control character", o.Host)
+	if err := CheckHost(o.Host); err != nil {
+		return err
 	}
 	if o.ProxyProtocol < 0 || o.ProxyProtocol > 2 {
 		return fmt.Errorf("the PROXY protocol has no version %d; write 1 or 2", o.ProxyProtocol)

@@ -77,6 +77,7 @@ func TestNewRefuses(t *testing.T) {
 		{as: "nlb", url: "tcp://10.0.1.5:80/health", want: "a probe over tcp has no path; leave it out"},
 		{as: "nlb", url: "tcp://10.0.1.5:80", o: probe.Options{Matcher: "200"}, want: "a probe over tcp sees no status"},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Matcher: "2xx"}, want: `success codes: "2xx" is no code`},
+		{as: "alb", url: "10.0.1.5", o: probe.Options{Host: "https://example.com/"}, want: `the host "https://example.com/" is more than a name; write it alone, such as example.com`},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Host: "a\r\nX: y"}, want: `the host "a\r\nX: y" has a space or a control character`},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{ProxyProtocol: 3}, want: "the PROXY protocol has no version 3; write 1 or 2"},
 		{as: "alb", url: "10.0.1.5", o: probe.Options{Timeout: -1}, want: "a time-out of -1ns is none"},
