@@ -395,6 +395,47 @@ func TestAPortThatChangesHands(t *testing.T) {
 	}
 }
 
+// Two load balancers change places, and no client of either notices.
+func TestPortsThatAreSwapped(t *testing.T) {
+	first, second := servers.FreePort(t), servers.FreePort(t)
+	one, two := app(t, "same"), app(t, "same")
+	file := filepath.Join(t.TempDir(), "balance.yaml")
+	write := func(ports ...int) {
+		t.Helper()
+		text := "API: 127.0.0.1:0\nStateDirectory: state\nTargetGroups:\n"
+		for i, target := range []int{one, two} {
+			text += fmt.Sprintf("- {Name: g%d, Protocol: HTTP, Port: 80, TargetType: ip, Targets: [{Id: 127.0.0.1, Port: %d}]}\n", i, target)
+		}
+		text += "LoadBalancers:\n"
+		for i, port := range ports {
+			text += fmt.Sprintf("- {Name: b%d, Scheme: internal, Listeners: [{Protocol: HTTP, Port: %d, DefaultActions: [{Type: forward, TargetGroup: g%d}]}]}\n", i, port, i)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first, second)
+	r := start(t, file, nil)
+	before := r.arns()
+	var all []*asking
+	for _, port := range []int{first, second} {
+		all = append(all, ask(t, site{port: port}.url(), "200 same"))
+	}
+	for _, ports := range [][]int{{second, first}, {first, second}} {
+		write(ports...)
+		r.hup("configuration reloaded")
+		for _, a := range all {
+			a.more(r)
+		}
+	}
+	for _, a := range all {
+		a.end()
+	}
+	if !maps.Equal(r.arns(), before) {
+		t.Errorf("got %v, and was %v", r.arns(), before)
+	}
+}
+
 // Another process takes over, and no request fails.
 func TestTakeOver(t *testing.T) {
 	s, file := newSite(t, app(t, "one"))
@@ -557,9 +598,13 @@ func TestACME(t *testing.T) {
 	s.top = "Certificates: [{Name: site, DomainNames: [site.example], DirectoryUrl: '" + authority.DirectoryURL() + "'}]"
 	s.protocol, s.rules = "HTTPS", "Certificates: [site]"
 	s.write(t, file)
-	start(t, file, nil)
+	r := start(t, file, nil)
 	dialer := tls.Dialer{Config: &tls.Config{ServerName: "site.example", InsecureSkipVerify: true}} // whose it is, is looked at
-	for range 2 {
+	for i := range 3 {
+		if i == 2 { // by another process, which does not know the file
+			r.end()
+			start(t, "", func(o *balance.Options) { o.StateDir, o.API = filepath.Join(filepath.Dir(file), "state"), "127.0.0.1:0" })
+		}
 		conn, err := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(s.port))
 		if err != nil {
 			t.Fatal(err)

@@ -163,7 +163,7 @@ func (b *Balancer) newFront() *front {
 func (f *front) update(arn string, v *inventory.Inventory, opened sockets) {
 	user := v.LoadBalancers[arn]
 	f.engine.Configure(settingsOf(user))
-	next := newRoutes(f.balancer, user, v)
+	next := newRoutes(f.balancer, user, v, f.policy.routes.Load())
 	f.policy.routes.Store(next)
 	kept := make(map[string]bool)
 	for _, settings := range v.ListenersOf(arn) {

@@ -111,7 +111,8 @@ func (p *policy) Decide(h *proxy.Head) proxy.Action {
 	default:
 		a = q.refuse(answer.InternalError)
 	}
-	a.Close = a.Close || treatment == desync.PassAndClose || h.TLS != secure(q.rules.protocol) // the listener's protocol was another
+	// A listener that goes, or whose protocol was another, parts with its clients.
+	a.Close = a.Close || treatment == desync.PassAndClose || !q.rules.left.IsZero() || h.TLS != secure(q.rules.protocol)
 	a.Response, a.Drop = q.rules.headers.set, q.rules.headers.drop
 	return a
 }

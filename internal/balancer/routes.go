@@ -25,6 +25,10 @@ type routes struct {
 
 // rules are those of a listener.
 type rules struct {
+	// left is when the listener was to go; its connections have their last answers by
+	// these rules. Zero: it stays.
+	left time.Time
+
 	protocol elb.Protocol
 	port     int
 	table    *rule.Table
@@ -43,7 +47,9 @@ type forward struct {
 	scope  []uint64 // the groups' keys in cookies
 }
 
-func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory) *routes {
+// newRoutes returns those of a load balancer. Old ones are those until now, nil if it
+// is new.
+func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory, old *routes) *routes {
 	all := user.All()
 	r := &routes{
 		name: user.ARN, classic: user.Type == elb.Classic,
@@ -75,7 +81,30 @@ func newRoutes(b *Balancer, user *inventory.LoadBalancer, v *inventory.Inventory
 		}
 		r.ports[uint16(l.Port)] = made //nolint:gosec // checked when it was made
 	}
+	r.keep(old, time.Now())
 	return r
+}
+
+// lastAnswers is for how long the rules of a listener that goes are kept: as long as
+// it waits for its connections, and for the requests that are on their way then.
+const lastAnswers = 10 * parting
+
+// keep keeps the rules of ports that are used no more.
+func (r *routes) keep(old *routes, now time.Time) {
+	if old == nil {
+		return
+	}
+	for port, of := range old.ports {
+		switch {
+		case r.ports[port] != nil:
+		case of.left.IsZero():
+			leaving := *of
+			leaving.left = now
+			r.ports[port] = &leaving
+		case now.Sub(of.left) < lastAnswers:
+			r.ports[port] = of
+		}
+	}
 }
 
 func newRules(b *Balancer, l *inventory.Listener, v *inventory.Inventory) (*rules, error) {
