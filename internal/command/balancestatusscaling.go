@@ -26,11 +26,11 @@ type scalingJSON struct {
 	GraceSeconds    int                   `json:"health_check_grace_seconds"`
 	Status          string                `json:"status,omitempty"` // while it is being deleted
 	TargetGroups    []string              `json:"target_groups"`
-	Instances       []scalingInstJSON     `json:"instances"`
+	Instances       []scaledInstanceJSON  `json:"instances"`
 	Activities      []scalingActivityJSON `json:"activities"` // the last ones, the newest first
 }
 
-type scalingInstJSON struct {
+type scaledInstanceJSON struct {
 	ID       string   `json:"id"`
 	Zone     string   `json:"zone,omitempty"`
 	Targets  []string `json:"targets"` // that it is registered as: blue 8080
@@ -75,13 +75,13 @@ func (status *statusJSON) addScaling(all *targetgroup.Everything, names map[stri
 		one := scalingJSON{
 			Name: printable.Line(g.Name), ARN: printable.Line(g.ARN), Min: g.Min, Max: g.Max, Desired: g.Desired,
 			HealthCheckType: printable.Line(g.Type), GraceSeconds: g.Grace, Status: printable.Line(g.Status),
-			TargetGroups: []string{}, Instances: []scalingInstJSON{}, Activities: []scalingActivityJSON{},
+			TargetGroups: []string{}, Instances: []scaledInstanceJSON{}, Activities: []scalingActivityJSON{},
 		}
 		for _, arn := range g.TargetGroups {
 			one.TargetGroups = append(one.TargetGroups, cmp.Or(names[arn], printable.Line(arn)))
 		}
 		for _, i := range g.Instances {
-			one.Instances = append(one.Instances, scalingInstJSON{
+			one.Instances = append(one.Instances, scaledInstanceJSON{
 				ID: printable.Line(i.ID), Zone: printable.Line(i.Zone), Targets: append([]string{}, targets[i.ID]...),
 				State: printable.Line(i.State), Health: printable.Line(i.Health),
 				Template: printable.Line(i.Template), Version: printable.Line(i.Version), Launched: i.Launched,

@@ -92,8 +92,8 @@ func (p *panel) render(w http.ResponseWriter, status int, problem string) {
 	s := p.watch.seen()
 	v := newView(p.places, p.fleet, s, p.users.seen(time.Now()))
 	v.Problem, v.Done = problem, last
-	if problem == "" && s.Unwatched != "" {
-		v.Problem = "What is shown is not of now: " + s.Unwatched
+	if problem == "" && s.unwatched != "" {
+		v.Problem = "What is shown is not of now: " + s.unwatched
 	}
 	if err := p.page.Execute(&page, v); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -170,7 +170,7 @@ func TestPanelWithoutSight(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	s := twoInstances("")
-	s.Unwatched = "connection refused"
+	s.unwatched = "connection refused"
 	if w := ask(newTestPanel(t, s), http.MethodGet, "/", nil); !strings.Contains(w.Body.String(), "What is shown is not of now: connection refused") {
 		t.Errorf("%s", w.Body)
 	}

@@ -34,7 +34,7 @@ type sight struct {
 	routing   routing
 	answers   map[string]health // by the instance's id
 	frozen    map[string]bool   // likewise
-	Unwatched string            // why nothing newer was seen; empty: it was
+	unwatched string            // why nothing newer was seen; empty: it was
 }
 
 // health is an instance's own answer to a health request.
@@ -118,7 +118,7 @@ func (w *watch) look(ctx context.Context) *sight {
 	}
 	if err != nil {
 		last := *w.seen()
-		last.Unwatched = err.Error()
+		last.unwatched = err.Error()
 		return &last
 	}
 	var (
@@ -151,7 +151,7 @@ func (w *watch) admit(ctx context.Context, s *sight) {
 		for _, i := range g.Instances {
 			if i.State == autoscaling.PendingWait && s.answers[i.ID].Status == http.StatusOK {
 				if err := w.cloud.ready(ctx, g.Name, i.ID); err != nil {
-					s.Unwatched = err.Error()
+					s.unwatched = err.Error()
 				}
 			}
 		}
