@@ -98,8 +98,11 @@ func (s *Server) accept(ctx context.Context, l net.Listener, take func(net.Conn)
 func (s *Server) add(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
 	s.listeners[l] = struct{}{}
-	return !s.closing.Load()
+	return true
 }
 
 func (s *Server) remove(l net.Listener) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -40,7 +41,7 @@ type session struct {
 	way      way
 
 	mu      sync.Mutex // guards what follows, and the setting of read deadlines
-	idle    bool       // between two requests
+	idle    bool       // waits for a request
 	spoilt  bool       // nothing is read any more
 	armed   time.Time  // the read deadline that is set
 	lookout lookout
@@ -73,7 +74,7 @@ func (s *Server) newPeer(nc net.Conn) peer {
 // begin has a connection served, in a goroutine of its own.
 func (s *Server) begin(nc net.Conn) {
 	settings := s.engine.settings.Load()
-	c := &session{server: s, engine: s.engine, nc: newSocket(nc), peer: s.newPeer(nc), settings: settings, idle: true}
+	c := &session{server: s, engine: s.engine, nc: newSocket(nc), peer: s.newPeer(nc), settings: settings}
 	c.idleSince = c.peer.since
 	c.in = guard.NewReader(c, settings.guard())
 	c.way.session = c
@@ -84,8 +85,15 @@ func (s *Server) begin(nc net.Conn) {
 	}()
 }
 
-// run serves requests until the connection ends.
+// run serves requests until the connection ends. A fault of ours ends this one
+// alone.
 func (c *session) run() {
+	defer func() {
+		if v := recover(); v != nil {
+			c.engine.log.Error("connection not served", "error", fmt.Sprint(v))
+			_ = c.nc.Close()
+		}
+	}()
 	for c.next() {
 	}
 	c.spoil()
@@ -103,7 +111,6 @@ func (c *session) next() bool {
 	} else if c.in.Wait() != nil {
 		return false
 	}
-	c.setIdle(false)
 	f := newFront(c.engine, &c.peer, &c.way)
 	c.front = f
 	defer func() {
@@ -137,7 +144,8 @@ func (c *session) next() bool {
 	if !f.in.keepsConnection() {
 		return false
 	}
-	c.setIdle(true)
+	c.idleSince = time.Now()
+	c.settings = c.engine.settings.Load()
 	return true
 }
 
@@ -157,16 +165,6 @@ func (c *session) refuse(f *front, err error) bool {
 	return false
 }
 
-func (c *session) setIdle(idle bool) {
-	if idle {
-		c.idleSince = time.Now()
-		c.settings = c.engine.settings.Load()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = idle
-}
-
 // Read implements guard.Source.
 func (c *session) Read(p []byte, at guard.Phase) (int, error) {
 	until := c.until(at)
@@ -182,6 +180,7 @@ func (c *session) Read(p []byte, at guard.Phase) (int, error) {
 			}
 			if at == guard.Idle {
 				c.headBegan = c.readAt
+				c.busy()
 			}
 			return n, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded), at == guard.Ahead, !time.Now().Before(until):
@@ -215,7 +214,8 @@ var errInterrupted = errors.New("reading from the client was ended")
 func (c *session) arm(at guard.Phase, until *time.Time, anew bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at == guard.Idle && c.idle && c.server.closing.Load() {
+	c.idle = at == guard.Idle
+	if c.idle && c.server.closing.Load() {
 		soon := time.Now().Add(lastLook)
 		if c.idleSince.Equal(c.peer.since) {
 			soon = later(soon, c.peer.since.Add(newConnTime))
@@ -232,6 +232,13 @@ func (c *session) arm(at guard.Phase, until *time.Time, anew bool) error {
 	}
 	c.armed = *until
 	return c.nc.SetReadDeadline(*until)
+}
+
+// busy notes that a request has begun.
+func (c *session) busy() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = false
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -453,7 +453,8 @@ func TestShutdownAnswersWhatIsOnItsWay(t *testing.T) {
 	p := &noted{answer: health}
 	inBubbleOf(t, p, nil, func(t *testing.T, m *memory, s *Server) {
 		p.hold = make(chan bool)
-		taken, idle, fresh, silent := m.client(), m.client(), m.client(), m.client()
+		taken, idle, fresh, silent, line := m.client(), m.client(), m.client(), m.client(), m.client()
+		_, _ = io.WriteString(line, "\r\n") // which is ignored
 		for _, c := range []net.Conn{taken, idle} {
 			if c == idle {
 				go func() { p.hold <- true }()
@@ -475,9 +476,9 @@ func TestShutdownAnswersWhatIsOnItsWay(t *testing.T) {
 			_, _ = io.WriteString(c, probe)
 		}
 		close(p.hold)
-		for _, c := range []net.Conn{taken, idle, fresh, silent} {
+		for _, c := range []net.Conn{taken, idle, fresh, silent, line} {
 			got, _ := io.ReadAll(c)
-			if closes := strings.Contains(string(got), "Connection: close\r\n"); closes == (c == silent) {
+			if closes := strings.Contains(string(got), "Connection: close\r\n"); closes == (c == silent || c == line) {
 				t.Errorf("got %q", got)
 			}
 			c.Close()
