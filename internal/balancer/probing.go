@@ -82,6 +82,11 @@ const longAway = time.Hour
 // pace is between the first probes of a group's targets: 5,000 a second.
 const pace = 200 * time.Microsecond
 
+// together is how far apart probes may be due that are sent one right after the
+// other: of 5,000 a second 25, for which this process, and who they are sent to,
+// wake up once. A second has a whole number of it.
+const together = 5 * time.Millisecond
+
 // rhythm is when a target is probed. The zero rhythm has not begun.
 type rhythm struct {
 	next  time.Time
@@ -107,9 +112,7 @@ func (r *rhythm) due(now time.Time, interval, crowd time.Duration) bool {
 	}
 	if r.begun == 1 {
 		r.begun, r.next = 2, now.Add(interval-rand.N(interval)) //nolint:gosec // no secret
-		// On a whole millisecond: those that are due within one are sent together, with
-		// fewer wake-ups here and at the targets.
-		r.next = r.next.Add(-time.Duration(r.next.Nanosecond()) % time.Millisecond)
+		r.next = r.next.Add(-time.Duration(r.next.Nanosecond()) % together)
 		return true
 	}
 	// One that comes late does not move the others; those that would have been

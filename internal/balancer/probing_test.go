@@ -17,11 +17,11 @@ func TestRhythm(t *testing.T) {
 			t.Fatal("the first does not come at once")
 		}
 		second := r.next
-		if second.Before(start.Add(-time.Millisecond)) || second.After(start.Add(interval)) {
+		if second.Before(start.Add(-together)) || second.After(start.Add(interval)) {
 			t.Fatalf("the second comes %v after the first", second.Sub(start))
 		}
-		if second.Nanosecond()%int(time.Millisecond) != 0 {
-			t.Fatalf("the second comes at %v, on no whole millisecond", second)
+		if second.Nanosecond()%int(together) != 0 {
+			t.Fatalf("the second comes at %v, alone", second)
 		}
 		if r.due(second.Add(-1), interval, 0) {
 			t.Fatal("a probe before its time")
