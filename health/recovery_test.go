@@ -150,7 +150,7 @@ func TestRecoveryOfASharedCause(t *testing.T) {
 					s.down.Store(true)
 				}
 				for slices.ContainsFunc(m.Results(), func(r health.Result) bool { return r.Last != health.Fail }) || result(t, m, "page").Status != health.Fail {
-					after(10 * time.Millisecond)
+					after(100 * time.Millisecond)
 				}
 
 				for _, s := range o.all() {
