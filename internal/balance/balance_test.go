@@ -603,7 +603,9 @@ func TestACME(t *testing.T) {
 	for i := range 3 {
 		if i == 2 { // by another process, which does not know the file
 			r.end()
-			start(t, "", func(o *balance.Options) { o.StateDir, o.API = filepath.Join(filepath.Dir(file), "state"), "127.0.0.1:0" })
+			start(t, "", func(o *balance.Options) {
+				o.StateDir, o.API = filepath.Join(filepath.Dir(file), "state"), "127.0.0.1:0"
+			})
 		}
 		conn, err := dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(s.port))
 		if err != nil {
