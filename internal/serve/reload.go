@@ -199,8 +199,6 @@ func restartOnly(old, now *config.Config) []string {
 		{"app.user", old.App.User, now.App.User},
 		{"app.restart", old.App.Restart, now.App.Restart},
 		{"app.stop_timeout", old.App.StopTimeout, now.App.StopTimeout},
-		{"limits.header_size", old.Limits.HeaderSize, now.Limits.HeaderSize},
-		{"limits.idle_timeout", old.Limits.IdleTimeout, now.Limits.IdleTimeout},
 		{"instance", old.Instance, now.Instance},
 		{"hosts.instance_address", old.Hosts.InstanceAddress, now.Hosts.InstanceAddress},
 	} {
