@@ -199,6 +199,7 @@ func (d *demo) wholeAgain() bool {
 // each thing that is done to all does what it does at AWS; and what is started is
 // gone in the end.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	d := newDemo(t)
 	d.await("eight targets are healthy", d.wholeAgain)
 	blue, green := slices.Sorted(maps.Keys(d.instances("blue"))), slices.Sorted(maps.Keys(d.instances("green")))
@@ -213,7 +214,7 @@ func TestDemo(t *testing.T) {
 		}
 		d.t = t
 	}
-	step("faults", func(t *testing.T) {
+	step("faults", func(*testing.T) {
 		addresses := d.instances("blue")
 		maps.Copy(addresses, d.instances("green"))
 		faults := []struct{ fault, instance, says string }{
@@ -229,24 +230,19 @@ func TestDemo(t *testing.T) {
 		}
 		d.press("do", "freeze", "instance", green[3])
 		for _, f := range faults {
-			d.await(f.fault+" makes its instance unhealthy", func() bool {
+			d.await(f.fault+" makes its instance unhealthy, which says "+f.says, func() bool {
 				at := d.targets()[f.instance]
-				return at.State == elb.Unhealthy && at.Reason == elb.ResponseCodeMismatch
+				return at.State == elb.Unhealthy && at.Reason == elb.ResponseCodeMismatch &&
+					strings.TrimSpace(d.get("http://"+addresses[f.instance].Address+"/health").body) == f.says
 			})
-			if got := d.get("http://" + addresses[f.instance].Address + "/health"); strings.TrimSpace(got.body) != f.says {
-				t.Errorf("with %s, %s says %q, want %q", f.fault, f.instance, got.body, f.says)
-			}
 		}
 		d.await("an instance that stands still does not answer in time", func() bool {
 			at := d.targets()[green[3]]
 			return at.State == elb.Unhealthy && at.Reason == elb.Timeout
 		})
-		if at := d.targets()[blue[3]]; at.State != elb.Healthy {
-			t.Errorf("the one that nothing happened to: %+v", at)
-		}
-		d.await("the page shows it", func() bool {
+		d.await("the page shows it, and that nothing is wrong with the eighth", func() bool {
 			page := d.get(d.panel + "/").body
-			return strings.Contains(page, "1 of 8 targets healthy") && strings.Contains(page, "<code>Target.Timeout</code>") &&
+			return strings.Contains(page, "1 of 8 targets healthy") && d.targets()[blue[3]].State == elb.Healthy && strings.Contains(page, "<code>Target.Timeout</code>") &&
 				strings.Contains(page, "fail: home page, journal") && strings.Contains(page, "fail-open")
 		})
 		for _, f := range faults {
@@ -292,14 +288,17 @@ func TestDemo(t *testing.T) {
 		d.await("all are healthy", d.wholeAgain)
 	})
 
-	step("weights", func(t *testing.T) {
+	step("weights", func(*testing.T) {
 		d.press("do", "weights", "blue", "0", "green", "100")
-		for range 20 {
-			got := d.visit(d.site)
-			if id := got.header.Get("X-Instance"); got.status != 200 || d.instances("green")[id].ID == "" {
-				t.Errorf("%d from %q, want 200 from one of green's", got.status, id)
+		d.await("all users are answered by green", func() bool {
+			for range 20 {
+				got := d.visit(d.site)
+				if id := got.header.Get("X-Instance"); got.status != http.StatusOK || d.instances("green")[id].ID == "" {
+					return false
+				}
 			}
-		}
+			return true
+		})
 	})
 
 	step("drain", func(*testing.T) {
@@ -328,13 +327,11 @@ func TestDemo(t *testing.T) {
 		d.await("the deep check is passed again", d.wholeAgain)
 	})
 
-	if out, err := exec.CommandContext(t.Context(), binary, "balance", "status", "--endpoint-url", d.api).CombinedOutput(); err != nil ||
-		strings.Count(string(out), "InService") != 8 || !strings.Contains(string(out), "Terminating EC2 instance: "+blue[0]) {
-		t.Errorf("hale balance status: %v\n%s", err, out)
-	}
-	if len(d.processes()) != 16 {
-		t.Errorf("there are %d processes of instances, want 16", len(d.processes()))
-	}
+	d.await("hale balance status shows all of it", func() bool {
+		out, err := exec.CommandContext(t.Context(), binary, "balance", "status", "--endpoint-url", d.api).CombinedOutput()
+		return err == nil && strings.Count(string(out), "InService") == 8 && strings.Contains(string(out), "Terminating EC2 instance: "+blue[0])
+	})
+	d.await("each instance is a hale serve and an app", func() bool { return len(d.processes()) == 16 })
 	d.Signal(syscall.SIGINT)
 	if code := d.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -345,6 +342,7 @@ func TestDemo(t *testing.T) {
 // Nothing stays of a demo that was killed, not even of an instance that stands
 // still, or whose app does.
 func TestDemoKilled(t *testing.T) {
+	t.Parallel()
 	d := newDemo(t)
 	d.await("eight targets are healthy", d.wholeAgain)
 	blue := slices.Sorted(maps.Keys(d.instances("blue")))
