@@ -85,7 +85,8 @@ func (s *Sockets) track(tcp *net.TCPListener, address string) *listener {
 // closed: nobody is refused at the address meanwhile, nor lost who waits in a queue.
 // What it returns stays when they are closed. Those of the others are not touched.
 //
-// Of a socket at the same address or a part of it, it is the same one. One that is
+// Of a socket at the same address or a part of it, it is the same one, also of one
+// that was inherited. One that is
 // wider has the connections to come no more, but perhaps some in its queue: it is
 // among wider, for its last ones.
 func (s *Sockets) Succeed(ctx context.Context, address string, left ...net.Listener) (opened, wider []net.Listener, err error) {
@@ -129,8 +130,9 @@ func (s *Sockets) Succeed(ctx context.Context, address string, left ...net.Liste
 	if there {
 		return opened, wider, nil
 	}
+	opened = append(opened, s.inheritedWithin(at)...)
 	var l net.Listener
-	if beside := append(slices.Clip(opened), wider...); len(beside) > 0 {
+	if beside := append(slices.Clip(opened), wider...); len(beside) > 0 && !s.inherits(address) {
 		l, err = s.listenBeside(ctx, address, beside)
 	} else {
 		l, err = s.Listen(ctx, address)
@@ -139,6 +141,27 @@ func (s *Sockets) Succeed(ctx context.Context, address string, left ...net.Liste
 		return opened, wider, err
 	}
 	return append(opened, l), wider, nil
+}
+
+// inherits tells whether Listen has a socket at an address already.
+func (s *Sockets) inherits(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inherited[address] != nil
+}
+
+// inheritedWithin takes the sockets that were inherited at parts of an address.
+func (s *Sockets) inheritedWithin(at netip.AddrPort) []net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var of []net.Listener
+	for address, l := range s.inherited {
+		if was := addressOf(l); was != at && covers(at, was) {
+			delete(s.inherited, address)
+			of = append(of, s.track(l, address))
+		}
+	}
+	return of
 }
 
 // addressOf returns where a socket listens.

@@ -265,6 +265,70 @@ func TestSucceed(t *testing.T) {
 	}
 }
 
+// Who listens at a wider address takes what was inherited of it, too: it would get the
+// connections to its part until it is closed.
+func TestInheritAPart(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		both bool
+	}{{"a part alone", false}, {"the address, too", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			var before, s handover.Sockets
+			narrow, err := before.Listen(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, port, _ := net.SplitHostPort(narrow.Addr().String())
+			inherit(t, &s, narrow)
+			if tt.both {
+				of, _, err := before.Succeed(t.Context(), "0.0.0.0:"+port, narrow)
+				if err != nil {
+					t.Fatal(err)
+				}
+				inherit(t, &s, of[1])
+				for _, l := range of {
+					_ = l.Close()
+				}
+			}
+			_ = narrow.Close()
+			conn, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			opened, wider, err := s.Succeed(t.Context(), "0.0.0.0:"+port)
+			if err != nil || len(opened) != 2 || len(wider) != 0 {
+				t.Fatalf("got %v, %v, %v", opened, wider, err)
+			}
+			s.CloseRest()
+			for _, l := range opened {
+				defer l.Close()
+				go greet(l, "next")
+			}
+			if got, err := io.ReadAll(conn); string(got) != "next" {
+				t.Errorf("who waited is answered by %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// inherit has s inherit the socket of a listener, as from another process.
+func inherit(t *testing.T, s *handover.Sockets, l net.Listener) {
+	t.Helper()
+	file, err := l.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	again, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Inherit(again); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func mkdir(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o700); err != nil {
