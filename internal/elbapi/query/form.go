@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"hale/internal/elb"
+	"hale/internal/elbapi/wire"
 )
 
 // mostParameters is how many a request may have: enough for 5,000 targets with
@@ -47,7 +48,7 @@ func parseForm(texts ...string) (form, error) {
 				return nil, elb.Errorf("MalformedQueryString", "Parameter %d: %v", len(f)+1, err)
 			}
 			if !utf8.ValidString(name) || !utf8.ValidString(value) {
-				return nil, elb.Errorf(elb.CodeValidation, "Parameter %s is not UTF-8", quoted(name))
+				return nil, elb.Errorf(elb.CodeValidation, "Parameter %s is not UTF-8", wire.Quoted(name))
 			}
 			f = append(f, parameter{name, value})
 		}
@@ -55,7 +56,7 @@ func parseForm(texts ...string) (form, error) {
 	slices.SortFunc(f, func(a, b parameter) int { return cmp.Compare(a.name, b.name) })
 	for i := range f[min(1, len(f)):] {
 		if f[i].name == f[i+1].name {
-			return nil, elb.Errorf(elb.CodeValidation, "Parameter %s is there twice", quoted(f[i].name))
+			return nil, elb.Errorf(elb.CodeValidation, "Parameter %s is there twice", wire.Quoted(f[i].name))
 		}
 	}
 	return f, nil
@@ -190,7 +191,7 @@ func (f form) numbers(prefix string) ([]int, error) {
 		}
 		number, err := strconv.ParseInt(text, 10, 32)
 		if err != nil || number < 1 || strconv.FormatInt(number, 10) != text {
-			return nil, elb.Errorf(elb.CodeValidation, "%s is no member of a list: its number has to be 1, 2 and so on", quoted(p.name))
+			return nil, elb.Errorf(elb.CodeValidation, "%s is no member of a list: its number has to be 1, 2 and so on", wire.Quoted(p.name))
 		}
 		numbers, last = append(numbers, int(number)), text
 	}
@@ -206,7 +207,7 @@ func (f form) scalar(v reflect.Value, name string) (bool, error) {
 		return false, nil
 	}
 	refused := func(kind string) (bool, error) {
-		return false, elb.Errorf(elb.CodeValidation, "Value %s at %s is no %s", quoted(text), name, kind)
+		return false, elb.Errorf(elb.CodeValidation, "Value %s at %s is no %s", wire.Quoted(text), name, kind)
 	}
 	if v.Type() == timeType {
 		at, err := time.Parse(time.RFC3339, text)
@@ -240,13 +241,4 @@ func (f form) scalar(v reflect.Value, name string) (bool, error) {
 		return false, fmt.Errorf("read parameter %s: this server knows no %v", name, v.Type())
 	}
 	return true, nil
-}
-
-// quoted makes a stranger's text fit for a message.
-func quoted(text string) string {
-	const most = 100
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return strconv.QuoteToGraphic(text)
 }

@@ -1,21 +1,16 @@
 package query
 
 import (
-	"cmp"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
 	"slices"
 
 	"hale/internal/elb"
+	"hale/internal/elbapi/wire"
 )
-
-// mostBytes is how long a body or a query string may be.
-const mostBytes = 1 << 20
 
 // Options is what a Handler does beside the actions themselves.
 type Options struct {
@@ -66,7 +61,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, id string) (Service, []byte, error) {
 	service := h.services[0]
 	if r.URL.Path != "/" && r.URL.Path != "" {
-		return service, nil, elb.Errorf("UnknownOperationException", "There is nothing at %s: the API is at /", quoted(r.URL.Path))
+		return service, nil, elb.Errorf("UnknownOperationException", "There is nothing at %s: the API is at /", wire.Quoted(r.URL.Path))
 	}
 	body, f, err := read(w, r)
 	if err != nil {
@@ -93,8 +88,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, id string) (Ser
 
 // read takes the parameters from the query string and, of a POST, the body.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, form, error) {
-	if len(r.URL.RawQuery) > mostBytes {
-		return nil, nil, elb.Errorf("RequestEntityTooLargeException", "The query string is longer than %d bytes", mostBytes)
+	if len(r.URL.RawQuery) > wire.MostBytes {
+		return nil, nil, elb.Errorf("RequestEntityTooLargeException", "The query string is longer than %d bytes", wire.MostBytes)
 	}
 	switch r.Method {
 	case http.MethodGet:
@@ -103,19 +98,16 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, form, error) {
 	case http.MethodPost:
 	default:
 		w.Header().Set("Allow", "GET, POST")
-		return nil, nil, elb.Errorf("MethodNotAllowed", "The API answers GET and POST, not %s", quoted(r.Method))
+		return nil, nil, elb.Errorf("MethodNotAllowed", "The API answers GET and POST, not %s", wire.Quoted(r.Method))
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/x-www-form-urlencoded" {
-			return nil, nil, elb.Errorf("MalformedHttpRequestException", "The API takes forms, application/x-www-form-urlencoded, not %s", quoted(kind))
+			return nil, nil, elb.Errorf("MalformedHttpRequestException", "The API takes forms, application/x-www-form-urlencoded, not %s", wire.Quoted(kind))
 		}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
-	switch tooLong := new(http.MaxBytesError); {
-	case errors.As(err, &tooLong):
-		return nil, nil, elb.Errorf("RequestEntityTooLargeException", "The body is longer than %d bytes", tooLong.Limit)
-	case err != nil:
-		return nil, nil, elb.Errorf("RequestAbortedException", "The body ended early: %v", err)
+	body, err := wire.Body(w, r)
+	if err != nil {
+		return nil, nil, err
 	}
 	f, err := parseForm(r.URL.RawQuery, string(body))
 	return body, f, err
@@ -142,45 +134,15 @@ func (s Service) action(f form) (Action, error) {
 
 // graphic is quoted without the quotes, for texts that clients show as they are.
 func graphic(text string) string {
-	q := quoted(text)
+	q := wire.Quoted(text)
 	return q[1 : len(q)-1]
 }
 
-// statuses are those of the codes that are not answered with 400 (AWS General
-// Reference, common errors; ELBv2 API, errors of the actions).
-var statuses = map[string]int{
-	"MissingAuthenticationToken":     http.StatusForbidden,
-	"InvalidClientTokenId":           http.StatusForbidden,
-	"SignatureDoesNotMatch":          http.StatusForbidden,
-	"AccessDenied":                   http.StatusForbidden,
-	"UnknownOperationException":      http.StatusNotFound,
-	"MethodNotAllowed":               http.StatusMethodNotAllowed,
-	"RequestEntityTooLargeException": http.StatusRequestEntityTooLarge,
-	"PriorRequestNotComplete":        http.StatusTooManyRequests,
-	"ServiceUnavailable":             http.StatusServiceUnavailable,
-	"HealthUnavailable":              http.StatusInternalServerError,
-	"InsufficientCapacity":           http.StatusInternalServerError,
-	codeInternal:                     http.StatusInternalServerError,
-}
-
-const codeInternal = "InternalFailure"
-
-// refuse answers with an error. What is none of the API's own goes to the log,
-// and the client learns the request's id alone.
+// refuse answers with an error.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, service Service, err error, id string) {
-	code, message := codeInternal, "This server failed; its log has the cause under request "+id
-	if known, ok := errors.AsType[*elb.Error](err); ok {
-		code, message = cmp.Or(known.Code, elb.CodeValidation), known.Message
-	} else {
-		h.log.LogAttrs(r.Context(), slog.LevelError, "api request failed", slog.String("request", id), slog.Any("error", err))
-	}
-	status := cmp.Or(statuses[code], http.StatusBadRequest)
-	fault := "Sender"
-	if status >= http.StatusInternalServerError {
-		fault = "Receiver"
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(refusal(service.Namespace, fault, code, message, id))
+	no := wire.Refuse(r.Context(), h.log, err, id)
+	w.WriteHeader(no.Status)
+	_, _ = w.Write(refusal(service.Namespace, no, id))
 }
 
 // requestID returns a random UUID (RFC 9562, version 4).

@@ -23,6 +23,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
+
+	"hale/internal/elbapi/wire"
 )
 
 var (
@@ -132,7 +134,7 @@ func TestErrorsAreTyped(t *testing.T) {
 	} {
 		t.Run(test.code, func(t *testing.T) {
 			t.Parallel()
-			server := &recorder{status: http.StatusBadRequest, answer: refusal(balancing.Namespace, "Sender", test.code, "no <such> thing\x00", "an-id")}
+			server := &recorder{status: http.StatusBadRequest, answer: refusal(balancing.Namespace, wire.Refusal{Code: test.code, Message: "no <such> thing\x00", Fault: "Sender"}, "an-id")}
 			_, err := server.client().DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: aws.String("arn")})
 			refused, ok := errors.AsType[smithy.APIError](err)
 			if !ok || refused.ErrorCode() != test.code || refused.ErrorMessage() != "no <such> thing\uFFFD" || !strings.Contains(err.Error(), "RequestID: an-id") {

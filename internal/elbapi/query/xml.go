@@ -8,11 +8,11 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/aws/smithy-go/middleware"
+
+	"hale/internal/elbapi/wire"
 )
 
 // timeForm is how the API writes times, in UTC.
@@ -33,27 +33,13 @@ func answer(service Service, action Action, output any, id string) []byte {
 	return b.Bytes()
 }
 
-// refusal writes an error as the API does. Fault is Sender or Receiver.
-func refusal(namespace, fault, code, message, id string) []byte {
+// refusal writes an error as the API does.
+func refusal(namespace string, no wire.Refusal, id string) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<ErrorResponse xmlns="%s"><Error><Type>%s</Type><Code>%s</Code><Message>`, namespace, fault, code)
-	_ = xml.EscapeText(&b, []byte(printable(message))) // a buffer takes all
+	fmt.Fprintf(&b, `<ErrorResponse xmlns="%s"><Error><Type>%s</Type><Code>%s</Code><Message>`, namespace, no.Fault, no.Code)
+	_ = xml.EscapeText(&b, []byte(no.Message)) // a buffer takes all
 	fmt.Fprintf(&b, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n", id)
 	return b.Bytes()
-}
-
-// printable makes a message fit for a terminal: it may quote a request.
-func printable(message string) string {
-	const most = 2000
-	if len(message) > most {
-		message = strings.ToValidUTF8(message[:most], "") + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, message)
 }
 
 // writeFields writes an element for each field that is set. At the top a list

@@ -3,22 +3,16 @@ package rpc
 import (
 	"cmp"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"hale/internal/elb"
+	"hale/internal/elbapi/wire"
 )
-
-// mostBytes is how long a body may be.
-const mostBytes = 1 << 20
 
 // Options is what a Handler does beside the actions themselves.
 type Options struct {
@@ -88,14 +82,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, c codec) (map[string]any, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return nil, elb.Errorf("MethodNotAllowed", "This protocol of the API answers POST, not %s", quoted(r.Method))
+		return nil, elb.Errorf("MethodNotAllowed", "This protocol of the API answers POST, not %s", wire.Quoted(r.Method))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
-	switch tooLong := new(http.MaxBytesError); {
-	case errors.As(err, &tooLong):
-		return nil, elb.Errorf("RequestEntityTooLargeException", "The body is longer than %d bytes", tooLong.Limit)
-	case err != nil:
-		return nil, elb.Errorf("RequestAbortedException", "The body ended early: %v", err)
+	body, err := wire.Body(w, r)
+	if err != nil {
+		return nil, err
 	}
 	if err := h.authorize(r, body, h.service.Name); err != nil {
 		return nil, err
@@ -106,7 +97,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, c 
 	case slices.Contains(h.service.LeftOut, name):
 		return nil, elb.Errorf("UnknownOperationException", "%s is an action of AWS's that this server does not have", name)
 	default:
-		return nil, elb.Errorf("UnknownOperationException", "Could not find operation %s", quoted(name))
+		return nil, elb.Errorf("UnknownOperationException", "Could not find operation %s", wire.Quoted(name))
 	}
 	members, err := c.decode(body)
 	if err != nil {
@@ -119,61 +110,12 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, c 
 	return treeOf(reflect.ValueOf(output), true).(map[string]any), nil
 }
 
-// statuses are those of the codes that are not answered with 400 (AWS General
-// Reference, common errors).
-var statuses = map[string]int{
-	"MissingAuthenticationToken":     http.StatusForbidden,
-	"InvalidClientTokenId":           http.StatusForbidden,
-	"SignatureDoesNotMatch":          http.StatusForbidden,
-	"AccessDenied":                   http.StatusForbidden,
-	"UnknownOperationException":      http.StatusNotFound,
-	"MethodNotAllowed":               http.StatusMethodNotAllowed,
-	"RequestEntityTooLargeException": http.StatusRequestEntityTooLarge,
-	codeInternal:                     http.StatusInternalServerError,
-}
-
-const codeInternal = "InternalFailure"
-
-// refuse answers with an error. What is none of the API's own goes to the log,
-// and the client learns the request's id alone.
+// refuse answers with an error.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, c codec, err error, id string) {
-	code, message := codeInternal, "This server failed; its log has the cause under request "+id
-	if known, ok := errors.AsType[*elb.Error](err); ok {
-		code, message = cmp.Or(known.Code, elb.CodeValidation), known.Message
-	} else {
-		h.log.LogAttrs(r.Context(), slog.LevelError, "api request failed", slog.String("request", id), slog.Any("error", err))
-	}
-	status := cmp.Or(statuses[code], http.StatusBadRequest)
-	fault := "Sender"
-	if status >= http.StatusInternalServerError {
-		fault = "Receiver"
-	}
+	no := wire.Refuse(r.Context(), h.log, err, id)
 	// Clients of the services that once spoke Query go by the code that they had
 	// there (Smithy, awsQueryCompatible).
-	w.Header().Set("X-Amzn-Query-Error", fmt.Sprintf("%s;%s", code, fault))
-	w.WriteHeader(status)
-	_, _ = w.Write(c.encode(h.service.refusal(code, printable(message))))
-}
-
-// printable makes a message fit for a terminal: it may quote a request.
-func printable(message string) string {
-	const most = 2000
-	if len(message) > most {
-		message = strings.ToValidUTF8(message[:most], "") + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, message)
-}
-
-// quoted makes a stranger's text fit for a message.
-func quoted(text string) string {
-	const most = 100
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return strconv.QuoteToGraphic(text)
+	w.Header().Set("X-Amzn-Query-Error", fmt.Sprintf("%s;%s", no.Code, no.Fault))
+	w.WriteHeader(no.Status)
+	_, _ = w.Write(c.encode(h.service.refusal(no.Code, no.Message)))
 }

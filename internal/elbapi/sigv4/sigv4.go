@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"hale/internal/elb"
+	"hale/internal/elbapi/wire"
 )
 
 const (
@@ -65,7 +66,7 @@ func (v Verifier) Verify(r *http.Request, body []byte, service string) error {
 	case s.service != service:
 		return elb.Errorf(codeMismatch, "Credential should be scoped to correct service: '%s'.", service)
 	case v.Region != "" && s.region != v.Region:
-		return elb.Errorf(codeMismatch, "Credential should be scoped to a valid region, not %s: this is %s", quoted(s.region), v.Region)
+		return elb.Errorf(codeMismatch, "Credential should be scoped to a valid region, not %s: this is %s", wire.Quoted(s.region), v.Region)
 	case !slices.Contains(s.headers, "host"):
 		return elb.Errorf(codeMismatch, "'Host' must be a 'SignedHeader' in the AWS Authorization.")
 	}
@@ -111,7 +112,7 @@ func read(r *http.Request) (signature, error) {
 func inHeader(authorization, at string, values url.Values) (signature, error) {
 	scheme, rest, _ := strings.Cut(authorization, " ")
 	if scheme != algorithm {
-		return signature{}, elb.Errorf(codeIncomplete, "Unsupported AWS 'algorithm': %s, it has to be %s", quoted(scheme), algorithm)
+		return signature{}, elb.Errorf(codeIncomplete, "Unsupported AWS 'algorithm': %s, it has to be %s", wire.Quoted(scheme), algorithm)
 	}
 	parts := make(map[string]string)
 	for part := range strings.SplitSeq(rest, ",") {
@@ -136,11 +137,11 @@ func inQuery(values url.Values) (signature, error) {
 		}
 	}
 	if given := values.Get("X-Amz-Algorithm"); given != algorithm {
-		return signature{}, elb.Errorf(codeIncomplete, "Unsupported AWS 'algorithm': %s, it has to be %s", quoted(given), algorithm)
+		return signature{}, elb.Errorf(codeIncomplete, "Unsupported AWS 'algorithm': %s, it has to be %s", wire.Quoted(given), algorithm)
 	}
 	seconds, err := strconv.Atoi(values.Get("X-Amz-Expires"))
 	if most := int(mostExpires / time.Second); err != nil || seconds < 1 || seconds > most {
-		return signature{}, elb.Errorf(codeIncomplete, "X-Amz-Expires %s is not between 1 and %d seconds", quoted(values.Get("X-Amz-Expires")), most)
+		return signature{}, elb.Errorf(codeIncomplete, "X-Amz-Expires %s is not between 1 and %d seconds", wire.Quoted(values.Get("X-Amz-Expires")), most)
 	}
 	value := values.Get("X-Amz-Signature")
 	values.Del("X-Amz-Signature")
@@ -153,18 +154,18 @@ func parse(credential, headers, value, at string, values url.Values) (signature,
 	s := signature{headers: strings.Split(headers, ";"), query: canonicalQuery(values)}
 	scope := strings.Split(credential, "/")
 	if len(scope) != 5 || scope[4] != terminator {
-		return s, elb.Errorf(codeIncomplete, "Credential must have exactly 5 slash-delimited elements, as in keyid/date/region/service/%s, got %s", terminator, quoted(credential))
+		return s, elb.Errorf(codeIncomplete, "Credential must have exactly 5 slash-delimited elements, as in keyid/date/region/service/%s, got %s", terminator, wire.Quoted(credential))
 	}
 	s.key, s.day, s.region, s.service = scope[0], scope[1], scope[2], scope[3]
 	var err error
 	if s.at, err = time.Parse(timeForm, at); err != nil {
-		return s, elb.Errorf(codeIncomplete, "X-Amz-Date %s is no time as in 20260102T030405Z", quoted(at))
+		return s, elb.Errorf(codeIncomplete, "X-Amz-Date %s is no time as in 20260102T030405Z", wire.Quoted(at))
 	}
 	if day := s.at.Format(dayForm); s.day != day {
-		return s, elb.Errorf(codeMismatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: %s != '%s', from '%s'.", quoted(s.day), day, at)
+		return s, elb.Errorf(codeMismatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: %s != '%s', from '%s'.", wire.Quoted(s.day), day, at)
 	}
 	if s.value, err = hex.DecodeString(value); err != nil {
-		return s, elb.Errorf(codeIncomplete, "The signature %s is no hexadecimal number", quoted(value))
+		return s, elb.Errorf(codeIncomplete, "The signature %s is no hexadecimal number", wire.Quoted(value))
 	}
 	return s, nil
 }
@@ -257,13 +258,4 @@ func canonicalQuery(values url.Values) string {
 // escape encodes all but unreserved characters (RFC 3986).
 func escape(text string) string {
 	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
-}
-
-// quoted makes a stranger's text fit for a message.
-func quoted(text string) string {
-	const most = 100
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return strconv.QuoteToGraphic(text)
 }
