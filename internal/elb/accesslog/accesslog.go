@@ -124,17 +124,7 @@ func (e *Entry) Append(b []byte) []byte {
 		return e.AppendClassic(b)
 	}
 	b = bare(b, string(e.Type))
-	b = stamp(b, e.Time)
-	b = bare(b, e.LoadBalancer)
-	b = addrPort(b, e.Client)
-	b = addrPort(b, e.Target)
-	b = seconds(b, e.RequestProcessing, 3)
-	b = seconds(b, e.TargetProcessing, 3)
-	b = seconds(b, e.ResponseProcessing, 3)
-	b = status(b, e.Status)
-	b = status(b, e.TargetStatus)
-	b = number(b, e.ReceivedBytes)
-	b = number(b, e.SentBytes)
+	b = e.exchange(b, 3)
 	b = e.Request.append(b)
 	b = quoted(b, cut(e.UserAgent))
 	b = bare(b, e.TLSCipher)
@@ -171,17 +161,7 @@ func (e *Entry) Append(b []byte) []byte {
 // AppendClassic appends the line of a Classic Load Balancer, with its line feed.
 // Of an entry of a TCP connection, the statuses and the request are left empty.
 func (e *Entry) AppendClassic(b []byte) []byte {
-	b = stamp(b, e.Time)
-	b = bare(b, e.LoadBalancer)
-	b = addrPort(b, e.Client)
-	b = addrPort(b, e.Target)
-	b = seconds(b, e.RequestProcessing, 6)
-	b = seconds(b, e.TargetProcessing, 6)
-	b = seconds(b, e.ResponseProcessing, 6)
-	b = status(b, e.Status)
-	b = status(b, e.TargetStatus)
-	b = number(b, e.ReceivedBytes)
-	b = number(b, e.SentBytes)
+	b = e.exchange(b, 6)
 	if e.Request == (Request{}) {
 		b = append(b, `"- - - " `...) // as seen in allinurl/goaccess#952
 	} else {
@@ -191,6 +171,22 @@ func (e *Entry) AppendClassic(b []byte) []byte {
 	b = bare(b, e.TLSCipher)
 	b = bare(b, e.TLSProtocol)
 	return endLine(b)
+}
+
+// exchange writes the fields that both lines have first, from the time to the bytes
+// sent; its seconds with that many decimals.
+func (e *Entry) exchange(b []byte, decimals int) []byte {
+	b = stamp(b, e.Time)
+	b = bare(b, e.LoadBalancer)
+	b = addrPort(b, e.Client)
+	b = addrPort(b, e.Target)
+	b = seconds(b, e.RequestProcessing, decimals)
+	b = seconds(b, e.TargetProcessing, decimals)
+	b = seconds(b, e.ResponseProcessing, decimals)
+	b = status(b, e.Status)
+	b = status(b, e.TargetStatus)
+	b = number(b, e.ReceivedBytes)
+	return number(b, e.SentBytes)
 }
 
 // append writes the request in quotes: "GET https://www.example.com:443/?a=b HTTP/1.1".
