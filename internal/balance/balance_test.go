@@ -440,10 +440,14 @@ func TestPortsThatAreSwapped(t *testing.T) {
 func TestTakeOver(t *testing.T) {
 	s, file := newSite(t, app(t, "one"))
 	first := start(t, file, nil)
-	arn := first.arns()["site"]
 	asking := ask(t, s.url(), "200 one")
 	defer asking.end()
 	asking.more(first)
+	s.scheme = "internet-facing" // so it has two sockets at the port
+	s.write(t, file)
+	first.hup("configuration reloaded")
+	asking.more(first)
+	arn := first.arns()["site"]
 	second := start(t, file, func(o *balance.Options) { o.TakeOver = true })
 	first.awaitEnd()
 	asking.more(second)
