@@ -105,28 +105,39 @@ func TestCorpus(t *testing.T) {
 
 // examineAlone examines a site in a network of its own.
 func examineAlone(t *testing.T, c sites.Case, results *found) {
+	r, outside := inOwnNetwork(t, func() doctor.Report {
+		examine(t, c, results)
+		return results.reports[c.Name]
+	})
+	if outside {
+		results.add(c.Name, r)
+	}
+}
+
+// inOwnNetwork runs the test t again in a network of its own, where judge is called,
+// and brings the report from there; outside tells that this has been done, by the
+// process outside.
+func inOwnNetwork[R any](t *testing.T, judge func() R) (r R, outside bool) {
+	t.Helper()
 	shared, within := sites.OwnNetwork(t)
 	if within {
-		examine(t, c, results)
-		content, err := json.Marshal(results.reports[c.Name])
+		content, err := json.Marshal(judge())
 		if err == nil {
 			err = os.WriteFile(shared, content, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		return r, false
 	}
-	var r doctor.Report
 	content, err := os.ReadFile(shared)
 	if err == nil {
 		err = json.Unmarshal(content, &r)
 	}
 	if err != nil {
 		t.Errorf("no report from within: %v", err)
-		return
 	}
-	results.add(c.Name, r)
+	return r, err == nil
 }
 
 // tries is how often a site is started and examined until all is right. A

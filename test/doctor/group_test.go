@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,28 +63,13 @@ func judgeGroupAlone(t *testing.T, c sites.GroupCase, results *found) {
 		judgeGroup(t, c, results)
 		return
 	}
-	shared, within := sites.OwnNetwork(t)
-	if within {
+	r, outside := inOwnNetwork(t, func() doctor.GroupReport {
 		judgeGroup(t, c, results)
-		content, err := json.Marshal(results.groups[c.Name])
-		if err == nil {
-			err = os.WriteFile(shared, content, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return
+		return results.groups[c.Name]
+	})
+	if outside {
+		results.addGroup(c.Name, r)
 	}
-	var r doctor.GroupReport
-	content, err := os.ReadFile(shared)
-	if err == nil {
-		err = json.Unmarshal(content, &r)
-	}
-	if err != nil {
-		t.Errorf("no report from within: %v", err)
-		return
-	}
-	results.addGroup(c.Name, r)
 }
 
 // judgeGroup examines a group until all is right, twice at most.
