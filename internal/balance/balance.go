@@ -6,14 +6,11 @@ package balance
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +22,6 @@ import (
 	"hale/internal/balancer/admin"
 	"hale/internal/balancer/certificate"
 	"hale/internal/balancer/configuration"
-	"hale/internal/balancer/inventory"
 	"hale/internal/elbapi"
 	"hale/internal/elbapi/query"
 	"hale/internal/handover"
@@ -137,78 +133,6 @@ func open(ctx context.Context, o Options) (_ *server, err error) {
 	return s, s.serve(ctx)
 }
 
-// load reads the configuration, and puts in what flags say.
-func (s *server) load() (*configuration.File, error) {
-	file, err := Load(s.options.ConfigFile, s.options.Env)
-	if err != nil {
-		return nil, err
-	}
-	for _, flag := range []struct {
-		name, text string
-		to         *yamlfile.Address
-	}{{"--api", s.options.API, &file.API}, {"--admin", s.options.Admin, &file.Admin}} {
-		switch flag.text {
-		case "":
-		case "off":
-			*flag.to = ""
-		default:
-			if err := flag.to.UnmarshalText([]byte(flag.text)); err != nil {
-				return nil, fmt.Errorf("%s %s: %w", flag.name, flag.text, err)
-			}
-		}
-	}
-	return file, checkAPI(file)
-}
-
-// Load reads a configuration; without a name, it is the default one.
-func Load(name string, env func(string) (string, bool)) (*configuration.File, error) {
-	if name == "" {
-		return configuration.Default(), nil
-	}
-	return configuration.Load(name, configuration.Options{Env: env})
-}
-
-// checkAPI refuses an API that others than this machine's users could change
-// everything by.
-func checkAPI(file *configuration.File) error {
-	if file.API == "" || len(file.Credentials) > 0 {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(string(file.API))
-	if err == nil && yamlfile.IsLoopback(host) {
-		return nil
-	}
-	return fmt.Errorf("the API at %s could be reached from other machines, and asks for no signature: write Credentials into the configuration, or have it at 127.0.0.1", file.API)
-}
-
-// stateDirectory returns where the state is kept; empty for nowhere.
-func stateDirectory(file *configuration.File, o Options) (string, error) {
-	env := func(name string) string {
-		value, _ := o.Env(name)
-		return value
-	}
-	switch {
-	case o.StateDir == string(configuration.StateOff):
-		return "", nil
-	case o.StateDir != "":
-		return o.StateDir, nil
-	case file.StateDirectory == configuration.StateOff:
-		return "", nil
-	case file.StateDirectory != "":
-		return string(file.StateDirectory), nil
-	case env("STATE_DIRECTORY") != "": // systemd.exec(5): a list
-		dir, _, _ := strings.Cut(env("STATE_DIRECTORY"), ":")
-		return dir, nil
-	case os.Getuid() == 0:
-		return "/var/lib/hale/balance", nil
-	case env("XDG_STATE_HOME") != "":
-		return filepath.Join(env("XDG_STATE_HOME"), "hale", "balance"), nil
-	case env("HOME") != "":
-		return filepath.Join(env("HOME"), ".local", "state", "hale", "balance"), nil
-	}
-	return "", errors.New("where to keep the state is not known: write --state DIR, or --state off to keep none")
-}
-
 // openBalancer opens the balancer and the host of its instances, after it has taken
 // over what another process has. That one may have begun a moment ago, and not offer
 // it yet.
@@ -252,41 +176,6 @@ func (s *server) takeOver(ctx context.Context) (err error) {
 	}
 	s.predecessor, err = s.sockets.Take(ctx, s.stateDir)
 	return err
-}
-
-// apply makes the balancer be as a file says, unless the file's Auto Scaling groups
-// would be refused then.
-func (s *server) apply(ctx context.Context, file *configuration.File) error {
-	if s.options.ConfigFile == "" {
-		return nil
-	}
-	next, err := s.balancer.Try(func(e *inventory.Edit) error {
-		_, err := file.Apply(e)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
-	}
-	if _, err := planScaling(file, s.instances.State(), next); err != nil {
-		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
-	}
-	var steps []configuration.Step
-	err = s.balancer.Change(ctx, func(e *inventory.Edit) (err error) {
-		steps, err = file.Apply(e)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.options.ConfigFile, err)
-	}
-	s.tell(steps)
-	return nil
-}
-
-// tell logs what was done.
-func (s *server) tell(steps []configuration.Step) {
-	for _, step := range steps {
-		s.logger.Info("configuration applied", "step", step.String())
-	}
 }
 
 // serve begins to answer at the API's address and the admin address, and to run
@@ -391,69 +280,6 @@ func (s *server) resume() {
 	if err := errors.Join(s.instances.Resume(), s.balancer.Resume()); err != nil {
 		s.logger.Error("the handing over came to nothing, and changes are refused from now on", "error", err)
 	}
-}
-
-// reload reads the configuration again, and reopens the logs. What is wrong leaves
-// all as it was.
-func (s *server) reload(ctx context.Context) {
-	systemd.NotifyReloading(s.logger)
-	defer systemd.Notify(s.logger, daemon.SdNotifyReady)
-	if err := s.accessLog.reopen(); err != nil {
-		s.logger.Error("the access log could not be reopened: the old file is written on", "error", err)
-	}
-	s.certificates.Look()
-	if s.options.ConfigFile == "" {
-		return
-	}
-	file, err := s.load()
-	if err == nil {
-		err = s.change(ctx, file)
-	}
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			s.logger.Error("the configuration could not be reloaded: the one before stays", "error", line)
-		}
-		return
-	}
-	s.logger.Info("configuration reloaded", "file", s.options.ConfigFile)
-}
-
-// change puts a file in force.
-func (s *server) change(ctx context.Context, file *configuration.File) error {
-	if s.file.Region != file.Region || s.file.Account != file.Account {
-		return fmt.Errorf("%s: Region and Account are part of every ARN, and stay while it runs: restart with another state directory", s.options.ConfigFile)
-	}
-	if s.file.StateDirectory != file.StateDirectory {
-		s.logger.Warn("a change is in force after a restart alone", "key", "StateDirectory")
-	}
-	move, err := s.prepare(ctx, file)
-	if err != nil {
-		return err
-	}
-	if err := s.put(ctx, file); err != nil {
-		move.abandon()
-		return err
-	}
-	move.finish()
-	s.file = file
-	return s.certificates.Use(kept(s.balancer.Inventory(), s.stateDir))
-}
-
-// put makes all be as a file says, but for where this process itself is.
-func (s *server) put(ctx context.Context, file *configuration.File) error {
-	// A listener has its certificate before it comes, and until it is gone.
-	is := named(file, s.stateDir)
-	was := kept(s.balancer.Inventory(), s.stateDir)
-	if err := s.certificates.Use(union(is, was)); err != nil {
-		return err
-	}
-	if err := s.apply(ctx, file); err != nil {
-		return errors.Join(err, s.certificates.Use(was))
-	}
-	if err := s.scale(file); err != nil {
-		return errors.Join(err, s.certificates.Use(union(is, was)))
-	}
-	return nil
 }
 
 // shutdown ends all in order. Requests in flight have time to end, and then
