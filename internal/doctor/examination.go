@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -362,15 +363,20 @@ func (x *examination) conclude(id string, met exchange, seen []Evidence) {
 	x.say("found: %s", f.Title)
 }
 
-// fixes are those of a failure mode, for what was recognised so far. Behind a web
-// server, who listens or not is the app, and not the web server.
+// fixes are those of a failure mode, for what was recognised so far. What is wrong
+// with the port and the connection itself is of who has it: the web server, or
+// the app where the web server was gone round.
 func (x *examination) fixes(mode Mode, data fixData) []Fix {
 	recognised := append(slices.Clone(x.site.software), process(x.surroundings.app().Name()))
-	if mode.Layer == LayerSocket && x.behind != "" {
+	switch {
+	case mode.Layer > LayerFirstBytes && mode.ID != "keepalive-shorter-than-lb-idle":
+	case x.behind != "":
 		recognised = slices.DeleteFunc(recognised, isEdge)
 		if isEdge(process(data.Program)) {
 			data.Program = ""
 		}
+	case slices.ContainsFunc(recognised, isEdge):
+		recognised = slices.DeleteFunc(recognised, func(name string) bool { return !isEdge(name) && !isPlatform(name) })
 	}
 	return fixesFor(mode.ID, recognised, data)
 }
@@ -434,8 +440,29 @@ func (x *examination) unexplained(ctx context.Context) {
 		what += x.elsewhere(ctx)
 	case after != "":
 		what += "; it says itself to come again (Retry-After: " + printable(after, 40) + "), so it may be starting, or be kept out of use on purpose"
+	case len(x.unmoved()) > 0:
+		what += "; it stays so with " + strings.Join(x.unmoved(), ", ")
 	}
 	x.undecided = append(x.undecided, Undecided{what, strings.Join(x.waysOn(), "; ")})
+}
+
+// mostUnmoved is how many changes are told that turned nothing.
+const mostUnmoved = 6
+
+// unmoved are the last changes after which the answer was the same, in their order.
+func (x *examination) unmoved() []string {
+	keys := slices.SortedFunc(maps.Keys(x.tries), func(a, b string) int { return x.tries[a].at.Compare(x.tries[b].at) })
+	var texts []string
+	for _, key := range keys {
+		code, text, ok := strings.Cut(key, "\x00")
+		if ok && code != "rnd" && x.tries[key].sign.class == x.current.sign.class {
+			texts = append(texts, text)
+		}
+	}
+	if more := len(texts) - mostUnmoved; more > 0 {
+		texts = append(texts[:mostUnmoved], fmt.Sprintf("and with %d changes more", more))
+	}
+	return texts
 }
 
 // waysOn are how to find out more.
@@ -457,10 +484,7 @@ func (x *examination) waysOn() []string {
 	if x.current.sign.class.in(classRefused, classUnreachable, classConnectTimeout) {
 		how = "look on the instance whether the program runs, and where it listens: ss -ltnp, and its log"
 	}
-	programs := slices.DeleteFunc(slices.Clone(x.site.software), func(name string) bool {
-		i := named(name)
-		return i >= 0 && wheres[i].Role > RoleEdge // a platform, which answers nothing
-	})
+	programs := slices.DeleteFunc(slices.Clone(x.site.software), isPlatform) // which answers nothing
 	if len(programs) > 0 {
 		how += " (" + strings.Join(programs, ", ") + ")"
 	}

@@ -327,3 +327,41 @@ func fixNames(t *testing.T) []string {
 	}
 	return names
 }
+
+// What is wrong with the port itself is of who has it: the web server, or the app
+// behind it.
+func TestFixesAreOfWhoHasThePort(t *testing.T) {
+	for _, c := range []struct {
+		name, id, behind string
+		software         []string
+		program          string
+		want             string // where the first fix is for
+	}{
+		{name: "an app alone", id: "keepalive-shorter-than-lb-idle", software: []string{"go"}, want: "go"},
+		{name: "an app behind a web server", id: "keepalive-shorter-than-lb-idle", software: []string{"go", "nginx"}, want: "nginx"},
+		{name: "the web server does not listen", id: "bound-to-loopback", software: []string{"django", "nginx"}, program: "nginx", want: "nginx"},
+		{name: "the app behind it does not", id: "nothing-listening", software: []string{"nginx"}, program: "nginx", behind: "the answer 502", want: "systemd"},
+		{name: "who redirects is the app", id: "django-ssl-redirect", software: []string{"nginx", "django"}, want: "django"},
+		{name: "a servlet container without a name", id: "servlet-requires-secure", want: "tomcat"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mode, ok := findMode(c.id)
+			if !ok {
+				t.Fatalf("no mode %s", c.id)
+			}
+			x := &examination{behind: c.behind}
+			x.site.software = c.software
+			data := example
+			data.Program = c.program
+			var own []string
+			for _, f := range x.fixes(mode, data) {
+				if w := wheres[named(f.Where)]; f.Own || w.Role == RoleMachine {
+					own = append(own, f.Where)
+				}
+			}
+			if len(own) == 0 || own[0] != c.want {
+				t.Errorf("the fixes of its own are for %v, want %s first", own, c.want)
+			}
+		})
+	}
+}

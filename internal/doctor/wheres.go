@@ -126,6 +126,13 @@ func named(name string) int {
 	return slices.IndexFunc(wheres, func(w Where) bool { return w.Name == name })
 }
 
+// isPlatform tells whether a name is that of a machine or a platform, and of no
+// program that answers.
+func isPlatform(name string) bool {
+	i := named(name)
+	return i >= 0 && wheres[i].Role > RoleEdge
+}
+
 // process cuts a process's name down to its program's: "php-fpm8.2" and
 // "php-fpm: pool www" are both "php-fpm".
 func process(name string) string {
@@ -136,10 +143,15 @@ func process(name string) string {
 	return strings.ToLower(strings.TrimRight(name, "0123456789."))
 }
 
+// namedAfter tells whether a failure mode is of one piece of software by its name.
+func namedAfter(id string, w Where) bool {
+	return strings.HasPrefix(id, w.Name+"-") || strings.HasPrefix(id, "servlet-") && w.Name == "tomcat"
+}
+
 // isHere tells whether a fix's place was recognised at the site, or is what the
 // failure mode is named after.
 func isHere(id string, w Where, recognised []string) bool {
-	return strings.HasPrefix(id, w.Name+"-") || slices.ContainsFunc(recognised, func(name string) bool {
+	return namedAfter(id, w) || slices.ContainsFunc(recognised, func(name string) bool {
 		return name == w.Name || slices.Contains(kin[name], w.Name)
 	})
 }
@@ -167,7 +179,7 @@ func fitting(id string, available []Where, recognised []string) []Where {
 		}
 	}
 	for _, w := range available {
-		if w.Role <= RoleEdge && strings.HasPrefix(id, w.Name+"-") && !roles[w.Role] {
+		if w.Role <= RoleEdge && namedAfter(id, w) && !roles[w.Role] {
 			chosen[w.Name] = true
 			roles[w.Role] = true
 		}
