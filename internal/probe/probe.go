@@ -226,13 +226,18 @@ func (p *Probe) target() string {
 	return net.JoinHostPort(p.Name, strconv.Itoa(int(p.Address.Port())))
 }
 
-// prober returns the prober, one without any rules for a probe that has none.
+// prober returns the prober, one without any rules for a probe that has none. It is
+// not to be changed.
 func (p *Probe) prober() *Prober {
 	if p.Prober == nil {
-		return &Prober{}
+		return &noRules
 	}
 	return p.Prober
 }
+
+// noRules is one for all: a new one at each call would make the stacks of thousands
+// of probes grow.
+var noRules Prober
 
 // phases returns the limits of the phases, stretched as the time-out is.
 func (p *Probe) phases() Phases {
