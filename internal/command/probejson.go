@@ -131,8 +131,10 @@ func fieldsJSON(fields []probe.Field) []fieldJSON {
 	return all
 }
 
+// milliseconds rounds, but what took some time not to nothing.
 func milliseconds(d time.Duration) float64 {
-	return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond)
+	const fine = 10 * time.Microsecond
+	return float64(max(d.Round(fine), min(d, fine))) / float64(time.Millisecond)
 }
 
 // sentText is what was sent as text: HTTP/2 as its frames.
