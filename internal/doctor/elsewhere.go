@@ -112,8 +112,8 @@ func noOtherPasses(ctx context.Context, x *examination, s step) bool {
 // theOnly is the control of a program that answers alike whatever it is asked:
 // it must pass, and be the only one on this machine that may be meant.
 func theOnly(fits func(*examination, machine.Socket) bool) func(context.Context, *examination, step) bool {
-	return func(_ context.Context, x *examination, s step) bool {
-		if s.after.sign.class != classHealthy {
+	return func(ctx context.Context, x *examination, s step) bool {
+		if s.after.sign.class != classHealthy || len(lastError(ctx, x)) > 0 { // by its log the site did not start
 			return false
 		}
 		var ports []uint16
@@ -156,6 +156,9 @@ func random(x *examination, s machine.Socket) bool {
 	port := s.Address.Port()
 	if err != nil || port < first || port > last || s.Owner().PID == 0 {
 		return false
+	}
+	if ip := s.Address.Addr().Unmap(); !usualLoopback(ip) && !s.Accepts(x.Probe.Address.Addr()) {
+		return false // of no use to anybody who probes the site
 	}
 	for _, other := range x.surroundings.sockets { // who has several was told of some
 		if other.Path == "" && other.Owner().PID == s.Owner().PID && other.Address.Port() != port {

@@ -66,6 +66,19 @@ run Shop
 			},
 		},
 		{
+			// The site could not start, by its own log: who takes any port, and answers
+			// everything, is somebody else.
+			Name: "neighbour-of-crashed", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				other := newSetting(t)
+				started := filepath.Join(other.dir(), "started")
+				node(other, `http.createServer((req, res) => res.end('ok')).listen(0, () => require('fs').writeFileSync('`+started+`', ''));`,
+					servers.Spec{Ready: thereIs(started)})
+				s := newSetting(t)
+				return s.site(nodeDies(s, `require('./routes/index.js');`, servers.Spec{}))
+			},
+		},
+		{
 			// What is behind the redirect is no fault of a port's.
 			Name: "kubelet-follows-any-redirect", Row: "kubelet-follows-redirect", Findings: []string{"kubelet-follows-redirect"},
 			Start: by("kubelet", onExpress("app.use((req, res) => res.redirect(301, 'https://' + req.headers.host + req.url));\n")),

@@ -6,6 +6,7 @@ func mistakenProofs() map[string]proof {
 		"express-wants-accept": {asked(status(500)), asked(status(500), host(Domain)), asked(says(200, "ok"), field("Accept", "*/*"))},
 		"neighbour":            chain(redirects(301, "https://"), forwardedHTTPS, status(404), path("/healthz"), says(200, "ok")),
 		"neighbours":           {asked(fails(refused))},
+		"neighbour-of-crashed": {asked(fails(refused)), inLog("Cannot find module './routes/index.js'")},
 		"kubelet-follows-any-redirect": {
 			asked(redirects(301, "https://"+Private+":")), asked(redirects(301, "https://"+Private+":"), forwardedHTTPS), asked(fails(noTLS), overTLS("")),
 		},
