@@ -60,9 +60,8 @@ func TestRabbitMQ(t *testing.T) {
 		},
 		clients: func(*testing.T) int { return node.Connections() },
 		left: func(*testing.T) []string {
-			queues := node.Control("list_queues", "--vhost", servers.Database, "--no-table-headers", "name")
-			exchanges := node.Control("list_exchanges", "--vhost", servers.Database, "--no-table-headers", "name")
-			return slices.DeleteFunc(strings.Fields(queues+"\n"+exchanges), func(name string) bool { return !strings.Contains(name, "hale-") })
+			names := node.Eval(fmt.Sprintf(`[binary_to_list(N) || {resource, _, _, N} <- rabbit_amqqueue:list_names(<<"%s">>) ++ rabbit_exchange:list_names()]`, servers.Database))
+			return slices.DeleteFunc(strings.Split(names, `"`), func(name string) bool { return !strings.Contains(name, "hale-") })
 		},
 	}
 	s.refusal = `wrong password, or user "hale" does not exist or may not log in`
@@ -76,7 +75,7 @@ func TestRabbitMQ(t *testing.T) {
 		}()
 		var mailbox []string
 		checktest.Eventually(t, "there is a mailbox", func() bool { mailbox = s.left(t); return len(mailbox) == 1 })
-		node.Control("eval", fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"%s">>, queue, <<"%s">>)), rabbit_amqqueue:delete(Q, false, false, <<"test">>).`, servers.Database, mailbox[0]))
+		node.Eval(fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"%s">>, queue, <<"%s">>)), rabbit_amqqueue:delete(Q, false, false, <<"test">>)`, servers.Database, mailbox[0]))
 		if got, want := <-ended, "the queue for answers was deleted: "+s.address; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

@@ -27,6 +27,8 @@ type Rabbit struct {
 	tls     string
 	dir     string
 	control string // rabbitmqctl
+	node    string // host:port at which Erlang nodes talk to it
+	cookie  string // and what they show
 	env     []string
 }
 
@@ -42,11 +44,12 @@ func RabbitMQ(t testing.TB) *Rabbit {
 	cert := NewCertificate(t, "127.0.0.1")
 	port, tlsPort := FreeAddress(t), FreeAddress(t)
 	mapper, distribution := strconv.Itoa(FreePort(t)), FreePort(t)
+	cookie := "HALETEST" + strconv.Itoa(distribution)
 
 	for name, content := range map[string][]byte{
 		"cert.pem":        cert.CertPEM,
 		"key.pem":         cert.KeyPEM,
-		".erlang.cookie":  []byte("HALETEST" + strconv.Itoa(distribution)),
+		".erlang.cookie":  []byte(cookie),
 		"plugins":         []byte("[].\n"),
 		"rabbitmq-env":    nil, // instead of /etc/rabbitmq/rabbitmq-env.conf
 		"advanced.config": []byte("[].\n"),
@@ -76,6 +79,8 @@ log.console.level = warning
 		tls:     tlsPort,
 		dir:     dir,
 		control: scripts + "rabbitmqctl",
+		node:    net.JoinHostPort("localhost", strconv.Itoa(distribution)),
+		cookie:  cookie,
 		env: []string{
 			"HOME=" + dir, // where Erlang looks for the cookie
 			"ERL_EPMD_PORT=" + mapper,
@@ -133,6 +138,28 @@ func (r *Rabbit) Control(args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.control, append([]string{"--quiet"}, args...)...)
+	return r.output(cmd)
+}
+
+// Eval has the node evaluate an Erlang expression, and returns its value. It needs a
+// hundredth of the time of "rabbitmqctl eval", which starts a node of its own.
+func (r *Rabbit) Eval(expression string) string {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "erl_call", "-r", "-address", r.node, "-c", r.cookie, "-e")
+	cmd.Stdin = strings.NewReader(expression + ".\n")
+	out := r.output(cmd)
+	value, ok := strings.CutPrefix(out, "{ok, ")
+	if !ok {
+		r.t.Fatalf("%s: %s", expression, out)
+	}
+	return strings.TrimSuffix(value, "}")
+}
+
+// output runs a program as the node's user, and returns what it wrote.
+func (r *Rabbit) output(cmd *exec.Cmd) string {
+	r.t.Helper()
 	cmd.Env = append(os.Environ(), r.env...)
 	cmd.Dir = r.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: credential(r.t, rabbitUser)}
@@ -141,7 +168,7 @@ func (r *Rabbit) Control(args ...string) string {
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
-		r.t.Fatalf("rabbitmqctl %s: %v\n%s%s", strings.Join(args, " "), err, out, complaints.String())
+		r.t.Fatalf("%s: %v\n%s%s", strings.Join(cmd.Args, " "), err, out, complaints.String())
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -149,7 +176,7 @@ func (r *Rabbit) Control(args ...string) string {
 // Connections counts the node's clients.
 func (r *Rabbit) Connections() int {
 	r.t.Helper()
-	n, err := strconv.Atoi(r.Control("eval", "length(rabbit_networking:connections())."))
+	n, err := strconv.Atoi(r.Eval("length(rabbit_networking:connections())"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -160,11 +187,11 @@ func (r *Rabbit) Connections() int {
 // it stops reading from connections that publish. Relief undoes it.
 func (r *Rabbit) Alarm(resource string) {
 	r.t.Helper()
-	r.Control("eval", "rabbit_alarm:set_alarm({{resource_limit, "+resource+", node()}, []}).")
+	r.Eval("rabbit_alarm:set_alarm({{resource_limit, " + resource + ", node()}, []})")
 }
 
 // Relief ends an Alarm.
 func (r *Rabbit) Relief(resource string) {
 	r.t.Helper()
-	r.Control("eval", "rabbit_alarm:clear_alarm({resource_limit, "+resource+", node()}).")
+	r.Eval("rabbit_alarm:clear_alarm({resource_limit, " + resource + ", node()})")
 }
