@@ -185,7 +185,7 @@ func TestMarkdown(t *testing.T) {
 			name: nginx, perSecond: 61272.4, p50: 970 * time.Microsecond, p99: 1560 * time.Microsecond,
 			cpu: 16 * time.Microsecond, perSecondOf: 1, cpuOf: 1, p99Of: 1,
 		}}}},
-		others:   0.034,
+		others:   []float64{0.034},
 		startups: []startup{{nginx, 8 * time.Millisecond, 14 << 20}},
 	}
 	page := r.markdown()

@@ -220,11 +220,9 @@ func (b *bench) run(ctx context.Context) (r *report, err error) {
 			return nil, err
 		}
 	}
-	r.took = time.Since(began)
-	if len(b.others) > 0 {
-		if r.others = median(b.others); r.others > 0.1 {
-			b.log.Warn("the machine was busy with other things, which spoils the figures", "share", r.others)
-		}
+	r.took, r.others = time.Since(began), b.others
+	if len(b.others) > 0 && median(b.others) > 0.1 {
+		b.log.Warn("the machine was busy with other things, which spoils the figures", "share", median(b.others))
 	}
 	return r, nil
 }

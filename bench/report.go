@@ -19,7 +19,7 @@ type report struct {
 	startups            []startup
 	probes              []probesRow
 	migrations          *migrationsFigures // nil: not measured
-	others              float64            // share of the CPUs that went to other programs during the loads
+	others              []float64          // shares of the CPUs that went to other programs during the loads
 	took                time.Duration
 }
 
@@ -66,7 +66,9 @@ func (r *report) head() string {
 		r.measured, r.measuring)
 	p("- %d connections, %s of %v for each program in turn, medians; took %v in all",
 		r.connections, count(r.rounds, "round"), r.duration, r.took.Round(time.Second))
-	p("- Meanwhile everything else on the machine used %.0f %% of its CPUs (median of all loads)", r.others*100)
+	if len(r.others) > 0 {
+		p("- Meanwhile everything else on the machine used %.0f %% of its CPUs (median of all loads)", median(r.others)*100)
+	}
 	p("- Built with %s", runtime.Version())
 	for _, name := range []string{hale, nginx, haproxy, caddy, kamal} {
 		if v := r.versions[name]; v != "" {

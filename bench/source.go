@@ -59,7 +59,7 @@ func (s source) build(ctx context.Context, log *slog.Logger) error {
 	cmd.Dir = os.TempDir() // outside of our module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-		return fmt.Errorf("%s %s cannot be built: %w: %s", s.name(), s.version, err, lines[len(lines)-1])
+		return fmt.Errorf("%s %s cannot be built: %w: %s", s.name(), s.version, err, bytes.TrimSpace(lines[len(lines)-1]))
 	}
 	return nil
 }
