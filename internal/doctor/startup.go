@@ -148,8 +148,8 @@ func (x *examination) awaitStart(ctx context.Context) bool {
 			x.tookStart(p, at[0].Owner().PID)
 			return true
 		}
-		if _, err := machine.Inspect(p.PID); err != nil {
-			return false // it ended
+		if now, err := machine.Inspect(p.PID); err != nil || len(now.Args) == 0 {
+			return false // it ended, or is a zombie, which has no command line any more
 		}
 	}
 }

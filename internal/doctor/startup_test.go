@@ -1,11 +1,44 @@
 package doctor
 
 import (
+	"context"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
 	"hale/internal/machine"
+	"hale/internal/probe"
 )
+
+// A process that ended is not waited for, even where nobody has taken note of its
+// end: in a container that is common.
+func TestZombiesAreNotAwaited(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.5:0")
+	if err != nil {
+		t.Skip(err)
+	}
+	address := netip.MustParseAddrPort(l.Addr().String())
+	l.Close()
+	app := exec.Command("sleep", "1")
+	app.Env = []string{"PORT=" + strconv.Itoa(int(address.Port()))}
+	if err := app.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = app.Wait() }() // only now
+	x := newExamination(Options{Inside: true, Probe: probe.Probe{Address: address}})
+	x.first.sign.class = classRefused
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if x.awaitStart(ctx) {
+		t.Error("somebody listens")
+	}
+	if ctx.Err() != nil || len(x.undecided) > 0 {
+		t.Errorf("a zombie is waited for: %v", x.undecided)
+	}
+}
 
 func TestStartIn(t *testing.T) {
 	t.Parallel()
