@@ -72,11 +72,7 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 	if err := x.connect(ctx, p, fresh); err != nil {
 		return err
 	}
-	p.begin(x.conn)
-	x.answer.attend(x.conn)
-	again, err := x.converse(&x.head)
-	x.answer.leave()
-	p.end(x.conn)
+	again, err := x.attended(p)
 	spoilt, clientGone, wasCut := x.conn.state()
 	switch {
 	case err == nil || err.clientsFault():
@@ -91,6 +87,24 @@ func (x *exchange) run(ctx context.Context, p *pool, fresh bool) *Error {
 	}
 	_ = x.conn.Close()
 	return err
+}
+
+// attended converses while it is seen whether the client is still there. That
+// ends, and so does the connection, with a fault of ours too.
+func (x *exchange) attended(p *pool) (again bool, err *Error) {
+	p.begin(x.conn)
+	x.answer.attend(x.conn)
+	faulty := true
+	defer func() {
+		x.answer.leave()
+		p.end(x.conn)
+		if faulty {
+			_ = x.conn.Close()
+		}
+	}()
+	again, err = x.converse(&x.head)
+	faulty = false
+	return again, err
 }
 
 func (x *exchange) connect(ctx context.Context, p *pool, fresh bool) *Error {

@@ -103,19 +103,26 @@ func (x *exchange) runHTTP2(ctx context.Context, p *pool) *Error {
 	defer c.timer.Stop()
 	p.begin(c)
 	x.answer.attend(c)
-	err := c.converse(p.http2)
-	x.answer.leave()
-	p.end(c)
+	defer func() { // after a fault of ours too
+		x.answer.leave()
+		p.end(c)
+		c.end()
+	}()
+	return c.converse(p.http2)
+}
+
+// end ends the reading of the body.
+func (c *call) end() {
+	x := c.x
 	if c.body != nil {
 		c.body.end()
 		x.out.BytesIn, x.bodyRead = c.body.read, c.body.begun.Load()
-	} else {
-		x.out.BytesIn = int64(len(x.req.small))
-		c.mu.Lock()
-		c.over = true
-		c.mu.Unlock()
+		return
 	}
-	return err
+	x.out.BytesIn = int64(len(x.req.small))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
 }
 
 // tick ends the call when it has not moved for its limit, or comes again.
@@ -347,7 +354,7 @@ func (c *call) relay(h *answerHead, resp *http.Response) *Error {
 		case show.err != nil:
 			return x.fail(ErrClientGone, "write the answer", show.err)
 		case errors.Is(err, io.EOF):
-			c.end(resp.Trailer)
+			c.trail(resp.Trailer)
 			return nil
 		case err != nil:
 			failed := c.failed("read the answer's body", err, ErrCutOff)
@@ -399,8 +406,8 @@ func (s *shower) read(body io.Reader, p []byte) (int, error) {
 	return n, err
 }
 
-// end gives the client the fields after the body.
-func (c *call) end(trailer http.Header) {
+// trail gives the client the fields after the body.
+func (c *call) trail(trailer http.Header) {
 	var fields []Field
 	for name, values := range trailer {
 		if framesMessage(name) {

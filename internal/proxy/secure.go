@@ -23,6 +23,11 @@ import (
 // to set: h2 and http/1.1, or with Settings.NoHTTP2 the latter alone. Hands are
 // shaken within Settings.HeaderTimeout.
 func (s *Server) ServeTLS(l net.Listener, config *tls.Config) error {
+	if !s.add(l) {
+		_ = l.Close()
+		return nil
+	}
+	defer s.remove(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shut := func() {

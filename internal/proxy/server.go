@@ -33,7 +33,8 @@ type Server struct {
 	sessions  map[*session]struct{}
 	conns     int           // open connections: sessions, and those that speak HTTP/2
 	streams   int           // requests over HTTP/2, which may outlive their connection
-	none      chan struct{} // closed when there are none of either; nil if nobody waits
+	serving   int           // calls of Serve and ServeTLS, which may have accepted one more
+	none      chan struct{} // closed when there are none of all three; nil if nobody waits
 }
 
 // NewServer returns a server for the engine, with its settings as they are when
@@ -76,6 +77,11 @@ func NewServer(e *Engine, log *slog.Logger) *Server {
 // listener is closed, and returns nil then. Of a closed listener, the
 // connections go on.
 func (s *Server) Serve(l net.Listener) error {
+	if !s.add(l) {
+		_ = l.Close()
+		return nil
+	}
+	defer s.remove(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	return s.accept(ctx, l, s.begin)
@@ -83,11 +89,6 @@ func (s *Server) Serve(l net.Listener) error {
 
 // accept hands on what the listener accepts, until that ends.
 func (s *Server) accept(ctx context.Context, l net.Listener, take func(net.Conn)) error {
-	if !s.add(l) {
-		_ = l.Close()
-		return nil
-	}
-	defer s.remove(l)
 	if err := relay.AcceptEach(ctx, l, take); !errors.Is(err, net.ErrClosed) && !s.closing.Load() {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
@@ -102,13 +103,17 @@ func (s *Server) add(l net.Listener) bool {
 		return false
 	}
 	s.listeners[l] = struct{}{}
+	s.serving++
 	return true
 }
 
+// remove is called when all that the listener accepted has been handed on.
 func (s *Server) remove(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
+	s.serving--
+	s.look()
 }
 
 // enter counts a session, until leave.
@@ -117,6 +122,9 @@ func (s *Server) enter(c *session) {
 	defer s.mu.Unlock()
 	s.sessions[c] = struct{}{}
 	s.conns++
+	if s.cut.Load() {
+		c.cut()
+	}
 }
 
 func (s *Server) leave(c *session) {
@@ -131,11 +139,19 @@ func (s *Server) count(conns, streams int) {
 	defer s.mu.Unlock()
 	s.conns += conns
 	s.streams += streams
-	if s.conns == 0 && s.streams == 0 && s.none != nil {
+	s.look()
+}
+
+// look tells who waits when nothing is left. The caller holds mu.
+func (s *Server) look() {
+	if s.none != nil && s.ended() {
 		close(s.none)
 		s.none = nil
 	}
 }
+
+// ended reports whether nothing is left. The caller holds mu.
+func (s *Server) ended() bool { return s.conns == 0 && s.streams == 0 && s.serving == 0 }
 
 // Conns returns the number of open connections.
 func (s *Server) Conns() int {
@@ -191,10 +207,10 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// wait waits until no connection, and no request, is left.
+// wait waits until no connection, no request, and no listener is left.
 func (s *Server) wait(ctx context.Context) bool {
 	s.mu.Lock()
-	if s.conns == 0 && s.streams == 0 {
+	if s.ended() {
 		s.mu.Unlock()
 		return true
 	}

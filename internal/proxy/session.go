@@ -31,7 +31,7 @@ type session struct {
 	settings  *Settings // as they were when the request began
 	idleSince time.Time
 	readAt    time.Time // when something was read last, but for bodies
-	headBegan time.Time // when the first byte of the head came
+	headBegan time.Time // when the first byte of the head came, or its turn did
 
 	// The request that is being answered.
 	front    *front
@@ -107,7 +107,10 @@ func (c *session) run() {
 // next serves one request. It reports whether there may be another.
 func (c *session) next() bool {
 	if c.in.Buffered() {
-		c.headBegan, c.readAt = c.readAt, time.Now()
+		// It came during the request before. Its time begins now: the client cannot
+		// help how long that took.
+		c.readAt = time.Now()
+		c.headBegan = c.readAt
 	} else if c.in.Wait() != nil {
 		return false
 	}
@@ -281,7 +284,11 @@ func (c *session) wake() {
 
 // cut ends the connection, whatever it is doing.
 func (c *session) cut() {
-	_ = c.nc.Close()
+	nc := c.nc
+	if secure, ok := nc.(*tls.Conn); ok {
+		nc = secure.NetConn() // without a farewell, which a client that does not read holds up
+	}
+	_ = nc.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spoilt = true

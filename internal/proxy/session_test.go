@@ -489,3 +489,156 @@ func TestShutdownAnswersWhatIsOnItsWay(t *testing.T) {
 		}
 	})
 }
+
+// The time for a head that was begun with the request before does not run while
+// that is being answered.
+func TestHeadBegunWithSlowRequest(t *testing.T) {
+	const longer = 30 * time.Second // than the time for a head
+	slow := func(c net.Conn) {
+		br := bufio.NewReader(c)
+		for {
+			if _, err := http.ReadRequest(br); err != nil {
+				return
+			}
+			time.Sleep(longer)
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	}
+	p := &noted{forward: func(h *Head) bool { return h.Path == "/" }, answer: health}
+	inBubbleOf(t, p, slow, func(t *testing.T, m *memory, _ *Server) {
+		c := m.client()
+		defer c.Close()
+		var sending sync.WaitGroup
+		sending.Go(func() { inPieces(c, longer+time.Second, ask+probe[:20], probe[20:]) })
+		r := bufio.NewReader(c)
+		for _, want := range []string{"200 ok", "503 fail: database\n"} {
+			if got := answerOf(t, r); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		sending.Wait()
+	})
+}
+
+// What could not be written is not counted.
+func TestBytesOutOfClientThatLeft(t *testing.T) {
+	var left chan bool
+	app := func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			return
+		}
+		<-left // less than a look-out ago
+		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	}
+	p := &noted{forward: func(*Head) bool { return true }}
+	inBubbleOf(t, p, app, func(t *testing.T, m *memory, _ *Server) {
+		left = make(chan bool)
+		c := m.client()
+		_, _ = io.WriteString(c, ask)
+		c.Close()
+		close(left)
+		if o := p.told(0); o.BytesOut != 0 || !errors.Is(o.Err, ErrClientGone) {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
+// late is a listener that accepts its one connection when it is closed, as one
+// may that a client has connected to in that moment.
+type late struct {
+	net.Listener
+	conn   net.Conn
+	closed chan bool
+	once   sync.Once
+}
+
+func (l *late) Accept() (net.Conn, error) {
+	<-l.closed
+	time.Sleep(time.Second) // Shutdown goes on meanwhile
+	if nc := l.conn; nc != nil {
+		l.conn = nil
+		return nc, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *late) Addr() net.Addr { return &net.UnixAddr{Name: "late", Net: "unix"} }
+
+func (l *late) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
+
+func TestShutdownAnswersWhatIsAcceptedLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(&noted{answer: health}, Settings{}, nil)
+		s := NewServer(e, nil)
+		ours, theirs := net.Pipe()
+		l := &late{conn: theirs, closed: make(chan bool)}
+		var doing sync.WaitGroup
+		doing.Go(func() {
+			if err := s.Serve(l); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		down := make(chan bool)
+		doing.Go(func() {
+			if err := s.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			close(down)
+		})
+		_, _ = io.WriteString(ours, probe) // blocks until it is served
+		select {
+		case <-down:
+			t.Error("shut down before the last request was answered")
+		default:
+		}
+		if got := answerOf(t, bufio.NewReader(ours)); got != "503 fail: database\n" {
+			t.Errorf("got %q", got)
+		}
+		ours.Close()
+		doing.Wait()
+		e.Close()
+	})
+}
+
+// faulty is a policy that fails when the answer comes.
+type faulty struct{ noted }
+
+func (*faulty) Answered(h *Head, _ *Action, _ int, _ Header) {
+	if h.Path == "/faulty" {
+		panic("a fault of ours")
+	}
+}
+
+// After a fault in the midst of a request, whose body is still read, others are
+// served as ever.
+func TestFaultWhileBodyIsRead(t *testing.T) {
+	early := func(c net.Conn) {
+		br := bufio.NewReader(c)
+		for {
+			if _, err := http.ReadRequest(br); err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	}
+	p := &faulty{noted{forward: func(*Head) bool { return true }}}
+	inBubbleOf(t, p, early, func(t *testing.T, m *memory, _ *Server) {
+		for range 10 {
+			c := m.client()
+			_, _ = io.WriteString(c, "POST /faulty HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nbegun")
+			if got, _ := io.ReadAll(c); len(got) > 0 {
+				t.Errorf("got %q", got)
+			}
+			c.Close()
+			for range 3 {
+				c := m.client()
+				_, _ = io.WriteString(c, ask)
+				if got := answerOf(t, bufio.NewReader(c)); got != "200 ok" {
+					t.Errorf("got %q", got)
+				}
+				c.Close()
+			}
+		}
+	})
+}

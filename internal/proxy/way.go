@@ -181,8 +181,11 @@ func (w *way) end(dated bool, trailer string, last bool) {
 
 // Write writes a part of the body.
 func (w *way) Write(p []byte) (int, error) {
-	if w.err != nil || w.bodyless || len(p) == 0 {
-		return len(p), w.err
+	switch {
+	case w.err != nil:
+		return 0, w.err
+	case w.bodyless, len(p) == 0:
+		return len(p), nil
 	}
 	if w.out == nil {
 		w.out = outs.Get().(*[outSize]byte)[:0]
