@@ -2,12 +2,14 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -395,5 +397,39 @@ func TestHeadTimeout(t *testing.T) {
 	o := p.outcome(t, 0)
 	if !errors.Is(o.Err, proxy.ErrHeadTimeout) || strings.Contains(o.Err.Error(), "body") || o.Status != 408 || o.Total < timeout {
 		t.Errorf("outcome %+v", o)
+	}
+}
+
+// A client of HTTP/1.0, for which the connection's end is the answer's, sees that
+// an answer was cut off: its connection is reset.
+func TestCutOffAnswerOfUnknownLengthToHTTP10(t *testing.T) {
+	for name, start := range map[string]func(testing.TB, proxy.Policy, proxy.Settings) *site{"plain": serve, "TLS": serveTLS} {
+		t.Run(name, func(t *testing.T) {
+			seen := make(chan bool)
+			u := rawApp(t, func(_ int, c net.Conn, br *bufio.Reader) {
+				readHead(br)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n")
+				<-seen
+			})
+			p := forwardTo(u)
+			s := start(t, p, proxy.Settings{})
+			c := s.dial(t)
+			if name == "TLS" {
+				c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+			}
+			_, _ = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+			br := bufio.NewReader(c)
+			readHead(br)
+			if _, err := io.ReadFull(br, make([]byte, len("begun"))); err != nil {
+				t.Error(err)
+			}
+			close(seen)
+			if _, err := br.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("after the app's end: %v", err)
+			}
+			if o := p.outcome(t, 0); !errors.Is(o.Err, proxy.ErrCutOff) || o.BytesOut != 5 {
+				t.Errorf("outcome %+v", o)
+			}
+		})
 	}
 }

@@ -38,6 +38,7 @@ type session struct {
 	bodyRead atomic.Bool // its body has been read to its end
 	last     bool        // the connection ends after the answer
 	linger   bool        // and the client may still be sending
+	failed   bool        // and its end must not be taken for the answer's
 	way      way
 
 	mu      sync.Mutex // guards what follows, and the setting of read deadlines
@@ -97,7 +98,10 @@ func (c *session) run() {
 	for c.next() {
 	}
 	c.spoil()
-	if c.linger {
+	switch {
+	case c.failed:
+		c.reset()
+	case c.linger:
 		c.drain()
 	}
 	_ = c.nc.Close()
@@ -284,15 +288,28 @@ func (c *session) wake() {
 
 // cut ends the connection, whatever it is doing.
 func (c *session) cut() {
-	nc := c.nc
-	if secure, ok := nc.(*tls.Conn); ok {
-		nc = secure.NetConn() // without a farewell, which a client that does not read holds up
-	}
-	_ = nc.Close()
+	_ = c.below().Close() // TLS's farewell would be held up by a client that does not read
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spoilt = true
 	c.lookout.lost()
+}
+
+// below returns the connection, or what is below its TLS.
+func (c *session) below() net.Conn {
+	if secure, ok := c.nc.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return c.nc
+}
+
+// reset ends the connection in a way that does not look like an end.
+func (c *session) reset() {
+	nc := c.below()
+	if tcp, ok := plainConn(nc).(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = nc.Close()
 }
 
 // Lingering: the client may still be sending what nobody reads any more. Closing

@@ -239,11 +239,14 @@ func (w *way) finish() error {
 }
 
 // cut implements answer. An HTTP/1.0 client that was told no length takes the
-// connection's end for the answer's (RFC 9112, 6.3), so nothing more is sent to it.
+// connection's end for the answer's (RFC 9112, 6.3), so nothing more is sent to it,
+// and its connection is reset.
 func (w *way) cut() {
 	if !w.session.front.in.http10 || w.length {
 		_ = w.Flush() // the answer has failed already
+		return
 	}
+	w.session.failed = true
 }
 
 func (w *way) trailer(fields []Field) { w.trailing = fields }
