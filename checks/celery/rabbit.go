@@ -99,7 +99,10 @@ func (l *rabbitLine) command(ctx context.Context, r *request, patience time.Dura
 				return nil, l.ended(closed)
 			}
 			called.add(r, answer.Headers["ticket"], answer.ContentType, answer.Body)
-		case <-returned:
+		case _, ok := <-returned:
+			if !ok { // as all of the library's, when the channel ends
+				return nil, l.ended(closed)
+			}
 			called.listening = 0
 		case blocking, ok := <-blocked:
 			if !ok { // as all of the library's, when the connection ends

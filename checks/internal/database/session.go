@@ -111,12 +111,17 @@ func (s *Session) Query(ctx context.Context, query string, limit int) ([][]drive
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTime(ctx))
 	defer cancel()
+	var passing error
 	for {
 		rows, err := s.attempt(ctx, query, limit)
-		if err == nil {
+		switch {
+		case err == nil:
 			return rows, nil
-		}
-		if s.db.passing == nil || !s.db.passing(err) {
+		case s.db.passing != nil && s.db.passing(err):
+			passing = err
+		case passing != nil && ctx.Err() != nil:
+			return nil, passing // what kept all attempts, of which the last was cut off
+		default:
 			// What a driver makes of a query that was cut off differs.
 			return nil, errors.Join(ctx.Err(), err)
 		}
