@@ -74,7 +74,12 @@ func TestRabbitMQ(t *testing.T) {
 			ended <- fmt.Sprint(err)
 		}()
 		var mailbox []string
-		checktest.Eventually(t, "there is a mailbox", func() bool { mailbox = s.left(t); return len(mailbox) == 1 })
+		checktest.Eventually(t, "there is a mailbox that the check waits at", func() bool {
+			if mailbox = s.left(t); len(mailbox) != 1 {
+				return false
+			}
+			return node.Eval(fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"%s">>, queue, <<"%s">>)), [{consumers, N}] = rabbit_amqqueue:info(Q, [consumers]), N`, servers.Database, mailbox[0])) == "1"
+		})
 		node.Eval(fmt.Sprintf(`{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"%s">>, queue, <<"%s">>)), rabbit_amqqueue:delete(Q, false, false, <<"test">>)`, servers.Database, mailbox[0]))
 		if got, want := <-ended, "the queue for answers was deleted: "+s.address; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
