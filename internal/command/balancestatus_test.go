@@ -67,17 +67,22 @@ func statusAccount() elbfake.Account {
 	}
 }
 
-func TestBalanceStatus(t *testing.T) {
-	account := statusAccount()
-	server := elbfake.Start(t, account)
-	run := func(args ...string) (code int, out, errs string) {
+// statusOf returns "hale balance status" of the API there, with more arguments.
+func statusOf(t *testing.T, url string) func(args ...string) (code int, out, errs string) {
+	return func(args ...string) (code int, out, errs string) {
 		var stdout, stderr bytes.Buffer
 		env := map[string]string{"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}
-		code = command.Main(t.Context(), append([]string{"balance", "status", "--endpoint-url", server.URL}, args...), command.Streams{
+		code = command.Main(t.Context(), append([]string{"balance", "status", "--endpoint-url", url}, args...), command.Streams{
 			In: strings.NewReader(""), Out: &stdout, Err: &stderr, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
 		})
 		return code, stdout.String(), stderr.String()
 	}
+}
+
+func TestBalanceStatus(t *testing.T) {
+	account := statusAccount()
+	server := elbfake.Start(t, account)
+	run := statusOf(t, server.URL)
 
 	const tables = ` LOAD BALANCER  STATE   LISTENER  RULE     CONDITIONS                    ACTIONS
  site           active  HTTP:80   10       http-header X-Old yes or 1    redirect 302
@@ -168,14 +173,7 @@ func TestBalanceStatusOfAutoScalingGroups(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	run := func(args ...string) (code int, out, errs string) {
-		var stdout, stderr bytes.Buffer
-		env := map[string]string{"AWS_CONFIG_FILE": "/nowhere", "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true"}
-		code = command.Main(t.Context(), append([]string{"balance", "status", "--endpoint-url", server.URL}, args...), command.Streams{
-			In: strings.NewReader(""), Out: &stdout, Err: &stderr, Env: func(name string) (string, bool) { value, ok := env[name]; return value, ok },
-		})
-		return code, stdout.String(), stderr.String()
-	}
+	run := statusOf(t, server.URL)
 	const tables = ` TARGET GROUP  TARGET    ZONE  STATE    REASON  DESCRIPTION
  blue          i-1:8080        healthy
 

@@ -85,7 +85,7 @@ type Head struct {
 	// server name. Nil without TLS. Nobody changes it.
 	Handshake *tls.ConnectionState
 
-	Start time.Time // when the head was complete; of one that was Refused, when its first byte came
+	Start time.Time // when the head was complete; of one that was Refused, when its first byte came, or its turn did
 }
 
 // Header gives access to a request's header fields. Names in canonical form
