@@ -2,12 +2,9 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"hale/internal/machine"
@@ -98,7 +95,7 @@ func itsOwn(ctx context.Context, x *examination, s step) bool {
 // noOtherPasses is itsOwn on a machine of several sites: where two of them pass,
 // it is not known which of them is meant.
 func noOtherPasses(ctx context.Context, x *examination, s step) bool {
-	if !itsOwn(ctx, x, s) {
+	if !itsOwn(ctx, x, s) || x.diedElsewhere(ctx, s) {
 		return false
 	}
 	for _, c := range toSockets(reachablePort)(x) {
@@ -113,7 +110,7 @@ func noOtherPasses(ctx context.Context, x *examination, s step) bool {
 // it must pass, and be the only one on this machine that may be meant.
 func theOnly(fits func(*examination, machine.Socket) bool) func(context.Context, *examination, step) bool {
 	return func(ctx context.Context, x *examination, s step) bool {
-		if s.after.sign.class != classHealthy || len(lastError(ctx, x)) > 0 { // by its log the site did not start
+		if s.after.sign.class != classHealthy || x.diedElsewhere(ctx, s) {
 			return false
 		}
 		var ports []uint16
@@ -124,6 +121,20 @@ func theOnly(fits func(*examination, machine.Socket) bool) func(context.Context,
 		}
 		return len(ports) == 1
 	}
+}
+
+// diedElsewhere tells whether the site did not start, by the log that the user
+// has named, and whoever answered is no program that writes it.
+func (x *examination) diedElsewhere(ctx context.Context, s step) bool {
+	if len(lastError(ctx, x)) == 0 {
+		return false
+	}
+	at, err := machine.ListenerAt(s.after.probe.Address)
+	if err != nil || len(at) == 0 {
+		return true
+	}
+	p, err := machine.Inspect(at[0].Owner().PID)
+	return err != nil || !slices.ContainsFunc(p.Output(), func(path string) bool { return slices.Contains(x.Logs, path) })
 }
 
 func samePort(x *examination, s machine.Socket) bool {
@@ -149,71 +160,48 @@ func onOther(x *examination, s machine.Socket) bool {
 	return samePort(x, s) && !ip.IsUnspecified() && !usualLoopback(ip) && !onV6Alone(x, s)
 }
 
-// random fits a socket on a port that the kernel chose, of a program that was
-// not told which to take: neither by PORT nor by any number that is that port.
-func random(x *examination, s machine.Socket) bool {
-	first, last, err := machine.LocalPorts()
-	port := s.Address.Port()
-	if err != nil || port < first || port > last || s.Owner().PID == 0 {
-		return false
-	}
-	if ip := s.Address.Addr().Unmap(); !usualLoopback(ip) && !s.Accepts(x.Probe.Address.Addr()) {
-		return false // of no use to anybody who probes the site
-	}
-	for _, other := range x.surroundings.sockets { // who has several was told of some
-		if other.Path == "" && other.Owner().PID == s.Owner().PID && other.Address.Port() != port {
-			return false
-		}
-	}
-	pid := s.Owner().PID
-	if _, known := x.untold[pid]; !known { // it is asked of each socket before each experiment
-		x.untold[pid] = untold(pid, port)
-	}
-	return x.untold[pid]
+// attendants are programs that machines have beside an app: some answer HTTP, and
+// whatever they are asked, but none is the site.
+var attendants = []string{
+	"sshd", "systemd-resolve", "postgres", "mariadbd", "mysqld", "redis-server", "memcached", "chronyd", "dnsmasq", "exim4", "master", "epmd",
+	"amazon-cloudwatch-agent", "amazon-ssm-agent", "ssm-agent-worker", "xray", "datadog-agent", "trace-agent", "newrelic-infra",
+	"dockerd", "containerd", "kubelet", "kube-proxy", "consul", "nomad", "etcd", "cockpit-tls", "cockpit-ws",
+	"netdata", "telegraf", "statsd", "fluent-bit", "fluentd", "filebeat", "metricbeat", "grafana-agent", "otelcol", "cadvisor",
+	"node_exporter", "prometheus-node-exporter", "postgres_exporter", "redis_exporter", "nginx-prometheus-exporter", "process-exporter",
 }
 
-// untold tells a program that was not told to take the port.
-func untold(pid int, port uint16) bool {
-	p, err := machine.Inspect(pid)
-	if err != nil {
-		return false
-	}
-	value, _, err := p.Lookup("PORT")
-	return err == nil && value == "" && !slices.Contains(edges, p.Program) && !chosen(p, port)
-}
-
-// chosen tells whether a program was told to take a port: its command names
-// it, or its code.
-func chosen(p machine.Process, port uint16) bool {
-	number := regexp.MustCompile(fmt.Sprintf(`\b%d\b`, port))
-	if slices.ContainsFunc(p.Args, number.MatchString) {
-		return true
-	}
-	for _, arg := range p.Args {
-		if !filepath.IsAbs(arg) {
-			arg = filepath.Join(p.Dir, arg)
-		}
-		if info, err := os.Stat(arg); err != nil || !info.Mode().IsRegular() || info.Size() > sourceBytes {
-			continue
-		}
-		if content, err := os.ReadFile(arg); err == nil && number.Match(content) {
-			return true
-		}
-	}
-	return false
+// attends tells one of them by the name that the kernel has of it.
+func attends(program string) bool {
+	const most = 15 // bytes of such a name, proc_pid_comm(5)
+	return slices.ContainsFunc(attendants, func(name string) bool { return program == name[:min(len(name), most)] })
 }
 
 // otherPort fits a socket on another port, of what may be a web application.
 func otherPort(x *examination, s machine.Socket) bool {
-	switch s.Owner().Program {
-	case "sshd", "systemd-resolve", "postgres", "mariadbd", "mysqld", "redis-server", "memcached", "chronyd", "dnsmasq", "exim4", "master", "epmd":
-		return false
-	}
-	return !samePort(x, s) && s.Address.Port() != x.Probe.Address.Port()
+	return !attends(s.Owner().Program) && !samePort(x, s) && s.Address.Port() != x.Probe.Address.Port()
 }
 
-// reachablePort fits one at which the load balancer, too, would reach somebody.
+// passingPort fits one at which the load balancer, too, would reach somebody.
 // What listens on loopback wants a proxy before it, not another port.
-func reachablePort(x *examination, s machine.Socket) bool {
+func passingPort(x *examination, s machine.Socket) bool {
 	return otherPort(x, s) && s.Accepts(x.Probe.Address.Addr())
+}
+
+// reachablePort fits such a one that somebody chose. Whether a port that the
+// kernel may have given is the site's, no answer tells.
+func reachablePort(x *examination, s machine.Socket) bool {
+	return passingPort(x, s) && (!byKernel(s.Address.Port()) || s.Owner().PID != 0 && x.portOf(s).named)
+}
+
+// tellOthers lists who would pass where nobody listens that was asked, and is not
+// known to be the site.
+func (x *examination) tellOthers(ctx context.Context) {
+	for _, c := range toSockets(passingPort)(x) {
+		if e := x.with(ctx, c); x.going() && e.sign.class == classHealthy {
+			x.undecided = append(x.undecided, Undecided{
+				"whether " + strings.TrimPrefix(c.text, "connect to ") + ", where the same request is answered with " + x.brief(e) + ", is this site's app",
+				"look at the program's directory and unit; if it is, then the health check asks another port than the app's",
+			})
+		}
+	}
 }

@@ -48,8 +48,9 @@ type examination struct {
 	metadata     *machine.Metadata // once it was asked for
 	started      []Evidence        // of how long the app took to start, where that was measured
 	waiting      waiting
-	untold       map[int]bool // processes that listen on one port that they were not told
-	watched      int          // idle connections watched, a request each
+	randomPort   []change                  // the way to an app that lacks its port
+	origins      map[netip.AddrPort]origin // of the ports of this machine's programs
+	watched      int                       // idle connections watched, a request each
 	findings     []Finding
 	proven       []string
 	undecided    []Undecided
@@ -84,7 +85,7 @@ type step struct {
 type tried map[string]exchange
 
 func newExamination(o Options) *examination {
-	x := &examination{Options: o, began: time.Now(), tries: tried{}, untold: map[int]bool{}}
+	x := &examination{Options: o, began: time.Now(), tries: tried{}, origins: map[netip.AddrPort]origin{}}
 	x.site.domain = o.Domain
 	return x
 }
@@ -444,6 +445,9 @@ func (x *examination) unexplained(ctx context.Context) {
 		what += "; it stays so with " + strings.Join(x.unmoved(), ", ")
 	}
 	x.undecided = append(x.undecided, Undecided{what, strings.Join(x.waysOn(), "; ")})
+	if x.Inside && x.explained == "nothing-listening" {
+		x.tellOthers(ctx)
+	}
 }
 
 // mostUnmoved is how many changes are told that turned nothing.

@@ -166,7 +166,7 @@ func holdsSource(path, name string) bool {
 
 func isSource(name string) bool {
 	switch filepath.Ext(name) {
-	case ".py", ".rb", ".js", ".ts", ".mjs", ".php", ".sh", ".go", ".java", ".ex", ".exs":
+	case ".py", ".rb", ".ru", ".js", ".ts", ".mjs", ".cjs", ".php", ".sh", ".go", ".java", ".ex", ".exs":
 		return true
 	}
 	return false

@@ -79,6 +79,25 @@ run Shop
 			},
 		},
 		{
+			// Nobody is behind the proxy: who passes on a port that the kernel chose has
+			// it from nobody knows where, and is another program.
+			Name: "neighbour-of-proxy", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				other := newSetting(t)
+				started := filepath.Join(other.dir(), "started")
+				node(other, `http.createServer((req, res) => { res.statusCode = req.url === '/health' ? 200 : 404; res.end(); })
+	.listen(0, () => require('fs').writeFileSync('`+started+`', ''));`, servers.Spec{Ready: thereIs(started)})
+				return haproxy(`
+frontend web
+	bind @address@
+	default_backend app
+backend app
+	retries 0
+	server app @nobody@
+`)(t)
+			},
+		},
+		{
 			// What is behind the redirect is no fault of a port's.
 			Name: "kubelet-follows-any-redirect", Row: "kubelet-follows-redirect", Findings: []string{"kubelet-follows-redirect"},
 			Start: by("kubelet", onExpress("app.use((req, res) => res.redirect(301, 'https://' + req.headers.host + req.url));\n")),

@@ -7,6 +7,10 @@ func mistakenProofs() map[string]proof {
 		"neighbour":            chain(redirects(301, "https://"), forwardedHTTPS, status(404), path("/healthz"), says(200, "ok")),
 		"neighbours":           {asked(fails(refused))},
 		"neighbour-of-crashed": {asked(fails(refused)), inLog("Cannot find module './routes/index.js'")},
+		"neighbour-of-proxy": {
+			asked(says(503, "No server is available to handle this request.")),
+			asked(status(503), host(Domain)),
+		},
 		"kubelet-follows-any-redirect": {
 			asked(redirects(301, "https://"+Private+":")), asked(redirects(301, "https://"+Private+":"), forwardedHTTPS), asked(fails(noTLS), overTLS("")),
 		},
