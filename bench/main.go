@@ -296,6 +296,12 @@ func (b *bench) scenarios(peers []peer) []scenario {
 }
 
 func gatewayScenarios(peers []peer) []scenario {
+	var writeALBLines []peer
+	for _, p := range peers {
+		if slices.Contains([]string{nginx, haproxy, balancer}, p.name) {
+			writeALBLines = append(writeALBLines, p)
+		}
+	}
 	return []scenario{
 		{
 			title: "Gateway, 1 KiB answers, no access log",
@@ -303,8 +309,13 @@ func gatewayScenarios(peers []peer) []scenario {
 		},
 		{
 			title: "Gateway, 1 KiB answers, access log",
-			what:  "One JSON line a request, to a file.",
+			what:  "One line a request, to a file: JSON, but of `hale balance` ALB's, which is twice as long.",
 			path:  smallPath, peers: peers, base: nginx, gateway: true, accessLog: true,
+		},
+		{
+			title: "Gateway, 1 KiB answers, ALB's access log",
+			what:  "The same fields, in the form of an Application Load Balancer's log, of those that can write it.",
+			path:  smallPath, peers: writeALBLines, base: nginx, gateway: true, accessLog: true, albLines: true,
 		},
 		{
 			title: "Gateway, 64 KiB answers, no access log",

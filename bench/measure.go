@@ -35,6 +35,7 @@ type scenario struct {
 	path      string
 	gateway   bool // the peers do a gateway's job, which is looked at first
 	accessLog bool
+	albLines  bool // the access log is as an Application Load Balancer's
 	peers     []peer
 	base      string // name of the peer that the others are compared with
 }
@@ -75,6 +76,7 @@ func (b *bench) measure(ctx context.Context, s scenario) (rows []row, err error)
 		if err != nil {
 			return nil, err
 		}
+		at.ALBLines = s.albLines
 		url := "http://" + at.Listen + s.path
 		probe, err := b.request(ctx, url)
 		if err != nil {

@@ -26,6 +26,7 @@ type site struct {
 	Listen     string // address of the proxy
 	Admin      string // address of hale's second listener
 	Log        string // access log file; empty: none
+	ALBLines   bool   // in place of JSON, where it can be chosen
 	ProxyCPUs  int
 	LoadCPUs   int
 	Root       bool // nginx would change its user otherwise

@@ -17,14 +17,14 @@ import (
 	"hale/internal/proxy"
 )
 
-// log writes the request's line in the access log.
-func (p *policy) log(h *proxy.Head, o *proxy.Outcome, q *request) {
+// log writes the line of a request that has ended now in the access log.
+func (p *policy) log(now time.Time, h *proxy.Head, o *proxy.Outcome, q *request) {
 	to := p.balancer.accessLog.Load()
 	if to == nil {
 		return
 	}
 	e := accesslog.Entry{
-		Type: typeOf(h, o), Time: time.Now(), LoadBalancer: q.routes.name, Client: h.Peer, Node: h.Local.Addr(),
+		Type: typeOf(h, o), Time: now, LoadBalancer: q.routes.name, Client: h.Peer, Node: h.Local.Addr(),
 		RequestProcessing: accesslog.Unknown, TargetProcessing: accesslog.Unknown, ResponseProcessing: accesslog.Unknown,
 		Status: o.Status, TargetStatus: q.received, ReceivedBytes: o.BytesIn, SentBytes: o.BytesOut,
 		Request:             accesslog.Request{Method: h.Method, TLS: h.TLS, Host: rule.HostName(h.Host), Port: int(h.Local.Port()), URI: uri(h), Proto: h.Proto},

@@ -157,8 +157,7 @@ func (m *meter) counted() Counts {
 }
 
 // count counts what came of a request: for its group, and for its load balancer.
-func (p *policy) count(o *proxy.Outcome, q *request) {
-	now := time.Now()
+func (p *policy) count(now time.Time, o *proxy.Outcome, q *request) {
 	f := func(c *Counts) {
 		class := min(max(o.Status/100, 0), 5)
 		if q.target != nil {
@@ -179,11 +178,10 @@ func (p *policy) count(o *proxy.Outcome, q *request) {
 
 // countTry counts a try at a target that could not be connected to, also where
 // another target answers in its place.
-func (p *policy) countTry(o *proxy.Outcome, q *request) {
+func (p *policy) countTry(now time.Time, o *proxy.Outcome, q *request) {
 	if !errors.Is(o.Err, proxy.ErrConnect) {
 		return
 	}
-	now := time.Now()
 	f := func(c *Counts) { c.ConnectionErrors++ }
 	p.meter.count(now, f)
 	q.group.meter.count(now, f)

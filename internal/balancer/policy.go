@@ -251,8 +251,11 @@ func (p *policy) Answered(h *proxy.Head, a *proxy.Action, status int, header pro
 	if p.balancer.accessLog.Load() != nil {
 		q.headSize = headSize(status, header)
 	}
-	now := time.Now()
 	a.Append = nil
+	if q.stick == nil && q.forward.sticky == nil {
+		return
+	}
+	now := time.Now()
 	add := func(lines []string) {
 		for _, line := range lines {
 			a.Append = append(a.Append, proxy.Field{Name: "Set-Cookie", Value: line})
@@ -344,17 +347,18 @@ func (p *policy) Done(h *proxy.Head, a *proxy.Action, o *proxy.Outcome) (again b
 	if !ok { // Refused
 		q = &request{routes: p.routes.Load(), cause: causeOf(o.Status, o.Err)}
 	}
+	now := time.Now()
 	if q.target != nil && a.Kind == proxy.Forward {
 		q.target.End(failed(o))
 		q.targets = append(q.targets, q.target.address)
 		q.statuses = append(q.statuses, q.received)
-		p.countTry(o, q)
+		p.countTry(now, o, q)
 		if again = p.retry(h, a, o, q); again {
 			return true
 		}
 	}
-	p.count(o, q)
-	p.log(h, o, q)
+	p.count(now, o, q)
+	p.log(now, h, o, q)
 	clear(q.tried)
 	*q = request{tried: q.tried[:0], targets: q.targets[:0], statuses: q.statuses[:0]}
 	p.requests.Put(q)

@@ -284,16 +284,42 @@ func quoted(b []byte, s string) []byte {
 // seen to write \" (awslabs/athena-glue-service-logs#3); here both write the same.
 func escaped(b []byte, s string, spaces bool) []byte {
 	const hex = "0123456789ABCDEF"
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c > ' ' && c <= '~' && c != '"' && c != '\\', c == ' ' && spaces:
-			b = append(b, c)
-		default:
-			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+	most := plain
+	if spaces {
+		most = plainOrSpace
+	}
+	for {
+		n := 0
+		for n < len(s) && class[s[n]] <= most {
+			n++
+		}
+		b = append(b, s[:n]...)
+		if n == len(s) {
+			return b
+		}
+		b = append(b, '\\', 'x', hex[s[n]>>4], hex[s[n]&15])
+		s = s[n+1:]
+	}
+}
+
+// Classes of bytes: those below are written as they are.
+const (
+	plain uint8 = iota
+	plainOrSpace
+	special
+)
+
+var class = func() (of [256]uint8) {
+	for c := range of {
+		switch {
+		case c == ' ':
+			of[c] = plainOrSpace
+		case c < ' ', c > '~', c == '"', c == '\\':
+			of[c] = special
 		}
 	}
-	return b
-}
+	return of
+}()
 
 func addrPort(b []byte, a netip.AddrPort) []byte {
 	if !a.IsValid() {
