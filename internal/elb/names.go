@@ -168,10 +168,10 @@ func isAccount(text string) bool {
 	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
 }
 
-// DNSName returns the name that a load balancer has in DNS. An Application Load
-// Balancer's has a decimal number, which is made of its id.
+// DNSName returns the name that a load balancer has in DNS. An Application or a
+// Classic Load Balancer's has a decimal number, which is made of its id.
 func DNSName(region string, b Balancer, internal bool, name, id string) string {
-	if b != Application {
+	if b == Network || b == Gateway {
 		return name + "-" + id + ".elb." + region + ".amazonaws.com"
 	}
 	number, _ := strconv.ParseUint(id, 16, 64) // of an id that is none, 0

@@ -92,6 +92,7 @@ func TestDNSName(t *testing.T) {
 	}{
 		{elb.Application, false, "site-255.eu-west-1.elb.amazonaws.com"},
 		{elb.Application, true, "internal-site-255.eu-west-1.elb.amazonaws.com"},
+		{elb.Classic, true, "internal-site-255.eu-west-1.elb.amazonaws.com"},
 		{elb.Network, false, "site-00000000000000ff.elb.eu-west-1.amazonaws.com"},
 		{elb.Network, true, "site-00000000000000ff.elb.eu-west-1.amazonaws.com"},
 	} {

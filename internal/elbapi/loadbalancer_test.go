@@ -45,6 +45,16 @@ func TestLoadBalancers(t *testing.T) {
 			<Scheme>internet-facing</Scheme><SecurityGroups><member>sg-1</member></SecurityGroups><State><Code>active</Code></State><Type>network</Type><VpcId>vpc-local</VpcId></member></LoadBalancers>`,
 		},
 		{
+			"a classic load balancer, which this API does not make at AWS",
+			create(elbv2.CreateLoadBalancerInput{Name: new("old"), Type: "classic", Scheme: types.LoadBalancerSchemeEnumInternal}),
+			`<LoadBalancers>` + strings.NewReplacer("site", "old", ">LB<", ">arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/classic/old/#<", "application", "classic").Replace(siteAsXML) + `</LoadBalancers>`,
+		},
+		{
+			"a type that there is not",
+			create(elbv2.CreateLoadBalancerInput{Name: new("x"), Type: "clasic"}),
+			"ValidationError: 1 validation error detected: Value 'clasic' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [application, network, gateway]",
+		},
+		{
 			"the same again is the one that is there",
 			create(elbv2.CreateLoadBalancerInput{Name: new("site"), Scheme: types.LoadBalancerSchemeEnumInternal, Tags: []types.Tag{{Key: new("team"), Value: new("web")}}}),
 			"<LoadBalancers>" + siteAsXML + "</LoadBalancers>",

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -86,6 +87,52 @@ func (s *site) ask(path string) int {
 	defer got.Body.Close()
 	_, _ = io.Copy(io.Discard, got.Body)
 	return got.StatusCode
+}
+
+// TestClassicLoadBalancer: one that a file names takes 200 alone for healthy,
+// whatever the matcher, and sends nothing to targets that are all sick.
+func TestClassicLoadBalancer(t *testing.T) {
+	t.Parallel()
+	var status atomic.Int64
+	status.Store(http.StatusAccepted)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	t.Cleanup(app.Close)
+	port, file := servers.FreePort(t), filepath.Join(t.TempDir(), "balance.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, `
+TargetGroups:
+- Name: old
+  Protocol: HTTP
+  Port: 80
+  TargetType: ip
+  HealthCheckIntervalSeconds: 5
+  HealthyThresholdCount: 2
+  HealthCheckTimeoutSeconds: 2
+  Matcher: {HttpCode: 200-299}
+  Targets: [{Id: 127.0.0.1, Port: %d}]
+LoadBalancers:
+- Name: old
+  Type: classic
+  Scheme: internal
+  Listeners: [{Protocol: HTTP, Port: %d, DefaultActions: [{Type: forward, TargetGroup: old}]}]
+`, app.Listener.Addr().(*net.TCPAddr).Port, port), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, client := startBalance(t, file)
+	groups, err := client.DescribeTargetGroups(t.Context(), &elbv2.DescribeTargetGroupsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, client: client, port: port, group: *groups.TargetGroups[0].TargetGroupArn}
+	s.target = types.TargetDescription{Id: aws.String("127.0.0.1"), Port: aws.Int32(int32(app.Listener.Addr().(*net.TCPAddr).Port))}
+	s.await(held{types.TargetHealthStateEnumUnhealthy, types.TargetHealthReasonEnumResponseCodeMismatch, "Health checks failed with these codes: [202]"})
+	if got := s.ask("/"); got != http.StatusServiceUnavailable {
+		t.Errorf("none healthy: %d", got)
+	}
+	status.Store(http.StatusOK)
+	s.await(healthy)
+	if got := s.ask("/"); got != http.StatusOK {
+		t.Errorf("healthy: %d", got)
+	}
 }
 
 // TestSlowStart: a target that is new beside others gets few requests at first, and

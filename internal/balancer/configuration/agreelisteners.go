@@ -239,7 +239,7 @@ func (r *reader) tryRule(b *LoadBalancer, l *Listener, one *Rule) error {
 		return err
 	}
 	settings := inventory.ListenerSettings{Protocol: elb.HTTP, Port: l.Port, Default: answer}
-	if made.Type == elb.Network {
+	if made.Type != elb.Application {
 		return elb.Errorf("InvalidConfigurationRequest", "rules are for listeners of application load balancers alone; take them away")
 	}
 	if l.Protocol == elb.HTTPS {

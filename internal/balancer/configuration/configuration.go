@@ -276,8 +276,8 @@ type Target struct {
 type LoadBalancer struct {
 	// Name, unlike that of any other load balancer.
 	Name string `yaml:"Name" json:",omitempty" jsonschema:"required"`
-	// application for HTTP and HTTPS, network for TCP and TLS.
-	Type elb.Balancer `yaml:"Type" json:",omitempty" jsonschema:"enum=application,enum=network,default=application"`
+	// application for HTTP and HTTPS, network for TCP and TLS, classic for all of them with one target group and no rules.
+	Type elb.Balancer `yaml:"Type" json:",omitempty" jsonschema:"enum=application,enum=network,enum=classic,default=application"`
 	// Where listeners listen: internal on loopback alone, internet-facing on all addresses of the machine. A SubnetMapping's address comes before both.
 	Scheme inventory.Scheme `yaml:"Scheme" json:",omitempty" jsonschema:"enum=internet-facing,enum=internal,default=internet-facing"`
 	// Kind of the addresses that listeners listen on.
@@ -306,7 +306,7 @@ type SubnetMapping struct {
 
 // Listener takes connections on a port (ELBv2 API, CreateListener).
 type Listener struct {
-	// HTTP or HTTPS for application load balancers, TCP or TLS for network ones.
+	// HTTP or HTTPS for application load balancers, TCP or TLS for network ones, any of these for classic ones.
 	Protocol elb.Protocol `yaml:"Protocol" json:",omitempty" jsonschema:"required,enum=HTTP,enum=HTTPS,enum=TCP,enum=TLS"`
 	// Port, unlike that of any other listener of the load balancer.
 	Port int `yaml:"Port" json:"-" jsonschema:"required,minimum=1,maximum=65535"`
