@@ -68,8 +68,15 @@ var (
 	acceptAll      = field("accept", "Accept", "*/*")
 	userAgent      = change{"ua", "User-Agent of a browser", func(p probe.Probe) probe.Probe { return p.With("User-Agent", browser) }}
 	french         = field("lang", "Accept-Language", "fr")
+	forwardedFor   = field("xff", "X-Forwarded-For", "192.0.2.1")
 	keepAlive      = field("keep", "Connection", "keep-alive")
 )
+
+// upgrade asks for a WebSocket (RFC 6455, 1.3).
+var upgrade = change{"ws", "Upgrade: websocket", func(p probe.Probe) probe.Probe {
+	return p.With("Connection", "Upgrade").With("Upgrade", "websocket").With("Sec-WebSocket-Version", "13").
+		With("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+}}
 
 // method asks with another method.
 func method(name string) change {

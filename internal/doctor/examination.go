@@ -533,8 +533,8 @@ func (x *examination) fixData(met exchange) fixData {
 	d := fixData{
 		Path: path, PathNoSlash: strings.Trim(path, "/"), Host: met.probe.SentHost(), Domain: x.site.best(),
 		Address: x.Probe.Address.Addr().String(), Port: fmt.Sprint(x.Probe.Address.Port()),
-		Status: met.answer.Status, Location: met.answer.Get("Location"), Timeout: x.Probe.Timeout.String(),
-		Program: x.surroundings.program(), Backend: x.surroundings.backend(),
+		Status: met.answer.Status, Location: met.answer.Get("Location"), Timeout: x.Probe.Timeout.String(), Method: met.probe.Method,
+		Program: x.surroundings.program(), Backend: x.backend(),
 		RightPath: x.site.rightPath, RightPort: x.site.rightPort, Variable: x.variable,
 	}
 	if d.Host == "" {

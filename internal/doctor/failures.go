@@ -98,11 +98,11 @@ func saidBehind(ctx context.Context, x *examination) []Evidence {
 // slow fits an answer that came late: it waited for something.
 func slow(x *examination) bool { return x.current.answer.Times.Total > moment }
 
-// withUsualFields sends what every browser sends and a probe does not: code that
-// takes it for granted fails without.
+// withUsualFields sends what every browser and every load balancer sends with users'
+// requests, and a probe does not: code that takes it for granted fails without.
 func withUsualFields(x *examination) []change {
 	var all []change
-	for _, c := range []change{acceptAll, userAgent} {
+	for _, c := range []change{acceptAll, userAgent, forwardedFor} {
 		if name, _, _ := strings.Cut(c.text, ":"); x.current.probe.Get(name) == "" || c.code == userAgent.code {
 			all = append(all, c)
 		}

@@ -114,6 +114,8 @@ type fixData struct {
 	Location string
 	// Timeout is how long the prober waits, "5s".
 	Timeout string
+	// Method is the one that the probe asked with, "GET".
+	Method string
 	// Program is who listens on the port or answered, "gunicorn".
 	Program string
 	// Backend is the address of the app behind a local proxy,
@@ -153,6 +155,7 @@ var kinds = map[string]struct {
 }
 
 var (
+	"Method":      {regexp.MustCompile(`^[A-Z]+$`), "the prober's own"},
 	pathPattern = regexp.MustCompile(`^[\w./~%:@=+,-]+$`)
 	portPattern = regexp.MustCompile(`^\d{1,5}$`)
 	hostPattern = regexp.MustCompile(`^[\w.:\[\]%-]+$`)

@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"slices"
+
+	"hale/internal/machine/webserver"
 )
 
 // hostHypotheses are the causes that another Host turns: allow-lists of
@@ -56,7 +58,7 @@ var hostHypotheses = []hypothesis{
 		fits: either(has(`Blocked hosts?:`), bareRails), changes: toDomain, proves: namesAlone,
 	},
 	{id: "waf-numeric-host", on: []class{classForbidden}, fits: numericHost, changes: toDomain, proves: anyName, also: one(acceptAll)},
-	{id: "no-backend-for-host-503", on: []class{classUnavailable}, fits: is("haproxy"), changes: toDomain, proves: portIsNoMatter},
+	{id: "no-backend-for-host-503", on: []class{classUnavailable}, fits: all(is("haproxy"), either(domainGiven, not(hasUpstream))), changes: toDomain, proves: portIsNoMatter},
 	{
 		id: "host-port-mismatch", on: []class{classUnavailable, classNotFound, classBadRequest, classForbidden},
 		changes: func(x *examination) []change {
@@ -66,7 +68,7 @@ var hostHypotheses = []hypothesis{
 			return nil
 		},
 	},
-	{id: "no-backend-for-host-503", on: []class{classUnavailable}, fits: is("haproxy"), changes: toDomain, proves: portMatters},
+	{id: "no-backend-for-host-503", on: []class{classUnavailable}, fits: all(is("haproxy"), either(domainGiven, not(hasUpstream))), changes: toDomain, proves: portMatters},
 	{id: "envoy-no-upstream", on: []class{classNotFound, classUnavailable}, fits: runs("envoy"), changes: toDomain},
 	{id: "flask-server-name-404", on: []class{classNotFound}, fits: is("flask"), changes: toDomain, proves: namesAlone},
 	{
@@ -79,8 +81,27 @@ var hostHypotheses = []hypothesis{
 	},
 	{id: "nginx-wrong-vhost", on: []class{classNotFound, classForbidden, classUnexpected}, fits: runs("nginx", "openresty"), changes: toDomain, proves: both("nginx", "openresty")},
 	{id: "apache-default-vhost", on: []class{classNotFound, classForbidden}, fits: runs("apache"), changes: toDomain, proves: both("apache")},
+	{id: "nginx-wrong-vhost", on: proxyErrors, fits: all(domainGiven, is("nginx", "openresty")), changes: toDomain, proves: namesAlone},
+	{id: "apache-default-vhost", on: proxyErrors, fits: all(domainGiven, is("apache")), changes: toDomain, proves: namesAlone},
 	{id: "app-level-host-guard", on: []class{classBadRequest, classForbidden}, changes: toDomain, proves: namesAlone},
+	{
+		id: "app-level-host-guard", on: []class{classUnauthorised, classServerError, classUnavailable},
+		fits: all(domainKnown, not(byEdgeItself), either(not(behindEdge), not(is("")))), changes: toDomain, proves: namesAlone,
+	},
 	{id: "app-level-host-guard", on: []class{classNotFound}, fits: byApp, changes: toDomain, proves: namesAlone},
+}
+
+// proxyErrors are of a virtual host whose app is gone: another may be well.
+var proxyErrors = []class{classBadGateway, classUnavailable, classGatewayTimeout}
+
+// domainGiven tells that the user said which site is meant, of several that one web
+// server has.
+func domainGiven(x *examination) bool { return x.Domain != "" }
+
+// hasUpstream tells whether the web server's configuration has an upstream for
+// the probe as it is.
+func hasUpstream(x *examination) bool {
+	return x.Inside && slices.ContainsFunc(x.upstreams(), func(up webserver.Upstream) bool { return len(up.ServerNames) == 0 })
 }
 
 // asNLB tells whether the probe carries the address of a load balancer's node.

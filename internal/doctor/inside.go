@@ -116,7 +116,7 @@ func upstreamDown(ctx context.Context, x *examination) []Evidence {
 		}
 	}
 	seen := theAnswer(ctx, x)
-	for _, up := range x.surroundings.server.Upstreams {
+	for _, up := range x.upstreams() {
 		seen = append(seen, Evidence{Change: "configuration " + up.String(), Before: string(up.Protocol) + " " + up.Address})
 	}
 	if x.Inside {
@@ -150,7 +150,7 @@ func saysOwnSchemeHere(ctx context.Context, x *examination) []Evidence {
 	if len(seen) == 0 {
 		return nil
 	}
-	said := ownScheme(x.surroundings.server.Upstreams)
+	said := ownScheme(x.upstreams())
 	if len(said) == 0 {
 		return nil
 	}

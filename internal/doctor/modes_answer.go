@@ -63,7 +63,7 @@ var routeModes = []Mode{
 	},
 	{
 		ID: "method-not-allowed", Layer: LayerRoute, Title: "the path does not take the prober's method",
-		Because: "The prober does not ask with GET but with HEAD or OPTIONS, and {{.Path}} takes GET alone.",
+		Because: "{{.Path}} does not take the method that the probe asks with, which is {{.Method}}.",
 		Source:  "fastapi/fastapi#1773; haproxytech/dataplaneapi#304; BerriAI/litellm#9479",
 	},
 	{
@@ -162,7 +162,7 @@ var failureModes = []Mode{
 	},
 	{
 		ID: "maintenance-mode", Layer: LayerEdgeRefusal, Title: "maintenance mode is on",
-		Because: "The site is in maintenance and answers 503 to everybody, the health check included.",
+		Because: "The site says that it is in maintenance, or answers 503 whatever it is asked, and the health check is no exception.",
 		Source:  "seen with WordPress 6.1",
 	},
 	{

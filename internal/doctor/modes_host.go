@@ -105,7 +105,7 @@ var hostModes = []Mode{
 	},
 	{
 		ID: "no-backend-for-host-503", Layer: LayerVirtualHost, Title: "HAProxy has no backend for the probe's Host",
-		Because: "No use_backend rule matches Host: {{.Host}} and there is no default_backend, which HAProxy reports as 503, like a dead server.",
+		Because: "For Host: {{.Host}} HAProxy has no backend, or one without a live server, and answers 503 to both; another Host it passes on.",
 		Source:  "seen with HAProxy 2.6",
 	},
 	{

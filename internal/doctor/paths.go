@@ -29,6 +29,7 @@ var pathHypotheses = []hypothesis{
 	{id: "path-prefix", on: []class{classNotFound}, changes: prefixed, accept: reached, proves: notEveryPath},
 	{id: "path-moved-to-management-port", on: []class{classNotFound}, inside: true, changes: otherPorts, only: true, proves: itsOwn},
 	{id: "wrong-path-404", on: []class{classNotFound}, changes: otherPaths, only: true, proves: notEveryPath},
+	{id: "bad-request-by-app", on: []class{classBadRequest, classOther}, fits: not(byEdgeItself), look: websocket},
 	{id: "bad-request-by-app", on: []class{classBadRequest}, fits: not(byEdgeItself), look: otherPathsWork},
 	{id: "wrong-path-404", on: []class{classNotFound}, fits: either(domainKnown, all(byApp, not(is("flask", "laravel")))), look: likeAnyPath},
 }
@@ -135,6 +136,18 @@ func reached(x *examination, s step) bool {
 		return s.after.answer.Outcome == probe.Answered && s.after.sign.class != classNotFound && s.after.sign.class != classMethod
 	}
 	return s.after.sign.class == classHealthy
+}
+
+// websocket proves a path for WebSockets alone: it answers 101 to who asks for one.
+func websocket(ctx context.Context, x *examination) []Evidence {
+	if s := x.current.sign.status; s != 400 && s != 426 {
+		return nil
+	}
+	e := x.with(ctx, upgrade)
+	if !x.going() || e.answer.Status != 101 {
+		return nil
+	}
+	return []Evidence{x.unturned(upgrade, e)}
 }
 
 // otherPathsWork tells that the server answers other paths: this one wants

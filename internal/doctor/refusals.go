@@ -10,7 +10,8 @@ var refusalHypotheses = []hypothesis{
 	{id: "rate-limited", on: []class{classLimited}, look: limit},
 	{id: "tls-sni-required", on: []class{classForbidden}, fits: has(`Server Name Indication`), changes: toServerName},
 	{id: "ua-blocked", on: []class{classForbidden, classOther, classRedirect, classNotFound, classUnauthorised}, fits: fromRobot, changes: one(userAgent)},
-	{id: "waf-numeric-host", on: []class{classForbidden}, changes: one(acceptAll)},
+	{id: "waf-numeric-host", on: []class{classForbidden}, changes: one(acceptAll), proves: namesToo},
+	{id: "bad-request-by-app", on: []class{classForbidden, classBadRequest, classOther}, fits: not(byEdgeItself), changes: withUsualFields, only: true},
 	{id: "spring-actuator-secured", on: []class{classUnauthorised, classRedirectLogin}, fits: actuator, look: refusedEverywhere},
 	{id: "basic-auth", on: []class{classUnauthorised}, fits: asksFor("basic"), look: refusedEverywhere},
 	{id: "app-auth-middleware", on: []class{classUnauthorised}, look: refusedEverywhere},
@@ -23,6 +24,12 @@ var refusalHypotheses = []hypothesis{
 
 // fromRobot tells whether the probe still carries its own User-Agent.
 func fromRobot(x *examination) bool { return x.current.probe.Get("User-Agent") != browser }
+
+// namesToo is the control of rules that add up points: any name passes as Accept
+// does. One who wants Accept alone wants it for itself.
+func namesToo(ctx context.Context, x *examination, s step) bool {
+	return numericHost(x) && anyName(ctx, x, s)
+}
 
 func asksFor(scheme string) func(*examination) bool {
 	return func(x *examination) bool {

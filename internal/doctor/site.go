@@ -29,6 +29,9 @@ type Name struct {
 	From string `json:"from"`
 }
 
+// fromServer is where names are from that a web server serves, of any site.
+const fromServer = "the web server's configuration"
+
 // hostName is a name as it may stand in Host, perhaps with a port: what others
 // say goes into requests. One without a dot is of no site that the world knows.
 var hostName = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9](:[0-9]{1,5})?$`)
@@ -65,6 +68,9 @@ func (s *site) names() []string {
 		names = append(names, s.domain)
 	}
 	for _, g := range s.guesses {
+		if s.domain != "" && g.From == fromServer {
+			continue // of another site on the same machine, perhaps
+		}
 		if g.Name != s.domain && len(names) < mostNames {
 			names = append(names, g.Name)
 		}

@@ -65,9 +65,9 @@ func (x *examination) lookAround() {
 		}
 	}
 	s.counters, _ = machine.ReadCounters()
-	s.learn(x.Probe.Address)
+	s.learn(x.Probe.Address, x.Probe)
 	for _, name := range s.server.ServerNames() {
-		x.site.guess(name, "the web server's configuration")
+		x.site.guess(name, fromServer)
 	}
 	for _, path := range x.Logs {
 		s.addLog(machine.Log{Path: path})
@@ -112,8 +112,9 @@ func (l *logFile) tail(ctx context.Context, isNew bool) []string {
 	return lines
 }
 
-// learn takes in who listens at an address.
-func (s *surroundings) learn(address netip.AddrPort) {
+// learn takes in who listens at an address, of which a probe asks; what belongs
+// to that comes first.
+func (s *surroundings) learn(address netip.AddrPort, asked probe.Probe) {
 	at, err := machine.ListenerAt(address)
 	if err != nil || len(at) == 0 {
 		return
@@ -135,39 +136,15 @@ func (s *surroundings) learn(address netip.AddrPort) {
 		s.accessLogs = append(s.accessLogs, server.AccessLogs...)
 	}
 	s.changed, _ = machine.ConfigChangedAfterStart(owner.PID)
-	for _, up := range s.server.Upstreams {
+	own := s.upstreamsFor(asked)
+	for _, up := range own {
 		s.learnApp(up)
 	}
-}
-
-// upstreamsOf are those of the servers of a port: nginx has them within the
-// server's block, after its listen directives. Where that tells nothing, all.
-func upstreamsOf(c *webserver.Config, port uint16) []webserver.Upstream {
-	if c.Program != webserver.Nginx {
-		return c.Upstreams
-	}
-	var own []webserver.Upstream
-	for _, up := range c.Upstreams {
-		nearest := 0
-		for _, l := range c.Listens {
-			if l.File == up.File && l.Line <= up.Line {
-				nearest = max(nearest, l.Line)
-			}
-		}
-		for _, l := range c.Listens {
-			between := slices.ContainsFunc(c.Upstreams, func(other webserver.Upstream) bool {
-				return other.File == l.File && other.Line >= l.Line && other.Line < nearest
-			})
-			if l.File == up.File && l.Line <= nearest && !between && l.Port() == port {
-				own = append(own, up)
-				break
-			}
+	for _, up := range s.server.Upstreams {
+		if !slices.Contains(addresses(own), up.Address) {
+			s.learnApp(up)
 		}
 	}
-	if len(own) == 0 {
-		return c.Upstreams
-	}
-	return own
 }
 
 // learnApp takes in who listens at an upstream.
@@ -216,14 +193,6 @@ func (s *surroundings) program() string {
 		return ""
 	}
 	return s.process.Name()
-}
-
-// backend is the address behind a local proxy.
-func (s *surroundings) backend() string {
-	for _, up := range s.server.Upstreams {
-		return up.Address
-	}
-	return ""
 }
 
 // nextHop goes on behind an answer that no change of the request can turn: the
@@ -286,7 +255,7 @@ func (x *examination) stale() {
 func (x *examination) reach(address netip.AddrPort) {
 	x.hops = append(x.hops, address)
 	if x.Inside {
-		x.surroundings.learn(address)
+		x.surroundings.learn(address, x.current.probe)
 	}
 }
 
@@ -309,7 +278,7 @@ var notHTTP = []webserver.Protocol{webserver.UWSGI, webserver.FastCGI, webserver
 // protocols; what is sent there is HTTP.
 func (x *examination) hopsBy(protocols ...webserver.Protocol) []change {
 	var all []change
-	for _, up := range x.surroundings.server.Upstreams {
+	for _, up := range x.upstreams() {
 		network, address, ok := up.Dial()
 		if !ok || network != "tcp" || !slices.Contains(protocols, up.Protocol) {
 			continue
