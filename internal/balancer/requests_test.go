@@ -27,10 +27,6 @@ func TestOwnAnswers(t *testing.T) {
 	s := newSite(t, elb.Attributes{"idle_timeout.timeout_seconds": "3"})
 	s.newGroup("gone", elb.Kind{}, nil)
 	s.rule(1, rule.ForwardTo(s.groups["gone"]), path("/refused"))
-	s.newGroup("grpc", elb.Kind{Version: elb.GRPC}, nil)
-	s.rule(2, rule.ForwardTo(s.groups["grpc"]), path("/grpc"))
-	s.newGroup("http2", elb.Kind{Version: elb.HTTP2}, nil)
-	s.rule(3, rule.ForwardTo(s.groups["http2"]), path("/http2"))
 	s.newGroup("empty", elb.Kind{}, nil)
 	s.rule(4, rule.ForwardTo(s.groups["empty"]), path("/empty"))
 	s.group = s.groups["gone"]
@@ -58,8 +54,6 @@ func TestOwnAnswers(t *testing.T) {
 		{"half a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf", 408, true, false},
 		{"long URL", to("/" + strings.Repeat("a", 17<<10)), 414, true, false},
 		{"31 addresses", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4" + strings.Repeat(", 1.2.3.4", 30) + "\r\n\r\n", 463, false, false},
-		{"HTTP/1.1 to a group of gRPC", to("/grpc"), 464, false, false},
-		{"HTTP/1.1 to a group of HTTP/2", to("/http2"), 464, false, false},
 		{"another coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, true, false},
 		{"version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, true, false},
 		{"refused", to("/refused"), 502, false, true},
@@ -351,16 +345,23 @@ func TestHTTP2(t *testing.T) {
 		inventory.ListenerSettings{Protocol: elb.HTTPS, Certificates: []string{certificateARN}}, nil)
 	s.newGroup("grpc", elb.Kind{Version: elb.GRPC}, nil)
 	s.rule(1, rule.ForwardTo(s.groups["grpc"]), path("/grpc"))
+	s.newGroup("http2", elb.Kind{Version: elb.HTTP2}, nil)
+	s.rule(2, rule.ForwardTo(s.groups["http2"]), path("/http2"))
 	s.fill("app", newEcho(t))
 	transport := pair.Client().Transport.(*http.Transport).Clone()
 	transport.ForceAttemptHTTP2 = true
 	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport}
+	older := pair.Client().Transport.(*http.Transport).Clone()
+	older.ForceAttemptHTTP2 = false
+	t.Cleanup(older.CloseIdleConnections)
+	clients := map[string]*http.Client{"h2": {Transport: transport}, "grpcs": {Transport: transport}, "https": {Transport: older}}
 	for _, tt := range []struct {
 		name, method, path, contentType string
 		status                          int
 		logged                          string // the type
 	}{
+		{"HTTP/1.1 to a group of gRPC", "GET", "/grpc", "", 464, "https"},
+		{"HTTP/1.1 to a group of HTTP/2", "GET", "/http2", "", 464, "https"},
 		{"HTTP/2", "GET", "/", "", 200, "h2"},
 		{"gRPC to a group of HTTP/1.1", "POST", "/", "application/grpc+proto", 464, "grpcs"},
 		{"gRPC-Web to a group of HTTP/1.1", "POST", "/", "application/grpc-web", 200, "h2"},
@@ -374,20 +375,20 @@ func TestHTTP2(t *testing.T) {
 		if tt.contentType != "" {
 			request.Header.Set("Content-Type", tt.contentType)
 		}
-		got, err := client.Do(request)
+		got, err := clients[tt.logged].Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(got.Body)
 		_ = got.Body.Close()
-		if got.StatusCode != tt.status || got.ProtoMajor != 2 {
+		if got.StatusCode != tt.status || got.ProtoMajor == 2 == (tt.logged == "https") {
 			t.Errorf("%s: %s over %s", tt.name, got.Status, got.Proto)
 		}
 		if tt.status == 200 && !strings.Contains(string(body), "X-Forwarded-Proto: https\r\n") {
 			t.Errorf("%s: the target sees %q", tt.name, body)
 		}
 		e := s.log.next(t)
-		if string(e.Type) != tt.logged || e.Status != tt.status || e.TLSProtocol != "TLSv1.2" || e.TLSCipher != "ECDHE-RSA-AES128-GCM-SHA256" || e.ChosenCertARN != certificateARN || e.Request.Proto != "HTTP/2.0" {
+		if string(e.Type) != tt.logged || e.Status != tt.status || e.TLSProtocol != "TLSv1.2" || e.TLSCipher != "ECDHE-RSA-AES128-GCM-SHA256" || e.ChosenCertARN != certificateARN || e.Request.Proto == "HTTP/2.0" == (tt.logged == "https") {
 			t.Errorf("%s: logged %+v", tt.name, e)
 		}
 	}

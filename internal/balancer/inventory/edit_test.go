@@ -140,6 +140,29 @@ func TestRefusals(t *testing.T) {
 			_, err = e.CreateListener(s.balancer, ListenerSettings{Protocol: elb.HTTP, Port: 81, Default: []rule.Action{rule.ForwardTo(g.ARN)}})
 			return err
 		}, "IncompatibleProtocols"},
+		{"a gRPC group behind HTTP", func(e *Edit, s site) error {
+			g, err := e.CreateGroup(NewGroup{Name: "calls", Kind: elb.Kind{Protocol: elb.HTTP, Version: elb.GRPC}, Port: 81})
+			if err != nil {
+				return err
+			}
+			_, err = e.CreateRule(s.listener, path(11, "/b", rule.ForwardTo(g.ARN)), nil)
+			return err
+		}, "InvalidConfigurationRequest"},
+		{"HTTP in place of HTTPS, with a rule for an HTTP/2 group", func(e *Edit, s site) error {
+			g, err := e.CreateGroup(NewGroup{Name: "two", Kind: elb.Kind{Protocol: elb.HTTP, Version: elb.HTTP2}, Port: 81})
+			if err != nil {
+				return err
+			}
+			l, err := e.CreateListener(s.balancer, ListenerSettings{Protocol: elb.HTTPS, Port: 443, Certificates: []string{"cert-1"}, Default: []rule.Action{rule.ForwardTo(s.green)}})
+			if err != nil {
+				return err
+			}
+			if _, err := e.CreateRule(l.ARN, path(1, "/b", rule.ForwardTo(g.ARN)), nil); err != nil {
+				return err
+			}
+			_, err = e.ModifyListener(l.ARN, ListenerSettings{Protocol: elb.HTTP})
+			return err
+		}, "InvalidConfigurationRequest"},
 		{"a priority taken", func(e *Edit, s site) error {
 			_, err := e.CreateRule(s.listener, path(10, "/b", rule.ForwardTo(s.green)), nil)
 			return err

@@ -132,6 +132,13 @@ func (e *Edit) settle(b *LoadBalancer, l *Listener, actions []rule.Action) error
 	} else if err := rule.ValidateActions(actions, facts(l)); err != nil {
 		return err
 	}
+	for _, r := range e.next.RulesOf(l.ARN) { // of another protocol than before
+		for _, arn := range groupsOf(r.Actions) {
+			if err := compatible(l, e.next.Groups[arn]); err != nil {
+				return err
+			}
+		}
+	}
 	return e.checkForwards(b, l, actions)
 }
 

@@ -185,5 +185,10 @@ func compatible(l *Listener, g *Group) error {
 	if !slices.Contains(takes[l.Protocol], protocol) {
 		return elb.Errorf("IncompatibleProtocols", "Listener protocol '%s' and target group protocol '%s' do not go together", l.Protocol, cmp.Or(protocol, "none"))
 	}
+	if version := g.Kind.Version; l.Protocol == elb.HTTP && (version == elb.HTTP2 || version == elb.GRPC) {
+		// Such groups take HTTP/2 alone, which clients speak over TLS (guide of
+		// Application Load Balancers, "Target groups", protocol version).
+		return elb.Errorf("InvalidConfigurationRequest", "Listener protocol 'HTTP' is not supported with a target group with the protocol-version '%s': it has to be HTTPS", version)
+	}
 	return nil
 }
