@@ -112,6 +112,8 @@ type fixData struct {
 	// Status and Location are the answer's: 301, "https://10.0.0.10/health".
 	Status   int
 	Location string
+	// Method is the one that the probe asked with, "GET".
+	Method string
 	// Timeout is how long the prober waits, "5s".
 	Timeout string
 	// Method is the one that the probe asked with, "GET".
@@ -148,6 +150,7 @@ var kinds = map[string]struct {
 	"Subnet":      {regexp.MustCompile(`^[0-9a-fA-F.:]+/\d{1,3}$`), "<load balancer's subnet, such as 10.0.0.0/16>"},
 	"Status":      {regexp.MustCompile(`^\d{3}$`), "another status"},
 	"Location":    {regexp.MustCompile(`^[\w.:/@%~?&=+,;\[\]#!-]+$`), "another address"},
+	"Method":      {regexp.MustCompile(`^[A-Z]+$`), "the prober's own"},
 	"Timeout":     {regexp.MustCompile(`^[\w.]+$`), "<time-out>"},
 	"Program":     {regexp.MustCompile(`^[\w.@:/+-][\w.@:/+ -]*$`), "the program"},
 	"TargetGroup": {regexp.MustCompile(`^arn:[\w:/-]+$`), "$ARN"},
