@@ -158,7 +158,6 @@ var kinds = map[string]struct {
 }
 
 var (
-	"Method":      {regexp.MustCompile(`^[A-Z]+$`), "the prober's own"},
 	pathPattern = regexp.MustCompile(`^[\w./~%:@=+,-]+$`)
 	portPattern = regexp.MustCompile(`^\d{1,5}$`)
 	hostPattern = regexp.MustCompile(`^[\w.:\[\]%-]+$`)
