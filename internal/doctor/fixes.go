@@ -116,8 +116,6 @@ type fixData struct {
 	Method string
 	// Timeout is how long the prober waits, "5s".
 	Timeout string
-	// Method is the one that the probe asked with, "GET".
-	Method string
 	// Program is who listens on the port or answered, "gunicorn".
 	Program string
 	// Backend is the address of the app behind a local proxy,
