@@ -73,6 +73,16 @@ func TestAnswersOfOtherSites(t *testing.T) {
 		{"a sign-in on another host", toLocation("https://id.example.com/realms/main?rd=" + asked), "", false, []string{"login-redirect"}},
 		{"Django refuses, and no name is known", says(400, "text/html", "<h1>Bad Request (400)</h1>"), "", false, []string{"django-allowed-hosts"}},
 		{"Django's page for developers", says(400, "text/html", "<html><head><title>DisallowedHost\n          at /status/ping</title></head></html>"), "", false, []string{"django-allowed-hosts"}},
+		{"Django refuses, behind nginx that sends all other paths to https", onPath(
+			says(400, "text/html", "<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>Bad Request (400)</title>\n</head>\n<body>\n  <h1>Bad Request (400)</h1><p></p>\n</body>\n</html>\n"),
+			func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Location"] = []string{"https://127.0.0.1" + r.URL.Path}
+				says(301, "text/html", fmt.Sprintf(nginxPage, "301 Moved Permanently"))(w, r)
+			}), "", false, nil},
+		{"an app refuses, and sends all other paths to https itself", onPath(says(400, json, `{"error":"bad host"}`), func(w http.ResponseWriter, r *http.Request) {
+			toLocation("https://127.0.0.1"+r.URL.Path)(w, r)
+		}), "", false, nil},
+		{"an app wants a parameter, and knows no other path", onPath(says(400, json, `{"error":"missing q"}`), says(404, json, `{"error":"no such route"}`)), "", false, []string{"bad-request-by-app"}},
 		{"Flask knows no path, and no name is known", says(404, "text/html", "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n"), "", false, nil},
 		{"nginx before two apps", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Server", "nginx")

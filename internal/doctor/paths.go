@@ -150,11 +150,17 @@ func websocket(ctx context.Context, x *examination) []Evidence {
 	return []Evidence{x.unturned(upgrade, e)}
 }
 
-// otherPathsWork tells that the server answers other paths: this one wants
-// something that the probe does not bring.
+// otherPathsWork tells that the app answers other paths: this one wants something
+// that the probe does not bring. A web server that sends other paths to https or
+// to another host, or answers them itself, tells nothing of the app behind it,
+// which may refuse the probe's Host wherever it is asked.
 func otherPathsWork(ctx context.Context, x *examination) []Evidence {
 	for _, c := range []change{randomPath(), pathIs("path", "/")} {
-		if e := x.with(ctx, c); x.going() && !e.sign.class.transport() && e.sign.class != classBadRequest {
+		e := x.with(ctx, c)
+		if !x.going() || e.sign.class.transport() || byEdge(&e.answer) {
+			continue
+		}
+		if !slices.Contains([]class{classBadRequest, classRedirectHTTPS, classRedirectHost}, e.sign.class) {
 			return []Evidence{x.unturned(c, e)}
 		}
 	}
