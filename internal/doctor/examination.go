@@ -107,6 +107,7 @@ func (x *examination) run(ctx context.Context) error {
 		}
 	}
 	x.minimise(ctx)
+	x.layersBehind(ctx)
 	x.stale()
 	x.lookBeside(ctx)
 	x.examinePlatform(ctx)

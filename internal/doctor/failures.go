@@ -14,12 +14,12 @@ var errorHypotheses = []hypothesis{
 	{id: "uwsgi-no-app", on: []class{classServerError}, fits: is("uwsgi"), look: likeAnyPath},
 	{id: "disk-full", on: []class{classServerError, classBadGateway}, inside: true, look: diskFull},
 	{id: "unapplied-migrations", on: []class{classServerError}, fits: has(pendingMigrations), look: theAnswer},
-	{id: "unapplied-migrations", on: []class{classServerError, classUnavailable}, inside: true, look: logged(pendingMigrations)},
-	{id: "db-pool-exhausted", on: []class{classServerError, classUnavailable, classSilent}, inside: true, look: logged(poolExhausted)},
+	{id: "unapplied-migrations", on: []class{classServerError, classUnavailable}, inside: true, look: loggedAgain(pendingMigrations)},
+	{id: "db-pool-exhausted", on: []class{classServerError, classUnavailable, classSilent}, inside: true, look: loggedAgain(poolExhausted)},
 	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: has(dependencyDown), look: theAnswer},
-	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, inside: true, look: logged(dependencyDown)},
+	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, inside: true, look: loggedAgain(dependencyDown)},
 	{id: "spring-health-down", on: []class{classUnavailable}, fits: has(`^\{"status":\s*"(DOWN|OUT_OF_SERVICE)"`), look: downByItself},
-	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: all(not(byEdgeItself), has(saysWhatIsDown)), look: ownVerdict},
+	{id: "dependency-down-500", on: []class{classServerError, classUnavailable}, fits: all(not(byEdgeItself), namesWhatIsDown), look: ownVerdict},
 	{id: "handler-exception", on: []class{classServerError}, changes: withUsualFields, only: true},
 	{id: "handler-exception", on: []class{classServerError}, look: othersWork},
 	{id: "handler-exception", on: []class{classEmpty}, look: othersWork},
@@ -60,6 +60,24 @@ const (
 	downWords      = `(down|fail\w*|errors?|unavailable|unhealthy|refused|timed? ?out|timeout|unreachable|false|critical|dead|not ok)`
 	saysWhatIsDown = `(?i)\b` + dependencies + `\b["']?\s*[:=][^},\n]{0,60}?\b` + downWords + `\b|\b` + dependencies + `( is| connection| check)* ` + downWords + `\b|\b` + downWords + `: ` + dependencies + `\b`
 )
+
+var (
+	downSaid = re(saysWhatIsDown)
+	// none is what stands after a name such as "errors" where there are none.
+	none = re(`^["']?\s*[:=]\s*(["']?(0\b|false|null|none|no\b)|\[\s*\]|""|'')`)
+	// onPurpose are states in which an app does not want to be asked.
+	onPurpose = re(`(?i)\b(drain\w*|shutting[ _-]?down|stopping|terminating|starting|warming|maintenance|standby|paused)\b`)
+)
+
+// namesWhatIsDown fits a health page that names a dependency that is down. Numbers
+// of failures that are 0 are no failures, and who drains says so.
+func namesWhatIsDown(x *examination) bool {
+	body := x.current.answer.Body
+	if onPurpose.Match(body) {
+		return false
+	}
+	return slices.ContainsFunc(downSaid.FindAllIndex(body, -1), func(at []int) bool { return !none.Match(body[at[1]:]) })
+}
 
 const maintenanceWords = `(?i)maintenance|<title>Be right back`
 

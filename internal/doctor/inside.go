@@ -12,6 +12,7 @@ import (
 	"hale/internal/machine"
 	"hale/internal/machine/webserver"
 	"hale/internal/probe"
+	"hale/internal/targetgroup"
 )
 
 // denies fits a web server whose configuration refuses some clients.
@@ -62,8 +63,28 @@ func diskFull(ctx context.Context, x *examination) []Evidence {
 		default:
 			continue
 		}
-		seen := []Evidence{{Change: "the disk at " + disk.Mount, Before: full}}
-		return append(seen, logged(`No space left on device|database or disk is full|ENOSPC`)(ctx, x)...)
+		what := "the disk at " + disk.Mount
+		said := append(x.saidItself(noSpace), logged(noSpace)(ctx, x)...)
+		if len(said) > 0 {
+			return append([]Evidence{{Change: what, Before: full}}, said...)
+		}
+		note := targetgroup.Note{
+			What: what + " is full; nothing says that this is why the answer is " + x.brief(x.current),
+			Seen: full, Way: "df -h and df -i; a log that lies there cannot tell of it",
+		}
+		if !slices.ContainsFunc(x.seen, func(n targetgroup.Note) bool { return n.Seen == full && n.Way == note.Way }) {
+			x.seen = append(x.seen, note)
+		}
+	}
+	return nil
+}
+
+const noSpace = `(?i)No space left on device|disk is full|ENOSPC`
+
+// saidItself shows what the answer says, if that fits.
+func (x *examination) saidItself(pattern string) []Evidence {
+	if found := re(pattern).Find(x.current.answer.Body); found != nil {
+		return []Evidence{{Change: "the answer's text", Before: x.brief(x.current) + " " + printable(string(found), 80)}}
 	}
 	return nil
 }

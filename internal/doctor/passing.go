@@ -39,6 +39,7 @@ func (x *examination) examinePass(ctx context.Context) {
 	}
 	x.examineName(ctx)
 	x.examineAnswer(ctx)
+	x.examineSite(ctx)
 	x.examineBody(ctx)
 	x.examineLoad()
 	x.examineIdle(ctx)
@@ -103,6 +104,7 @@ func (x *examination) examineAnswer(ctx context.Context) {
 	if !x.going() {
 		return
 	}
+	onlyFiles, known := x.isSiteOfFiles()
 	switch {
 	case e.answer.Status == a.Status && x.alike(x.current, e):
 		id := "false-positive-200"
@@ -110,6 +112,17 @@ func (x *examination) examineAnswer(ctx context.Context) {
 			id = "caddy-empty-200"
 		}
 		x.conclude(id, x.current, []Evidence{x.unturned(c, e)})
+		return
+	case isFile(a) && onlyFiles && known:
+		x.proven = append(x.proven,
+			fmt.Sprintf("%s %s answers %s in %s", x.current.probe.Method, printable(x.current.probe.Path, 80), x.brief(x.current), rough(a.Times.Total)),
+			"the answer is a file, and the web server's configuration passes nothing on to an app")
+		return
+	case isFile(a) && onlyFiles:
+		x.proven = append(x.proven, fmt.Sprintf("%s %s is answered with a file, which the web server sends without asking an app", x.current.probe.Method, printable(x.current.probe.Path, 80)))
+		x.undecided = append(x.undecided, Undecided{
+			"whether an app is behind the web server that this check never asks, or the site is made of files alone", "if there is an app, give the health check a path that it answers",
+		})
 		return
 	case isFile(a) && x.first.answer.Healthy:
 		x.conclude("false-positive-200", x.current, []Evidence{{
@@ -135,6 +148,41 @@ func (x *examination) examineAnswer(ctx context.Context) {
 		"whether the answer turns when the database or another dependency is gone: no probe can see that",
 		"stop the dependency on a test instance and run this again, or let hale serve check it",
 	})
+}
+
+// examineSite looks whether the site itself answers, where the probe comes to
+// another that the same web server has: users of the name get what it answers.
+func (x *examination) examineSite(ctx context.Context) {
+	if x.Domain == "" || !x.first.answer.Healthy || !x.going() || hostOnly(x.current.probe.SentHost()) == hostOnly(x.Domain) {
+		return
+	}
+	c := hostIs("host", x.Domain)
+	e := x.with(ctx, c)
+	if !x.going() || !e.sign.class.in(classServerError, classBadGateway, classUnavailable, classGatewayTimeout) {
+		return
+	}
+	if other := x.with(ctx, hostIs("host=R", randomHost)); !x.going() || other.sign.class != classHealthy {
+		return
+	}
+	x.conclude("false-positive-200", x.current, []Evidence{x.unturned(c, e)})
+	x.retell("the probe is answered for another site than the users'", "The probe's Host leads to another site of the same server, which is well; what users ask for by their name is not.")
+	for _, other := range []struct{ software, id string }{{"nginx", "nginx-wrong-vhost"}, {"openresty", "nginx-wrong-vhost"}, {"apache", "apache-default-vhost"}} {
+		if mode, ok := findMode(other.id); ok && slices.Contains(x.site.software, other.software) {
+			x.findings[len(x.findings)-1].Fixes = x.fixes(mode, x.fixData(x.current))
+			return
+		}
+	}
+}
+
+// isSiteOfFiles tells whether the answer is what the site is made of: files, and no
+// app behind the web server; known tells that its configuration says so.
+func (x *examination) isSiteOfFiles() (likely, known bool) {
+	server := x.surroundings.server
+	if x.Inside && server.Program != "" {
+		return len(server.Upstreams) == 0, true
+	}
+	path, _, _ := strings.Cut(x.current.probe.Path, "?")
+	return strings.HasPrefix(x.current.answer.Get("Content-Type"), "text/html") && (strings.HasSuffix(path, "/") || strings.Contains(path, "/index.")), false
 }
 
 // saysDown fits health answers in JSON of the usual forms: Spring's, that of

@@ -18,7 +18,7 @@ var pathHypotheses = []hypothesis{
 	{id: "method-not-allowed", on: []class{classNotFound, classBadRequest}, fits: notGET, changes: one(method("GET")), only: true},
 	{
 		id: "port-already-in-use", on: []class{classNotFound, classForbidden, classBadRequest, classUnauthorised, classUnexpected, classOther},
-		inside: true, look: loggedLast(portInUse),
+		inside: true, look: portWasTaken,
 	},
 	{id: "handler-exception", on: []class{classNotFound}, inside: true, fits: is("tomcat"), look: contextFailed},
 	{id: "php-fpm-script-not-found", on: []class{classNotFound, classForbidden}, fits: is("phpfpm"), look: theAnswer},

@@ -45,6 +45,8 @@ type surroundings struct {
 type logFile struct {
 	machine.Log
 	size int64
+	// own tells that who listens on the port writes it.
+	own bool
 }
 
 // recent is how old the last line of a log may be that nobody has named, and
@@ -78,6 +80,11 @@ func (x *examination) lookAround() {
 	for _, log := range machine.Logs(s.everybody()...) {
 		if log.From != machine.FromUsualPlace || time.Since(log.Changed) < recent {
 			s.addLog(log)
+		}
+		for i := range s.logs {
+			if l := &s.logs[i]; log.From != machine.FromUsualPlace && l.Path == log.Path && l.Unit == log.Unit {
+				l.own = true
+			}
 		}
 	}
 }
@@ -312,11 +319,73 @@ func logged(pattern string) func(context.Context, *examination) []Evidence {
 	return func(ctx context.Context, x *examination) []Evidence { return x.inLogs(ctx, text, true) }
 }
 
+// loggedAgain is logged for what the app needs: the line must come with each probe,
+// and not with requests that are answered well. Others write into the same log.
+func loggedAgain(pattern string) func(context.Context, *examination) []Evidence {
+	text := re(pattern)
+	return func(ctx context.Context, x *examination) []Evidence {
+		seen := x.inLogs(ctx, text, true)
+		if len(seen) == 0 || x.current.sign.class == classSilent {
+			return seen
+		}
+		_, took, comes := x.logsOn(ctx, text, x.current.probe, lateness)
+		if !comes || !x.going() {
+			return nil
+		}
+		other, _, comes := x.logsOn(ctx, text, randomPath().apply(x.current.probe), took+lateness/5)
+		if !x.going() || comes && other.sign.class != x.current.sign.class {
+			return nil
+		}
+		return seen
+	}
+}
+
+// logsOn sends a probe, and looks whether a text comes into a log with it, and how
+// soon.
+func (x *examination) logsOn(ctx context.Context, text *regexp.Regexp, p probe.Probe, patience time.Duration) (e exchange, took time.Duration, comes bool) {
+	logs := slices.Clone(x.surroundings.logs)
+	for i := range logs {
+		if info, err := os.Stat(logs[i].Path); err == nil {
+			logs[i].size = info.Size()
+		}
+	}
+	e = x.send(ctx, p)
+	for start := time.Now(); ; time.Sleep(lateness / 50) {
+		took = time.Since(start)
+		for i := range logs {
+			if logs[i].Path != "" && slices.ContainsFunc(logs[i].tail(ctx, true), text.MatchString) {
+				return e, took, true
+			}
+		}
+		if took > patience || ctx.Err() != nil {
+			return e, took, false
+		}
+	}
+}
+
 // loggedLast proves by the last lines of a log, of whatever time: those of a
 // program that did not start.
 func loggedLast(pattern string) func(context.Context, *examination) []Evidence {
 	text := re(pattern)
 	return func(ctx context.Context, x *examination) []Evidence { return x.inLogs(ctx, text, false) }
+}
+
+// portWasTaken proves by the log of a program that is not the one that answers that
+// it could not have the port.
+func portWasTaken(ctx context.Context, x *examination) []Evidence {
+	text := re(portInUse)
+	for i := range x.surroundings.logs {
+		log := &x.surroundings.logs[i]
+		if log.own {
+			continue
+		}
+		for _, line := range slices.Backward(sinceUp(log.tail(ctx, false))) {
+			if at := text.FindStringIndex(line); at != nil {
+				return []Evidence{{Change: "log " + log.String(), Before: excerpt(line, at[0])}}
+			}
+		}
+	}
+	return nil
 }
 
 // lateness is how much later than an answer its line may come into a log.
@@ -344,7 +413,11 @@ func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew boo
 	}
 	for i := range x.surroundings.logs {
 		log := &x.surroundings.logs[i]
-		for _, line := range slices.Backward(log.tail(ctx, isNew)) {
+		lines := log.tail(ctx, isNew)
+		if !isNew {
+			lines = sinceUp(lines)
+		}
+		for _, line := range slices.Backward(lines) {
 			if at := text.FindStringIndex(line); at != nil {
 				return []Evidence{{Change: "log " + log.String(), Before: excerpt(line, at[0])}}
 			}
@@ -358,13 +431,28 @@ func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew boo
 func lacksVariable(ctx context.Context, x *examination) []Evidence {
 	for i := range x.surroundings.logs {
 		log := &x.surroundings.logs[i]
-		for _, v := range machine.MissingVariables(log.tail(ctx, false)) {
+		for _, v := range machine.MissingVariables(sinceUp(log.tail(ctx, false))) {
 			x.variable = v.Name
 			return []Evidence{{Change: "log " + log.String() + ", of the variable " + v.Name, Before: excerpt(v.Line, 0)}}
 		}
 	}
 	return nil
 }
+
+// sinceUp are the lines after the last that says that the program had started: what
+// is before was no reason not to.
+func sinceUp(lines []string) []string {
+	for i, line := range slices.Backward(lines) {
+		if saysUp.MatchString(line) || alsoUp.MatchString(line) {
+			return lines[i+1:]
+		}
+	}
+	return lines
+}
+
+// alsoUp are more such lines, which tell no time that is of use: of Apache, Spring
+// Boot and Tomcat.
+var alsoUp = re(`resuming normal operations|Tomcat started on port|Server startup in `)
 
 // excerpt is what a line of a log says around a place.
 func excerpt(line string, at int) string {

@@ -10,6 +10,7 @@ import (
 
 	"hale/internal/machine"
 	"hale/internal/probe"
+	"hale/internal/targetgroup"
 )
 
 // waiting is what the machine shows while a probe waits for its answer.
@@ -19,6 +20,7 @@ type waiting struct {
 	socket           machine.Socket // as it was with the longest queue
 	process          machine.Process
 	outOfFiles       machine.Process
+	halted           machine.Process // one that has the socket, and is stopped
 	idle             int
 	connecting       map[netip.AddrPort]int // looks at which a connection to a server had no answer yet
 	busy             time.Duration          // CPU time of the family
@@ -90,6 +92,9 @@ func sample(address netip.AddrPort, site []int, done <-chan struct{}) waiting {
 			}
 			if pid == owner.PID {
 				w.process = p
+				if w.halted = (machine.Process{}); p.Stopped {
+					w.halted = p
+				}
 			}
 			if p.FDLimit > 0 && p.FDs >= p.FDLimit {
 				w.outOfFiles = p
@@ -171,11 +176,28 @@ func loopBlocked(ctx context.Context, x *examination) []Evidence {
 
 // queued proves that connections wait for a worker.
 func queued(ctx context.Context, x *examination) []Evidence {
-	s := x.watchWaiting(ctx).socket
+	w := x.watchWaiting(ctx)
+	s := w.socket
+	if w.halted.PID != 0 {
+		x.halted(w.halted)
+		return nil
+	}
 	if s.Waiting == 0 {
 		return nil
 	}
 	return []Evidence{{Change: "the queue of " + listening(s), Before: fmt.Sprintf("%d wait to be taken, %d may", s.Waiting, s.Backlog)}}
+}
+
+// halted tells, once, of a process that nobody lets work: no failure mode is named
+// after it.
+func (x *examination) halted(p machine.Process) {
+	note := targetgroup.Note{
+		What: fmt.Sprintf("%s (process %d), which has the port, is stopped: it answers nobody until it is let go on", p.Name(), p.PID),
+		Seen: "all of its threads are in state T, by SIGSTOP or a debugger", Way: fmt.Sprintf("kill -CONT %d, or end the debugger", p.PID),
+	}
+	if !slices.ContainsFunc(x.seen, func(n targetgroup.Note) bool { return n.What == note.What }) {
+		x.seen = append(x.seen, note)
+	}
 }
 
 // heldByIdle proves that connections without a request hold the workers.

@@ -16,10 +16,10 @@ type Variable struct {
 // say are missing, each once. Values are in none of these messages.
 func MissingVariables(lines []string) []Variable {
 	var missing []Variable
-	for _, line := range lines {
+	for i, line := range lines {
 		for _, pattern := range missingVariable {
 			groups := pattern.FindStringSubmatch(line)
-			if groups == nil {
+			if groups == nil || optional.MatchString(line) || anyKey.MatchString(line) && ofOthers(lines[:i]) {
 				continue
 			}
 			name := strings.Join(groups[1:], "") // one of them matched
@@ -30,6 +30,32 @@ func MissingVariables(lines []string) []Variable {
 		}
 	}
 	return missing
+}
+
+var (
+	// optional is what programs say that go on without.
+	optional = regexp.MustCompile(`(?i)\b(warn\w*|disabled?|disabling|using (?:the |a )?default|optional|ignor\w+|skipp\w+|fall\w* back|not be used)\b`)
+	// anyKey may be of any dictionary of Python's.
+	anyKey = regexp.MustCompile(`\bKeyError: `)
+	// frame is a line of Python's traceback, of the environment one that reads it.
+	frame         = regexp.MustCompile(`^\s+File "|^\s{4,}\S`)
+	ofEnvironment = regexp.MustCompile(`environ|/os\.py"|<frozen os>|getenv`)
+)
+
+// traceLines is how many lines of a traceback's end tell where it is from.
+const traceLines = 6
+
+// ofOthers tells whether the traceback before a KeyError is of another dictionary
+// than the environment. Where there is none, nobody knows.
+func ofOthers(before []string) bool {
+	traced := false
+	for i := len(before) - 1; i >= max(0, len(before)-traceLines) && frame.MatchString(before[i]); i-- {
+		if ofEnvironment.MatchString(before[i]) {
+			return false
+		}
+		traced = true
+	}
+	return traced
 }
 
 // missingVariable are how languages and frameworks complain, with the name in a

@@ -31,7 +31,10 @@ type Process struct {
 	// that moment; CPU is the time that all have used. A loop that is blocked by
 	// computing runs each time one looks.
 	Threads, Running int
-	CPU              time.Duration
+	// Stopped tells that all of them were halted, by SIGSTOP or a debugger, and do
+	// nothing until they are let go on.
+	Stopped bool
+	CPU     time.Duration
 	// Children are the processes that it started and that still are, by number.
 	Children []int
 }
@@ -68,8 +71,9 @@ func Inspect(pid int) (Process, error) {
 		}
 	}
 	if threads, err := system.Threads(pid); err == nil {
-		p.Threads = len(threads)
+		p.Threads, p.Stopped = len(threads), len(threads) > 0
 		for _, thread := range threads {
+			p.Stopped = p.Stopped && (thread.State == 'T' || thread.State == 't')
 			if thread.State == 'R' {
 				p.Running++
 			}
