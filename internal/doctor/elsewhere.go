@@ -77,63 +77,74 @@ func (x *examination) hurried(c change) change {
 // that was asked for, and no other program: it tells the path, or the site's
 // name, from any.
 func itsOwn(ctx context.Context, x *examination, s step) bool {
-	differs := func(c change) bool {
-		e := x.send(ctx, c.apply(s.after.probe))
-		return x.going() && !e.sign.class.transport() && e.sign != s.after.sign
-	}
-	if s.after.sign.class != classNotFound && differs(randomPath()) {
-		return true
+	return s.after.sign.class != classNotFound && x.answersOtherwise(ctx, s, randomPath()) || x.knowsName(ctx, s)
+}
+
+// knowsName tells whether what answers after a step tells the site's name from any.
+func (x *examination) knowsName(ctx context.Context, s step) bool {
+	if x.Domain == "" {
+		return false
 	}
 	for _, c := range toDomain(x) {
-		if x.Domain != "" && differs(c) && !differs(hostIs("host=R", randomHost)) {
+		if x.answersOtherwise(ctx, s, c) && !x.answersOtherwise(ctx, s, hostIs("host=R", randomHost)) {
 			return true
 		}
 	}
 	return false
 }
 
-// noOtherPasses is itsOwn on a machine of several sites: where two of them pass,
-// it is not known which of them is meant.
-func noOtherPasses(ctx context.Context, x *examination, s step) bool {
-	if !itsOwn(ctx, x, s) || x.diedElsewhere(ctx, s) {
-		return false
-	}
-	for _, c := range toSockets(reachablePort)(x) {
-		if c.text != s.change.text && x.with(ctx, c).sign.class == classHealthy && x.going() {
-			return false
-		}
-	}
-	return x.going()
+// answersOtherwise tells whether one more change after a step gives another answer.
+func (x *examination) answersOtherwise(ctx context.Context, s step, c change) bool {
+	e := x.send(ctx, c.apply(s.after.probe))
+	return x.going() && !e.sign.class.transport() && e.sign != s.after.sign
 }
 
-// theOnly is the control of a program that answers alike whatever it is asked:
-// it must pass, and be the only one on this machine that may be meant.
-func theOnly(fits func(*examination, machine.Socket) bool) func(context.Context, *examination, step) bool {
-	return func(ctx context.Context, x *examination, s step) bool {
-		if s.after.sign.class != classHealthy || x.diedElsewhere(ctx, s) {
+// theSite is the control of a program on another port: nothing there says that it
+// is the site. It is, if nobody else here answers HTTP at all; among others, if it
+// alone passes and knows the site's name, or a path that only this site has.
+func theSite(ctx context.Context, x *examination, s step) bool {
+	if x.diedElsewhere(ctx, s) {
+		return false
+	}
+	alone, owner := true, ownerAt(s.after.probe.Address)
+	for _, c := range toSockets(passingPort)(x) {
+		if c.text == s.change.text {
+			continue
+		}
+		e := x.with(ctx, c)
+		if !x.going() || e.sign.class == classHealthy {
 			return false
 		}
-		var ports []uint16
-		for _, s := range x.surroundings.sockets {
-			if port := s.Address.Port(); s.Path == "" && fits(x, s) && !slices.Contains(ports, port) {
-				ports = append(ports, port)
-			}
-		}
-		return len(ports) == 1
+		other := ownerAt(e.probe.Address)
+		alone = alone && (e.answer.Outcome != probe.Answered || other.PID != 0 && other.PID == owner.PID || isEdge(process(other.Program)))
 	}
+	switch {
+	case alone:
+		return s.after.sign.class == classHealthy || itsOwn(ctx, x, s)
+	case x.knowsName(ctx, s):
+		return true
+	}
+	path, _, _ := strings.Cut(s.after.probe.Path, "?")
+	return s.after.sign.class == classHealthy && !slices.Contains(usualPaths, path) && x.answersOtherwise(ctx, s, randomPath())
+}
+
+// ownerAt is who listens at an address; the zero Owner if that is not known.
+func ownerAt(address netip.AddrPort) machine.Owner {
+	at, err := machine.ListenerAt(address)
+	if err != nil || len(at) == 0 {
+		return machine.Owner{}
+	}
+	return at[0].Owner()
 }
 
 // diedElsewhere tells whether the site did not start, by the log that the user
-// has named, and whoever answered is no program that writes it.
+// has named, and whoever answered is no program that writes it. That a proxy did
+// not reach it says no more than the refused connection.
 func (x *examination) diedElsewhere(ctx context.Context, s step) bool {
-	if len(lastError(ctx, x)) == 0 {
+	if len(lastError(ctx, x, s.before.probe.Address.String())) == 0 {
 		return false
 	}
-	at, err := machine.ListenerAt(s.after.probe.Address)
-	if err != nil || len(at) == 0 {
-		return true
-	}
-	p, err := machine.Inspect(at[0].Owner().PID)
+	p, err := machine.Inspect(ownerAt(s.after.probe.Address).PID)
 	return err != nil || !slices.ContainsFunc(p.Output(), func(path string) bool { return slices.Contains(x.Logs, path) })
 }
 
@@ -181,10 +192,11 @@ func otherPort(x *examination, s machine.Socket) bool {
 	return !attends(s.Owner().Program) && !samePort(x, s) && s.Address.Port() != x.Probe.Address.Port()
 }
 
-// passingPort fits one at which the load balancer, too, would reach somebody.
-// What listens on loopback wants a proxy before it, not another port.
+// passingPort fits one at which who asks would reach somebody, the load balancer
+// or the proxy before the app. For a load balancer, what listens on loopback wants
+// a proxy before it, not another port.
 func passingPort(x *examination, s machine.Socket) bool {
-	return otherPort(x, s) && s.Accepts(x.Probe.Address.Addr())
+	return otherPort(x, s) && s.Accepts(x.current.probe.Address.Addr())
 }
 
 // reachablePort fits such a one that somebody chose. Whether a port that the

@@ -354,6 +354,9 @@ func (x *examination) conclude(id string, met exchange, seen []Evidence) {
 		panic("doctor: no failure mode " + id)
 	}
 	data := x.fixData(met)
+	if at := met.probe.Address; x.behind != "" && mode.Layer <= LayerSocket {
+		data.Address, data.Port, data.Upstream = at.Addr().String(), fmt.Sprint(at.Port()), at.String()
+	}
 	f := Finding{
 		ID: id, Title: mode.Title, Because: mode.because(data), Evidence: seen,
 		Fixes: x.fixes(mode, data),
@@ -371,6 +374,7 @@ func (x *examination) conclude(id string, met exchange, seen []Evidence) {
 func (x *examination) fixes(mode Mode, data fixData) []Fix {
 	recognised := append(slices.Clone(x.site.software), process(x.surroundings.app().Name()))
 	switch {
+	case data.Upstream != "" && mode.ID == "wrong-port": // of the app, or of its proxy
 	case mode.Layer > LayerFirstBytes && mode.ID != "keepalive-shorter-than-lb-idle":
 	case x.behind != "":
 		recognised = slices.DeleteFunc(recognised, isEdge)
@@ -398,7 +402,7 @@ func (x *examination) minimise(ctx context.Context) {
 	x.say("checking that each change is needed")
 	for i := len(x.stack) - 2; i >= 0; i-- {
 		if slices.ContainsFunc(x.stack[i+1:], func(later step) bool {
-			return later.finding == "" && later.before.probe.Address != later.after.probe.Address
+			return later.before.probe.Address != later.after.probe.Address && (later.finding == "" || later.before.sign.class.transport())
 		}) {
 			break // it was needed at the gate that was gone round later
 		}

@@ -52,7 +52,9 @@ func fixesFor(id string, recognised []string, data fixData) []Fix {
 		if err != nil {
 			panic(err) // fixable has seen it
 		}
-		fixes = append(fixes, Fix{w.Name, strings.TrimSpace(render(name, string(text), data)), isHere(id, w, recognised)})
+		if filled := strings.TrimSpace(render(name, string(text), data)); filled != "" {
+			fixes = append(fixes, Fix{w.Name, filled, isHere(id, w, recognised)})
+		}
 	}
 	return fixes
 }
@@ -121,6 +123,10 @@ type fixData struct {
 	// Backend is the address of the app behind a local proxy,
 	// "127.0.0.1:8000" or "unix:/run/app.sock".
 	Backend string
+	// Upstream is the address that the proxy before the app has of it, where the
+	// finding is of what is behind a proxy; a text that says nothing of that is no
+	// fix then.
+	Upstream string
 	// Subnet is the network that the load balancer probes from, "10.0.0.0/16".
 	Subnet string
 	// TargetGroup is the ARN of the target group.
@@ -145,6 +151,7 @@ var kinds = map[string]struct {
 	"Domain":      {hostPattern, "<your domain>"},
 	"Address":     {hostPattern, "<private IP>"},
 	"Backend":     {regexp.MustCompile(`^[\w.:/@\[\]+-]+$`), "<address of the app>"},
+	"Upstream":    {regexp.MustCompile(`^[\w.:\[\]]+$`), ""},
 	"Subnet":      {regexp.MustCompile(`^[0-9a-fA-F.:]+/\d{1,3}$`), "<load balancer's subnet, such as 10.0.0.0/16>"},
 	"Status":      {regexp.MustCompile(`^\d{3}$`), "another status"},
 	"Location":    {regexp.MustCompile(`^[\w.:/@%~?&=+,;\[\]#!-]+$`), "another address"},

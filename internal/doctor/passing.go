@@ -325,6 +325,13 @@ func (x *examination) examineIdle(ctx context.Context) {
 	if limit == 0 || !x.going() || x.current.probe.Protocol == probe.H2 || x.current.probe.Protocol == probe.H2C {
 		return
 	}
+	if x.behind != "" { // the load balancer's connection is to the proxy, which did not pass
+		x.undecided = append(x.undecided, Undecided{
+			"whether the proxy closes idle connections before the load balancer, which keeps them for " + limit.String(),
+			"mend what was found, and run this again",
+		})
+		return
+	}
 	kept := x.with(ctx, keepAlive)
 	if !x.going() || strings.EqualFold(kept.answer.Get("Connection"), "close") || kept.answer.Proto == "HTTP/1.0" {
 		return

@@ -25,9 +25,8 @@ var socketHypotheses = []hypothesis{
 	{id: "privileged-port-denied", on: refused, inside: true, look: loggedLast(portDenied)},
 	{id: "missing-env-var", on: refused, inside: true, look: lacksVariable},
 	{id: "port-undefined-random", on: refused, inside: true, look: lacksPort, changes: toRandomPort, accept: connects},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: noOtherPasses},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: theOnly(reachablePort)},
-	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), accept: knowsPath, proves: noOtherPasses},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), only: true, proves: theSite},
+	{id: "wrong-port", on: refused, inside: true, changes: toSockets(reachablePort), accept: knowsPath, proves: theSite},
 	{id: "docker-port-not-published", on: refused, inside: true, look: notPublished},
 	{id: "nothing-listening", on: refused, look: nobodyListens},
 
@@ -88,21 +87,22 @@ func nobodyListens(ctx context.Context, x *examination) []Evidence {
 	seen := append(x.answered("connect to "+to.String()), Evidence{
 		Change: "the sockets of this machine", Before: fmt.Sprintf("none listens on port %d", to.Port()),
 	})
-	return slices.Concat(seen, lastError(ctx, x), behindNobody(x))
+	return slices.Concat(seen, lastError(ctx, x, ""), behindNobody(x))
 }
 
 var errorWords = re(`(?i)\b\w*(error|exception|fatal|panic|denied|failed|cannot)\b`)
 
 // lastError shows the last line that looks like an error of a log that the user
-// has named: those that are found may be of other programs.
-func lastError(ctx context.Context, x *examination) []Evidence {
+// has named: those that are found may be of other programs. Lines with a text that
+// is not empty are passed over.
+func lastError(ctx context.Context, x *examination, without string) []Evidence {
 	for i := range x.surroundings.logs {
 		log := &x.surroundings.logs[i]
 		if !slices.Contains(x.Logs, log.Path) {
 			continue
 		}
 		for _, line := range slices.Backward(log.tail(ctx, false)) {
-			if at := errorWords.FindStringIndex(line); at != nil {
+			if at := errorWords.FindStringIndex(line); at != nil && (without == "" || !strings.Contains(line, without)) {
 				return []Evidence{{Change: "log " + log.String(), Before: excerpt(line, at[0])}}
 			}
 		}

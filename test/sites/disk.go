@@ -8,10 +8,22 @@ import (
 	"testing"
 )
 
-// fullDisk is a Django site whose database is on a disk with no room left. To
-// mount one takes root's rights.
+// fullDisk is a Django site whose database is on a disk with no room left.
 func fullDisk(t testing.TB) Site {
-	disk := t.TempDir()
+	disk := smallDisk(t)
+	p := djangoIn(t, filepath.Join(disk, "django"), "")
+	p.manage(t, "migrate", "shop", "--verbosity", "0")
+	fillUp(t, filepath.Join(disk, "django", "access.log"))
+	address := private(t)
+	s := site(address, p.gunicorn(t, address))
+	s.Path = "/order"
+	return s
+}
+
+// smallDisk mounts a disk of little room, which takes root's rights.
+func smallDisk(t testing.TB) (disk string) {
+	t.Helper()
+	disk = t.TempDir()
 	switch err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=512k"); {
 	case errors.Is(err, syscall.EPERM):
 		t.Skip("only root may mount a disk, to fill it")
@@ -23,13 +35,7 @@ func fullDisk(t testing.TB) Site {
 			t.Error(err)
 		}
 	})
-	p := djangoIn(t, filepath.Join(disk, "django"), "")
-	p.manage(t, "migrate", "shop", "--verbosity", "0")
-	fillUp(t, filepath.Join(disk, "django", "access.log"))
-	address := private(t)
-	s := site(address, p.gunicorn(t, address))
-	s.Path = "/order"
-	return s
+	return disk
 }
 
 // fillUp writes to a file until the disk is full.

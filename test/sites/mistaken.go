@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -95,6 +96,34 @@ backend app
 	retries 0
 	server app @nobody@
 `)(t)
+			},
+		},
+		{
+			// Of two programs on the machine that answer HTTP one passes, by a path that
+			// many have: it may be another site.
+			Name: "neighbours-of-proxy", Row: "nothing-listening", Findings: []string{"ua-blocked", "nothing-listening"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				listens := `http.createServer((req, res) => { res.statusCode = req.url === '/health' ? %d : 404; res.end(); }).listen(%d);`
+				for _, other := range []struct{ status, port int }{{200, 8081}, {404, 8082}} {
+					node(newSetting(t), fmt.Sprintf(listens, other.status, other.port), servers.Spec{Listens: []string{fmt.Sprint("127.0.0.1:", other.port)}})
+				}
+				return nginx(`server {
+	listen @port@;
+	if ($http_user_agent ~* HealthChecker) { return 403; }
+	location / { proxy_pass http://@nobody@; }
+}`)(t)
+			},
+		},
+		{
+			// The proxy's idea of the app's port is wrong, and not the load balancer's.
+			Name: "proxy-wrong-port", Row: "wrong-port", Findings: []string{"ua-blocked", "wrong-port"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				node(newSetting(t), `server.listen(8081, '127.0.0.1');`, servers.Spec{Listens: []string{"127.0.0.1:8081"}})
+				return nginx(`server {
+	listen @port@;
+	if ($http_user_agent ~* HealthChecker) { return 403; }
+	location / { proxy_pass http://@nobody@; }
+}`)(t)
 			},
 		},
 		{

@@ -11,6 +11,8 @@ func mistakenProofs() map[string]proof {
 			asked(says(503, "No server is available to handle this request.")),
 			asked(status(503), host(Domain)),
 		},
+		"neighbours-of-proxy": chain(says(403, "403 Forbidden"), browser, status(502)),
+		"proxy-wrong-port":    chain(says(403, "403 Forbidden"), browser, status(502)),
 		"kubelet-follows-any-redirect": {
 			asked(redirects(301, "https://"+Private+":")), asked(redirects(301, "https://"+Private+":"), forwardedHTTPS), asked(fails(noTLS), overTLS("")),
 		},

@@ -42,7 +42,7 @@ func proofs() map[string]proof {
 		goProofs(), symfonyProofs(),
 		expressProofs(), tomcatProofs(),
 		rubyProofs(), flaskProofs(), fastapiProofs(),
-		namedProofs(), idleProofs(), mistakenProofs(),
+		namedProofs(), idleProofs(), mistakenProofs(), besideProofs(),
 	} {
 		for name := range some {
 			if _, twice := all[name]; twice {

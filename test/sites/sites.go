@@ -112,7 +112,7 @@ func All() []Case {
 		goSites(), symfonySites(),
 		expressSites(), tomcatSites(),
 		rubySites(), flaskSites(), fastapiSites(),
-		namedSites(), idleSites(), mistakenSites(),
+		namedSites(), idleSites(), mistakenSites(), besideSites(),
 	)
 }
 

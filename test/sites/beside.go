@@ -1,0 +1,149 @@
+package sites
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hale/test/servers"
+)
+
+// besideSites are sites beside which something else is to be seen that is easily
+// taken for the cause: other sites of the same web server, what logs say of other
+// times and other things, a second fault that the first one's cure cures, too.
+func besideSites() []Case {
+	return []Case{
+		{
+			// The default virtual host's app is gone; the site that is meant is well.
+			Name: "default-host-down", Row: "nginx-wrong-vhost", Findings: []string{"nginx-wrong-vhost"},
+			Start: nginx(`
+server { listen @address@ default_server; server_name old.example.com; location / { proxy_pass http://@nobody@; } }
+server { listen @address@; server_name example.com; location / { proxy_pass http://@app@; } }
+`),
+		},
+		{
+			// And the other way round: what passes is another site.
+			Name: "default-host-passes", Row: "false-positive-200", Findings: []string{"false-positive-200"},
+			Start: nginx(`
+server { listen @address@ default_server; server_name old.example.com; location / { proxy_pass http://@app@; } }
+server { listen @address@; server_name example.com; location / { proxy_pass http://@nobody@; } }
+`),
+		},
+		{
+			// Other names of the same HAProxy are other sites.
+			Name: "haproxy-other-sites", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
+			Start: haproxy(`
+frontend web
+	bind @address@
+	use_backend other if { hdr(host) -i old.example.com }
+	default_backend app
+backend other
+	server other1 @app@
+backend app
+	retries 0
+	server app1 @nobody@
+`),
+		},
+		{
+			// The upstream of other paths is well, and does not know this one.
+			Name: "other-paths-upstream", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
+			Start: askedFor("/api/health", nginx(`
+server { listen @address@; location / { proxy_pass http://@app@; } location /api/ { proxy_pass http://@nobody@; } }
+`)),
+		},
+		{
+			// It lacked a variable once, was given that, and ended later for another reason.
+			Name: "variable-given-since", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				return s.site(s.file("app.log", `Traceback (most recent call last):
+  File "/srv/shop/wsgi.py", line 3, in <module>
+    database = os.environ['DATABASE_URL']
+  File "/usr/lib/python3.11/os.py", line 679, in __getitem__
+    raise KeyError(key) from None
+KeyError: 'DATABASE_URL'
+[2026-01-02 10:00:00 +0000] [7] [INFO] Starting gunicorn 20.1.0
+[2026-01-02 10:00:00 +0000] [7] [INFO] Listening at: http://@address@ (7)
+[2026-01-02 10:00:01 +0000] [8] [INFO] Booting worker with pid: 8
+[2026-01-03 10:00:00 +0000] [7] [INFO] Handling signal: term
+`))
+			},
+		},
+		{
+			// It goes on without what it says that it lacks, and dies of something else.
+			Name: "variable-not-needed", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				return s.site(nodeDies(s, `console.error('warning: SENTRY_DSN is not set, reports of errors are off'); require('./routes/index.js');`, servers.Spec{}))
+			},
+		},
+		{
+			// Its log is from before it had the port.
+			Name: "port-was-in-use", Row: "wrong-path-404", Findings: []string{"wrong-path-404"}, Inside: true,
+			Start: askedFor("/status", onExpress("console.error('Error: listen EADDRINUSE: address already in use'); console.error('tried again');\n")),
+		},
+		{
+			// Any dictionary of Python's has keys.
+			Name: "key-missing", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: onFlask("@app.get('/health')\ndef health(): return {}['TOTAL']\n"),
+		},
+		{
+			// A disk is full, and the app does not need it.
+			Name: "disk-full-beside", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				disk := smallDisk(t)
+				fillUp(t, filepath.Join(disk, "app.log"))
+				site := askedFor("/broken", onExpress(""))(t)
+				site.Log = append(site.Log, filepath.Join(disk, "app.log"))
+				return site
+			},
+		},
+		{
+			// What reports figures to a server that is gone says so all the time.
+			Name: "reporter-refused", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: askedFor("/broken", onExpress("setInterval(() => console.error('statsd: Error: connect ECONNREFUSED 127.0.0.1:8125'), 5);\n")),
+		},
+		{
+			// One header opens both redirects; the web server's alone hides the other.
+			Name: "redirects-twice", Row: "web-server-xfp-rewrite", Findings: []string{"web-server-xfp-rewrite", "django-ssl-redirect"}, Inside: true,
+			Start: behindNginx(redirectSet+headerSet, `server {
+	listen @address@;
+	if ($http_x_forwarded_proto != https) { return 301 https://$host$request_uri; }
+	location / { proxy_pass http://@gunicorn@; proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto; }
+}`),
+		},
+		{
+			// Users' requests have it from the load balancer, probes have not.
+			Name: "wants-forwarded-for", Row: "handler-exception", Findings: []string{"handler-exception"},
+			Start: onExpress("app.use((req, res, next) => { req.client = req.headers['x-forwarded-for'].split(',')[0]; next(); });\n"),
+		},
+		{
+			Name: "wants-accept-406", Row: "bad-request-by-app", Findings: []string{"bad-request-by-app"},
+			Start: onExpress("app.use((req, res, next) => req.headers.accept ? next() : res.status(406).send('Not Acceptable'));\n"),
+		},
+		{
+			Name: "websockets-alone", Row: "bad-request-by-app", Findings: []string{"bad-request-by-app"},
+			Start: onExpress("app.use((req, res) => res.status(426).send('Upgrade Required'));\n" +
+				"const create = require('http').createServer; require('http').createServer = (...all) => create(...all).on('upgrade', (req, socket) => " +
+				"socket.end('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\\r\\n'));\n"),
+		},
+		{
+			// No tenant has the probe's Host for its name.
+			Name: "no-tenant-500", Row: "app-level-host-guard", Findings: []string{"app-level-host-guard"},
+			Start: onExpress("app.use((req, res, next) => { if (req.hostname !== 'example.com') throw new Error('no tenant ' + req.hostname); next(); });\n"),
+		},
+		{
+			Name: "no-tenant-401", Row: "app-level-host-guard", Findings: []string{"app-level-host-guard"},
+			Start: onExpress("app.use((req, res, next) => req.hostname === 'example.com' ? next() : res.status(401).send('no tenant'));\n"),
+		},
+		{
+			Name: "takes-post-alone", Row: "method-not-allowed", Findings: []string{"method-not-allowed"},
+			Start: onExpress("app.get('/health', (req, res) => res.status(405).set('Allow', 'POST').send('Method Not Allowed'));\n"),
+		},
+		{
+			// A site of files is all that there is.
+			Name: "healthy-files", Row: "healthy", Inside: true,
+			Start: askedFor("/", nginxFile("index.html", "<!doctype html><title>Shop</title><p>"+strings.Repeat("We sell. ", 30))),
+		},
+	}
+}

@@ -1,0 +1,33 @@
+package sites
+
+func besideProofs() map[string]proof {
+	refuses := asked(fails(refused))
+	wantsHTTPSBehind := asked(redirects(301, "https://"), hop)
+	return map[string]proof{
+		"default-host-down":   {asked(status(502)), asked(status(502), host("nobody.example.net")), asked(status(200), host(Domain))},
+		"default-host-passes": {asked(status(200)), asked(status(200), host("nobody.example.net")), asked(status(502), host(Domain))},
+		"haproxy-other-sites": {asked(status(503)), asked(status(503), host(Domain)), asked(status(200), host("old.example.com"))},
+		"other-paths-upstream": {
+			asked(status(502)), asked(status(200), path("/")), inLog("connect() failed (111: Connection refused)"),
+		},
+		"variable-given-since": {refuses, inLog("Listening at: ")},
+		"variable-not-needed":  {refuses, inLog("Cannot find module './routes/index.js'")},
+		"port-was-in-use":      {asked(status(404)), asked(status(200), path("/health")), inLog("EADDRINUSE")},
+		"key-missing":          {asked(status(500)), asked(status(404), path(nowhere)), inLog("KeyError: 'TOTAL'")},
+		"disk-full-beside":     {asked(status(500)), asked(status(200), path("/health"))},
+		"reporter-refused":     {asked(status(500)), asked(status(200), path("/health")), inLog("ECONNREFUSED")},
+		"redirects-twice": {
+			asked(redirects(301, "https://")), wantsHTTPSBehind, asked(status(200), forwardedHTTPS), asked(status(200), hop, forwardedHTTPS),
+		},
+		"wants-forwarded-for": {asked(status(500)), asked(status(500), path(nowhere)), asked(status(200), field("X-Forwarded-For", "192.0.2.1"))},
+		"wants-accept-406":    {asked(status(406)), asked(status(406), host(Domain)), asked(status(200), field("Accept", "*/*"))},
+		"websockets-alone": {
+			asked(status(426)), asked(status(426), path(nowhere)),
+			asked(status(101), field("Connection", "Upgrade"), field("Upgrade", "websocket")),
+		},
+		"no-tenant-500":    {asked(status(500)), asked(status(500), path(nowhere)), asked(status(200), host(Domain))},
+		"no-tenant-401":    {asked(status(401)), asked(status(401), path(nowhere)), asked(status(200), host(Domain))},
+		"takes-post-alone": {asked(status(405)), asked(status(404), path(nowhere))},
+		"healthy-files":    {asked(status(200)), asked(status(404), path(nowhere))},
+	}
+}
