@@ -39,7 +39,7 @@ var connectModes = []Mode{
 		Source:  "cloudfoundry/haproxy-boshrelease#904; seen with nginx 1.22",
 	},
 	{
-		ID: "wrong-port", Layer: LayerSocket, Title: "the health check asks another port than the app's",
+		ID: "wrong-port", Layer: LayerSocket, Title: "the app listens on another port",
 		Because: "Nobody listens on port {{.Port}}; {{.Program}} answers on port {{.RightPort}}.",
 		Source:  "meteor-up/mup-aws-beanstalk#184; ryanmurakami/pizza-luvrs#47; aws/aws-toolkit-visual-studio#311",
 	},
