@@ -45,7 +45,7 @@ var connectModes = []Mode{
 	},
 	{
 		ID: "port-undefined-random", Layer: LayerSocket, Title: "the app listens on a random port",
-		Because: "{{.Variable}} is not set, so the app asked for no port in particular and was given {{.RightPort}}, another one at each start.",
+		Because: "The variable that has its port is not set, so the app asked for no port in particular and was given {{.RightPort}}, another one at each start.",
 		Source:  "seen with Node 20",
 	},
 	{
