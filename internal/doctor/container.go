@@ -63,7 +63,7 @@ func (x *examination) examineContainer(ctx context.Context) {
 
 // notPublished proves an app that listens in a network of its own, as containers
 // have, and nobody here who takes what comes to its port.
-func notPublished(_ context.Context, x *examination) []Evidence {
+func notPublished(ctx context.Context, x *examination) []Evidence {
 	to := x.current.probe.Address
 	if at, err := machine.ListenersOn(to.Port()); err != nil || len(at) > 0 {
 		return nil
@@ -86,6 +86,13 @@ func notPublished(_ context.Context, x *examination) []Evidence {
 		return nil
 	}
 	p := elsewhere[0]
+	if why := x.anothersContainer(ctx, p); why != "" {
+		x.undecided = append(x.undecided, Undecided{
+			fmt.Sprintf("whether %s (process %d), which listens on port %d in a container, is this site's app (docker-port-not-published): %s", p.Name(), p.PID, to.Port(), why),
+			"docker ps --format '{{.Names}} {{.Ports}}' tells whose container it is, and to which port of this machine it is published",
+		})
+		return nil
+	}
 	return append(x.answered("connect to "+to.String()),
 		Evidence{Change: "the sockets of this machine", Before: fmt.Sprintf("none listens on port %d", to.Port())},
 		Evidence{
@@ -93,6 +100,30 @@ func notPublished(_ context.Context, x *examination) []Evidence {
 			Before: fmt.Sprintf("%s (process %d) listens on port %d in a network of its own", p.Name(), p.PID, to.Port()),
 		})
 }
+
+// anothersContainer says what speaks against a process in a container being the
+// site's: its port is published as another one, or the site's own log says that it
+// ended and is not written by that process.
+func (x *examination) anothersContainer(ctx context.Context, p machine.Process) string {
+	for _, s := range x.surroundings.sockets {
+		if s.Owner().Program != dockerProxy || s.Path != "" {
+			continue
+		}
+		proxy, err := machine.Inspect(s.Owner().PID)
+		if err != nil {
+			continue
+		}
+		if i := slices.Index(proxy.Args, "-container-port"); i >= 0 && i+1 < len(proxy.Args) && proxy.Args[i+1] == portOf(x.current.probe) {
+			return fmt.Sprintf("docker-proxy publishes such a port of a container as %s", s.Address)
+		}
+	}
+	if len(lastError(ctx, x, x.current.probe.Address.String())) > 0 && !slices.ContainsFunc(p.Output(), func(path string) bool { return slices.Contains(x.Logs, path) }) {
+		return "the log that was named says that the app ended, and that process does not write it"
+	}
+	return ""
+}
+
+const dockerProxy = "docker-proxy"
 
 // maybeNotPublished tells of containers where nobody listens: what they hold can
 // only be seen by root.

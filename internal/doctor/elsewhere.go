@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hale/internal/machine"
+	"hale/internal/machine/webserver"
 	"hale/internal/probe"
 )
 
@@ -23,6 +24,8 @@ func toSockets(fits func(*examination, machine.Socket) bool) func(*examination) 
 			switch {
 			case to.Addr().IsUnspecified() && to.Addr().Is6() && s.V6Only:
 				to = netip.AddrPortFrom(netip.IPv6Loopback(), to.Port())
+			case to.Addr().IsUnspecified() && onV4Alone(x, s):
+				to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
 			case to.Addr().IsUnspecified():
 				to = netip.AddrPortFrom(x.current.probe.Address.Addr(), to.Port())
 			}
@@ -168,7 +171,16 @@ func onV6Alone(x *examination, s machine.Socket) bool {
 
 func onOther(x *examination, s machine.Socket) bool {
 	ip := s.Address.Addr()
-	return samePort(x, s) && !ip.IsUnspecified() && !usualLoopback(ip) && !onV6Alone(x, s)
+	if ip.IsUnspecified() {
+		return samePort(x, s) && onV4Alone(x, s)
+	}
+	return samePort(x, s) && !usualLoopback(ip) && !onV6Alone(x, s)
+}
+
+// onV4Alone fits a socket that takes all of IPv4, where the load balancer comes over
+// IPv6.
+func onV4Alone(x *examination, s machine.Socket) bool {
+	return s.Address.Addr().Is4() && x.current.probe.Address.Addr().Is6()
 }
 
 // attendants are programs that machines have beside an app: some answer HTTP, and
@@ -202,7 +214,17 @@ func passingPort(x *examination, s machine.Socket) bool {
 // reachablePort fits such a one that somebody chose. Whether a port that the
 // kernel may have given is the site's, no answer tells.
 func reachablePort(x *examination, s machine.Socket) bool {
-	return passingPort(x, s) && (!byKernel(s.Address.Port()) || s.Owner().PID != 0 && x.portOf(s).named)
+	return passingPort(x, s) && !ofOtherRequests(x, s) && (!byKernel(s.Address.Port()) || s.Owner().PID != 0 && x.portOf(s).named)
+}
+
+// ofOtherRequests fits an app to which the proxy that was gone round sends what is
+// asked of another site, or below another path.
+func ofOtherRequests(x *examination, s machine.Socket) bool {
+	sent := slices.Concat(x.surroundings.front, x.surroundings.server.Upstreams)
+	return len(x.hops) > 0 && slices.ContainsFunc(sent, func(up webserver.Upstream) bool {
+		to, err := resolveLocal(up.Address)
+		return err == nil && to.Port() == s.Address.Port() && s.Accepts(to.Addr())
+	})
 }
 
 // tellOthers lists who would pass where nobody listens that was asked, and is not

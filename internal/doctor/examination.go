@@ -447,6 +447,9 @@ func (x *examination) unexplained(ctx context.Context) {
 	case after != "":
 		what += "; it says itself to come again (Retry-After: " + printable(after, 40) + "), so it may be starting, or be kept out of use on purpose"
 	case len(x.unmoved()) > 0:
+		if says := title(c.answer.Body); says != "" && !c.sign.class.transport() && !c.sign.class.redirects() && !byEdge(&c.answer) {
+			what += fmt.Sprintf(" (it says %q)", printable(says, 60))
+		}
 		what += "; it stays so with " + strings.Join(x.unmoved(), ", ")
 	}
 	x.undecided = append(x.undecided, Undecided{what, strings.Join(x.waysOn(), "; ")})

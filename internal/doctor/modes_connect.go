@@ -30,7 +30,7 @@ var connectModes = []Mode{
 	},
 	{
 		ID: "bound-to-other-address", Layer: LayerSocket, Title: "the app listens on another address of the machine",
-		Because: "The socket of {{.Program}} is bound to one address of this machine, and the load balancer connects to another, {{.Address}}.",
+		Because: "The socket of {{.Program}} is bound to one address of this machine, or to those of IPv4 alone, and the load balancer connects to another, {{.Address}}.",
 		Source:  "reproduced with a bind to a second address",
 	},
 	{

@@ -85,7 +85,7 @@ KeyError: 'DATABASE_URL'
 		{
 			// Any dictionary of Python's has keys.
 			Name: "key-missing", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
-			Start: onFlask("@app.get('/health')\ndef health(): return {}['TOTAL']\n"),
+			Start: onFlask("app.view_functions['health'] = lambda: {}['TOTAL']\n"),
 		},
 		{
 			// A disk is full, and the app does not need it.
