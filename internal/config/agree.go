@@ -82,6 +82,9 @@ func (d *decoder) commands() {
 			d.Fault(n, path, "is empty; write one, or take the key away")
 		}
 	}
+	if _, err := d.env.fromFile(); err != nil && d.OK(envFileKey) {
+		d.FaultNear(envFileKey, err.Error())
+	}
 }
 
 func (d *decoder) command(path string, words []string) {

@@ -32,8 +32,8 @@ func newEnvironment(o Options, file string) *environment {
 	return e
 }
 
-// lookup finds a variable. A file that cannot be read matters only to a
-// variable that is nowhere else: see whyMissing.
+// lookup finds a variable. That the file cannot be read is a fault of its key, and
+// not of each variable: but see whyMissing.
 func (e *environment) lookup(name string) (string, bool) {
 	vars, _ := e.fromFile()
 	if value, ok := vars[name]; ok {
@@ -60,12 +60,12 @@ func (e *environment) lookupProcess(name string) (string, bool) {
 	return e.process(name)
 }
 
-// whyMissing adds to the error of a variable that is not there why app.env_file
+// whyMissing adds to the error of a variable that is not there that app.env_file
 // could not tell.
 func (e *environment) whyMissing(err error) string {
 	if _, ok := errors.AsType[*yamlfile.VariableError](err); ok {
 		if _, fileErr := e.fromFile(); fileErr != nil {
-			return err.Error() + "; " + envFileKey + " could not be read: " + yamlfile.OneLine(fileErr.Error())
+			return err.Error() + "; " + envFileKey + " could not be read"
 		}
 	}
 	return err.Error()

@@ -111,23 +111,21 @@ health:
 		t.Errorf("read %d times", read)
 	}
 
-	t.Run("not needed, not read", func(t *testing.T) {
-		options.EnvFile = func(string) (map[string]string, error) { t.Error("read"); return nil, nil }
-		if _, err := config.Parse("hale.yaml", []byte("app: {env_file: env}\n"), options); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("unreadable, but the environment knows", func(t *testing.T) {
-		options.EnvFile = func(string) (map[string]string, error) { return nil, errors.New("open env: permission denied") }
-		if _, err := config.Parse("hale.yaml", []byte("app: {env_file: env, user: \"${USER}\"}\n"), options); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("unreadable, and nobody knows", func(t *testing.T) {
-		_, err := config.Parse("hale.yaml", []byte("app: {env_file: env, user: \"${OTHER}\"}\n"), options)
-		want := "hale.yaml:1:28: app.user: ${OTHER} is not set in the environment; set it, or write ${OTHER:-default}; app.env_file could not be read: open env: permission denied"
-		if err == nil || err.Error() != want {
-			t.Errorf("got  %v\nwant %s", err, want)
-		}
-	})
+	options.EnvFile = func(string) (map[string]string, error) { return nil, errors.New("open env: permission denied") }
+	const unreadable = "hale.yaml:1:17: app.env_file: open env: permission denied"
+	for _, c := range []struct{ name, text, want string }{
+		{"unreadable, though no variable needs it", "app: {env_file: env}\n", unreadable},
+		{"unreadable, but the environment knows", "app: {env_file: env, user: \"${USER}\"}\n", unreadable},
+		{
+			"unreadable, and nobody knows", "app: {env_file: env, user: \"${OTHER}\"}\n",
+			unreadable + "\nhale.yaml:1:28: app.user: ${OTHER} is not set in the environment; set it, or write ${OTHER:-default}; app.env_file could not be read",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := config.Parse("hale.yaml", []byte(c.text), options)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
 }

@@ -12,8 +12,8 @@ type Options struct {
 	Env func(name string) (value string, ok bool)
 
 	// EnvFile reads the variables of app.env_file. They come before those of
-	// Env, as they do for the app. It is called at most once, and only when the
-	// file has a ${NAME}. Nil leaves app.env_file out of it.
+	// Env, as they do for the app. It is called at most once; its error is a fault
+	// of the key. Nil leaves app.env_file out of it.
 	EnvFile func(file string) (map[string]string, error)
 
 	// Types are the types of checks; nil means checktype.Types().

@@ -118,20 +118,10 @@ func open(o Options) (_ *server, err error) {
 // LoadConfig reads a hale.yaml whose ${NAME} are the environment's, with the
 // variables of its app.env_file before them, as the app will see them.
 func LoadConfig(file string, environ []string) (*config.Config, error) {
-	c, err := config.Load(file, config.Options{
+	return config.Load(file, config.Options{
 		Env:     func(name string) (string, bool) { return lookup(environ, name) },
 		EnvFile: func(envFile string) (map[string]string, error) { return environmentOf(envFile, environ) },
 	})
-	if err != nil {
-		return nil, err
-	}
-	if c.App.EnvFile != "" {
-		// The configuration reads it for ${NAME} alone; a fault in it is one anyway.
-		if _, err := supervise.LoadEnv(c.App.EnvFile, environ); err != nil {
-			return nil, fmt.Errorf("%s: app.env_file: %w", file, err)
-		}
-	}
-	return c, nil
 }
 
 func (s *server) load() (*config.Config, error) {

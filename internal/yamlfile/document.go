@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,18 +24,45 @@ const maxFile = 1 << 20
 func Read(path, title string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, unreadable(path, err)
 	}
 	defer f.Close()
 	var data bytes.Buffer
 	if _, err := data.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, unreadable(path, err)
 	}
 	if data.Len() > maxFile {
 		return nil, fmt.Errorf("read configuration: %s is larger than 1 MiB; is it a %s?", path, title)
 	}
 	return data.Bytes(), nil
 }
+
+// unreadable says what to do about a file that cannot be read, and wraps why.
+func unreadable(path string, err error) error {
+	why := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		why = e.Err
+	}
+	advice := why.Error()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		advice = "there is no such file; name another with -c FILE"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "the user that hale runs as may not read it; let it, or run hale as another"
+	case errors.Is(err, syscall.EISDIR):
+		advice = "it is a directory; name the file in it"
+	}
+	return &fileError{"read configuration " + path + ": " + advice, why}
+}
+
+// fileError is why a file cannot be read, in words that say what to do.
+type fileError struct {
+	text string
+	why  error
+}
+
+func (e *fileError) Error() string { return e.text }
+func (e *fileError) Unwrap() error { return e.why }
 
 // Document reads data as the one YAML document that it should be and returns
 // its top node, or nil after a fault that leaves nothing to decode.
