@@ -4,6 +4,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"hale/internal/yamlfile"
 )
 
 // Exit codes, the same for every command.
@@ -50,13 +53,18 @@ func (s Streams) collectSeldom() {
 func Main(ctx context.Context, args []string, s Streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
+	var unknown error
+	root.SetHelpFunc(helpOf(root.HelpFunc(), &unknown))
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	if err = cmp.Or(err, unknown); err == nil {
 		return exitYes
+	}
+	if _, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		err = cmp.Or(unknownCommand(cmd), err)
 	}
 	exit, ok := errors.AsType[*exitError](err)
 	if !ok {
-		exit = &exitError{exitNotAsked, errors.New(oneLine(plainFlag(err)))}
+		exit = &exitError{exitNotAsked, errors.New(oneLine(plainFlag(cmd, err)))}
 		if _, writing := errors.AsType[*fs.PathError](err); !writing {
 			// Cobra's own complaints are about usage: unknown commands and flags.
 			exit.err = fmt.Errorf("%w; try: %s --help", exit.err, cmd.CommandPath())
@@ -103,9 +111,12 @@ func newRoot(s Streams) *cobra.Command {
 			"Exit codes: 0 yes (healthy, passed, done), 1 no, 2 could not be asked (usage or\nconfiguration; one line on stderr says what to do).",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Version:       versionText(),
+		Args:          commandsAlone,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("hale {{.Version}}\n")
+	root.Flags().Bool("version", false, "print hale's version") // or cobra adds one with a -v
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
@@ -117,9 +128,18 @@ func newRoot(s Streams) *cobra.Command {
 	return root
 }
 
-// plainFlag says of a flag's value that cannot be read what to write instead;
-// any other error it returns as it is.
-func plainFlag(err error) error {
+// plainFlag says of a flag's value that cannot be read what to write instead, and
+// of a flag that cmd does not know which was probably meant; any other error it
+// returns as it is.
+func plainFlag(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := yamlfile.Nearest(e.GetSpecifiedName(), known); near != "" {
+			return fmt.Errorf("%w; did you mean --%s?", err, near)
+		}
+		return err
+	}
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err
@@ -152,7 +172,7 @@ func strictHelp(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
-			c.Args = cobra.NoArgs
+			c.Args = commandsAlone
 			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}

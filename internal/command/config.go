@@ -31,7 +31,7 @@ func newConfig(s Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Validate hale.yaml, or print its JSON schema",
-		Args:  cobra.NoArgs,
+		Args:  commandsAlone,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var file string

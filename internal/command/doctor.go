@@ -79,7 +79,7 @@ func newDoctor(s Streams) *cobra.Command {
 	f.StringVar(&o.source, "source", "", "local `IP` that the probe comes from")
 	f.BoolVar(&o.inside, "from-inside", false, "also look at this machine: sockets, processes, configuration, logs, disk, metadata")
 	f.StringArrayVar(&o.logs, "log", nil, "with --from-inside, an error log `FILE` to read, besides those that are found")
-	f.DurationVar(&o.idleWait, "idle-wait", doctor.IdleWait, "how long an idle connection is watched, to see whether the target closes it first; not given: for less time where the run would take 5 s; 0: not at all")
+	f.DurationVar(&o.idleWait, "idle-wait", doctor.IdleWait, "`TIME` for which an idle connection is watched, to see whether the target closes it first; not given: for less time where the run would take 5 s; 0: not at all")
 	f.BoolVar(&o.allFixes, "all-fixes", false, "print all fixes of each finding, not the nearest alone")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be sent, and send nothing to a target")
 	o.group.addTo(cmd)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -22,7 +23,11 @@ func newDrain(s Streams) *cobra.Command {
 		Short: "Take this instance out of service: the running hale serve drains and ends",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if admin == "" {
+			if cmd.Flags().Changed("admin") {
+				if _, port, err := net.SplitHostPort(admin); err != nil || port == "" {
+					return notAsked(fmt.Errorf("--admin %q: write an address with its port, such as 127.0.0.1:8086", admin))
+				}
+			} else {
 				cfg, err := loadConfig(file)
 				if err != nil {
 					return err
@@ -50,7 +55,7 @@ func drain(ctx context.Context, out io.Writer, admin string) error {
 	u := url.URL{Scheme: "http", Host: address, Path: "/drain"}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), nil)
 	if err != nil {
-		return notAsked(err)
+		return notAsked(fmt.Errorf("%q is no admin address: write one such as 127.0.0.1:8086", admin))
 	}
 	if _, err := netip.ParseAddr(u.Hostname()); err != nil {
 		req.Host = "localhost" // hale's admin answers to no other name (DNS rebinding)

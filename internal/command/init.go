@@ -30,7 +30,7 @@ func newInit(s Streams) *cobra.Command {
 			}
 			report, err := detect.Dir(dir)
 			if err != nil {
-				return notAsked(err)
+				return notAsked(fmt.Errorf("%w; name the directory of the app: hale init DIR", err))
 			}
 			if stdout {
 				if out.json() {

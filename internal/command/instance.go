@@ -1,7 +1,9 @@
 package command
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -26,6 +28,9 @@ func newInstance(s Streams) *cobra.Command {
 			"metadata, a file, the network interfaces. It takes two seconds at most.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if write != "" && out.json() {
+				return notAsked(errors.New("--write prints no document: leave out --output json"))
+			}
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			in, err := instance.Discover(ctx, opts)
@@ -48,8 +53,7 @@ func newInstance(s Streams) *cobra.Command {
 				enc.SetIndent("", "  ")
 				return enc.Encode(in)
 			}
-			writeInstance(s.Out, in)
-			return nil
+			return writeInstance(s.Out, in)
 		},
 	}
 	out.addTo(cmd)
@@ -60,8 +64,9 @@ func newInstance(s Streams) *cobra.Command {
 	return cmd
 }
 
-func writeInstance(w io.Writer, in instance.Instance) {
-	facts := newTable(w, "what", "value", "learnt from")
+func writeInstance(w io.Writer, in instance.Instance) error {
+	var b bytes.Buffer
+	facts := newTable(&b, "what", "value", "learnt from")
 	for _, f := range []struct {
 		name string
 		fact instance.Fact
@@ -79,8 +84,8 @@ func writeInstance(w io.Writer, in instance.Instance) {
 	}
 	facts.Render()
 
-	fmt.Fprintln(w)
-	sources := newTable(w, "source", "found", "took", "remark")
+	fmt.Fprintln(&b)
+	sources := newTable(&b, "source", "found", "took", "remark")
 	for _, r := range in.Reports {
 		found := "no"
 		if r.Found {
@@ -89,4 +94,6 @@ func writeInstance(w io.Writer, in instance.Instance) {
 		sources.AppendRow(table.Row{r.Source, found, r.Took.Round(100 * time.Microsecond), strings.TrimSpace(r.Detail)})
 	}
 	sources.Render()
+	_, err := b.WriteTo(w)
+	return err
 }

@@ -28,16 +28,21 @@ func newVersion(s Streams) *cobra.Command {
 			if out.json() {
 				return json.NewEncoder(s.Out).Encode(v)
 			}
-			rev := v.Revision
-			if rev != "" {
-				rev = " " + rev
-			}
-			_, err := fmt.Fprintf(s.Out, "hale %s%s (%s, %s)\n", v.Version, rev, v.Go, v.Platform)
+			_, err := fmt.Fprintf(s.Out, "hale %s\n", versionText())
 			return err
 		},
 	}
 	out.addTo(cmd)
 	return cmd
+}
+
+// versionText is the version with all that tells one build from another.
+func versionText() string {
+	rev := revision()
+	if rev != "" {
+		rev = " " + rev
+	}
+	return fmt.Sprintf("%s%s (%s, %s/%s)", Version, rev, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // revision is the commit the binary was built from, with "+changes" if the

@@ -110,7 +110,10 @@ func directory(dir string) (path string, remove func() error, err error) {
 	if path, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
 	}
-	return path, func() error { return nil }, os.MkdirAll(path, 0o750)
+	if err := os.MkdirAll(path, 0o750); err != nil {
+		return "", nil, fmt.Errorf("make the demo's directory: %w; name another with --dir", err)
+	}
+	return path, func() error { return nil }, nil
 }
 
 // files are where things are in the demo's directory.
