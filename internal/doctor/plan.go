@@ -22,7 +22,7 @@ func Plan(o Options) []Planned {
 	var all []Planned
 	for _, c := range classes {
 		x.current = exchange{probe: o.Probe, sign: sign{class: c}}
-		p := Planned{Answer: string(c)}
+		p := Planned{Answer: string(c), Experiments: []string{}}
 		for i := range hypotheses {
 			h := &hypotheses[i]
 			if !slices.Contains(h.on, c) || h.inside && !o.Inside {
