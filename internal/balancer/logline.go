@@ -23,7 +23,8 @@ func (p *policy) log(now time.Time, h *proxy.Head, o *proxy.Outcome, q *request)
 	if to == nil {
 		return
 	}
-	e := accesslog.Entry{
+	e := &q.line
+	*e = accesslog.Entry{
 		Type: typeOf(h, o), Time: now, LoadBalancer: q.routes.name, Client: h.Peer, Node: h.Local.Addr(),
 		RequestProcessing: accesslog.Unknown, TargetProcessing: accesslog.Unknown, ResponseProcessing: accesslog.Unknown,
 		Status: o.Status, TargetStatus: q.received, ReceivedBytes: o.BytesIn, SentBytes: o.BytesOut,
@@ -84,12 +85,12 @@ func (p *policy) log(now time.Time, h *proxy.Head, o *proxy.Outcome, q *request)
 	case o.Answered:
 		e.SentBytes += q.headSize
 	default:
-		e.SentBytes += headSize(o.Status, fieldsOf(q.header)) + int64(len("Content-Length: \r\n")+len(strconv.FormatInt(o.BytesOut, 10)))
+		e.SentBytes += ownHeadSize(o.Status, q.header) + int64(len("Content-Length: \r\n")+len(strconv.FormatInt(o.BytesOut, 10)))
 	}
 	if e.Classic { // its sizes are without heads (guide of Classic Load Balancers, "Access logs")
 		e.ReceivedBytes, e.SentBytes = o.BytesIn, o.BytesOut
 	}
-	(*to).Log(&e)
+	(*to).Log(e)
 }
 
 // leftStatus is what the log has of a request whose client left before an answer:
@@ -116,33 +117,37 @@ func requestSize(h *proxy.Head) int64 {
 }
 
 func headSize(status int, h proxy.Header) int64 {
-	size := len("HTTP/1.1 200 \r\n") + len(http.StatusText(status)) + len("\r\n")
-	if h.Get("Date") == "" {
-		size += len("Date: " + http.TimeFormat + "\r\n")
-	}
-	return int64(size) + fieldsSize(h)
+	return lineSize(status, h.Get("Date") != "") + fieldsSize(h)
 }
 
-func fieldsSize(h proxy.Header) int64 {
-	size := 0
-	h.Each(func(name string, values []string) {
-		for _, v := range values {
-			size += len(name) + len(": ") + len(v) + len("\r\n")
+// ownHeadSize is that of an answer of our own.
+func ownHeadSize(status int, h http.Header) int64 {
+	size := lineSize(status, h.Get("Date") != "")
+	for name, values := range h {
+		for _, value := range values {
+			size += fieldSize(name, value)
 		}
-	})
+	}
+	return size
+}
+
+func lineSize(status int, dated bool) int64 {
+	size := len("HTTP/1.1 200 \r\n") + len(http.StatusText(status)) + len("\r\n")
+	if !dated {
+		size += len("Date: " + http.TimeFormat + "\r\n")
+	}
 	return int64(size)
 }
 
-// fieldsOf is a header of our own as one of the engine's.
-type fieldsOf http.Header
-
-func (h fieldsOf) Get(name string) string      { return http.Header(h).Get(name) }
-func (h fieldsOf) Values(name string) []string { return http.Header(h).Values(name) }
-
-func (h fieldsOf) Each(f func(name string, values []string)) {
-	for name, values := range h {
-		f(name, values)
+func fieldsSize(h proxy.Header) (size int64) {
+	for i := range h.Len() {
+		size += fieldSize(h.At(i))
 	}
+	return size
+}
+
+func fieldSize(name, value string) int64 {
+	return int64(len(name) + len(": ") + len(value) + len("\r\n"))
 }
 
 // transformStatus is the log's word for what a rule's transforms have done. The

@@ -66,6 +66,9 @@ type request struct {
 	transformStatus string
 	header          http.Header // of an answer of our own
 	headSize        int64       // of the target's answer; for the access log alone
+
+	set  [8]proxy.Field  // room for the fields that are set for the target
+	line accesslog.Entry // room for the access log's entry
 }
 
 // mostTries is how many targets a request is sent to: each has failed before it
@@ -161,8 +164,7 @@ func (q *request) redirectTo(status int, location string) proxy.Action {
 func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.Action {
 	q.actions |= accesslog.Forward
 	q.forward = q.rules.forwards[q.entry.Index]
-	cookies := h.Header.Values("Cookie")
-	place, ok := q.forward.pick(cookies, h.Start)
+	place, ok := q.forward.pick(h)
 	if !ok {
 		return q.refuse(answer.NoTarget)
 	}
@@ -170,7 +172,7 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 	if !answer.Fits(q.group.kind.Load().Version, h.Proto, h.Method, h.Header.Get("Content-Type")) {
 		return q.refuse(answer.ProtocolMismatch)
 	}
-	if !q.choose(cookies, h.Start) {
+	if !q.choose(h, h.Start) {
 		return q.refuse(answer.NoTarget)
 	}
 	a := proxy.Action{Kind: proxy.Forward, Upstream: q.target.upstream, Upgrade: "websocket", Owns: q.routes.owns, Data: q}
@@ -186,7 +188,7 @@ func (p *policy) send(h *proxy.Head, q *request, matching *rule.Request) proxy.A
 			a.Target += "?" + to.RawQuery
 		}
 	}
-	edits := q.routes.forwarded.Edit(host, h.Header, clientOf(h, q.rules.port), newTrace(h.Start))
+	edits := q.routes.forwarded.Edit(q.set[:0], host, h.Header, clientOf(h, q.rules.port), newTrace(h.Start))
 	if host != h.Host && !hasField(edits.Set, "Host") {
 		edits.Set = append(edits.Set, proxy.Field{Name: "Host", Value: host})
 	}
@@ -209,10 +211,10 @@ func hasField(fields []proxy.Field, name string) bool {
 }
 
 // choose takes a target, of those that were not tried.
-func (q *request) choose(cookies []string, now time.Time) bool {
+func (q *request) choose(h *proxy.Head, now time.Time) bool {
 	q.target, q.stuck = nil, false
 	if q.stick = q.group.stick.Load(); q.stick != nil && len(q.tried) == 0 {
-		if key, sticks := q.stick.Read(cookies, now); sticks {
+		if key, sticks := q.stick.Read(h.Header.Values("Cookie"), now); sticks {
 			q.target, q.stuck = q.group.choice.Find(key)
 		}
 	}
@@ -383,7 +385,7 @@ func (p *policy) retry(h *proxy.Head, a *proxy.Action, o *proxy.Outcome, q *requ
 	}
 	failed := q.target
 	q.tried = append(q.tried, failed)
-	if !q.choose(nil, time.Now()) {
+	if !q.choose(h, time.Now()) {
 		q.target = failed
 		return false
 	}

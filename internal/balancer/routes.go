@@ -10,6 +10,7 @@ import (
 	"hale/internal/elb/forwarded"
 	"hale/internal/elb/rule"
 	"hale/internal/elb/spread"
+	"hale/internal/proxy"
 )
 
 // routes are what a load balancer does with requests: its rules made ready. They
@@ -153,9 +154,9 @@ func newForward(b *Balancer, l *inventory.Listener, action *rule.Action) *forwar
 
 // pick chooses the group of a request, by its place; ok is false if all weights
 // are 0.
-func (f *forward) pick(cookies []string, now time.Time) (i int, ok bool) {
+func (f *forward) pick(h *proxy.Head) (i int, ok bool) {
 	if f.sticky != nil {
-		if key, sticks := f.sticky.Read(cookies, now); sticks {
+		if key, sticks := f.sticky.Read(h.Header.Values("Cookie"), h.Start); sticks {
 			if i := slices.Index(f.scope, key); i >= 0 {
 				return i, true
 			}

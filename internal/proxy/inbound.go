@@ -169,6 +169,10 @@ func (l *fieldList) Values(name string) (values []string) {
 	return values
 }
 
+func (l *fieldList) Len() int { return len(l.fields) }
+
+func (l *fieldList) At(i int) (name, value string) { return l.fields[i].Name, l.fields[i].Value }
+
 func (l *fieldList) Each(f func(name string, values []string)) {
 	for i := range l.fields {
 		f(l.fields[i].Name, l.values[i:i+1:i+1])

@@ -97,6 +97,10 @@ type Header interface {
 	// Each calls f with each field's name and values. A name may come more
 	// than once, and in any case. The slices are valid until Done returns.
 	Each(f func(name string, values []string))
+
+	// Len and At give the same, value by value, at no cost.
+	Len() int
+	At(i int) (name, value string)
 }
 
 // Field is one header field. It is no type of its own, so that a policy's rules

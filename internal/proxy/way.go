@@ -358,6 +358,10 @@ func (l *answerFields) Values(name string) (values []string) {
 	return values
 }
 
+func (l *answerFields) Len() int { return len(*l) }
+
+func (l *answerFields) At(i int) (name, value string) { return (*l)[i].Name, (*l)[i].Value }
+
 func (l *answerFields) Each(f func(name string, values []string)) {
 	for _, field := range *l {
 		f(field.Name, []string{field.Value})

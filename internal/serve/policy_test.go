@@ -19,6 +19,10 @@ func (h header) Each(f func(name string, values []string)) {
 	}
 }
 
+func (h header) Len() int { return len(h.Header) }
+
+func (header) At(int) (name, value string) { panic("the gateway asks for each") }
+
 // What the gateway decided reaches the engine: the connection changes to the
 // WebSocket protocol and to no other, and trailers bring nothing that the
 // gateway owns.

@@ -130,9 +130,10 @@ type Request struct {
 	Chunked bool
 }
 
-// Header gives access to header fields.
+// Header gives access to header fields, one by one.
 type Header interface {
-	Each(f func(name string, values []string))
+	Len() int
+	At(i int) (name, value string)
 }
 
 // Classify returns a request's class, and the first reason for it.
@@ -190,20 +191,19 @@ func (j *judgement) header(h Header) {
 	if h == nil {
 		return
 	}
-	h.Each(func(name string, lines []string) {
+	for i := range h.Len() {
+		name, line := h.At(i)
 		length, encoding := similar(name, "content-length"), similar(name, "transfer-encoding")
 		bad := false
-		for _, line := range lines {
-			if r := headerReason(name, line); r != "" {
-				j.say(r)
-				bad = bad || r == BadHeader
-			}
-			if length != distant && !bad {
-				j.lengths.add(line)
-			}
-			if encoding != distant && !bad {
-				j.encodings.add(line)
-			}
+		if r := headerReason(name, line); r != "" {
+			j.say(r)
+			bad = r == BadHeader
+		}
+		if length != distant && !bad {
+			j.lengths.add(line)
+		}
+		if encoding != distant && !bad {
+			j.encodings.add(line)
 		}
 		switch trimmed := strings.Trim(name, " \t"); {
 		case trimmed == "" || trimmed[0] == ':':
@@ -211,7 +211,7 @@ func (j *judgement) header(h Header) {
 		case !bad && (length == sameLetters || encoding == sameLetters):
 			j.say(SuspiciousHeader)
 		}
-	})
+	}
 }
 
 // headerReason judges the characters of a field.

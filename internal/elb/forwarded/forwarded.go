@@ -42,7 +42,8 @@ type Field = struct{ Name, Value string }
 // Header gives access to a request's header fields.
 type Header interface {
 	Values(name string) []string
-	Each(f func(name string, values []string))
+	Len() int
+	At(i int) (name, value string)
 }
 
 // Client is the client's connection.
@@ -107,17 +108,18 @@ func (s Settings) Owns(name string) bool {
 }
 
 // Edit returns the changes of a request's header. The host is the request's own,
-// as sent, or as a rule's transform made it.
-func (s Settings) Edit(host string, h Header, c Client, trace Trace) Edits {
-	e := Edits{Set: make([]Field, 0, 7)}
+// as sent, or as a rule's transform made it. What is set is appended to set.
+func (s Settings) Edit(set []Field, host string, h Header, c Client, trace Trace) Edits {
+	e := Edits{Set: set}
 	s.editFor(&e, h, c)
 	proto := "http"
 	if c.TLS {
 		proto = "https"
 	}
 	e.set(fieldProto, proto)
-	e.set(fieldPort, strconv.Itoa(c.Port))
-	if edited := s.Host(host, c.Port); edited != host {
+	port := strconv.Itoa(c.Port)
+	e.set(fieldPort, port)
+	if edited := s.host(host, port); edited != host {
 		e.set(fieldHost, edited)
 	}
 	if s.TLSHeaders {
@@ -127,11 +129,11 @@ func (s Settings) Edit(host string, h Header, c Client, trace Trace) Edits {
 	e.TraceID = TraceID(h, trace)
 	e.set(fieldTrace, e.TraceID)
 	if s.DropInvalidFields {
-		h.Each(func(name string, _ []string) {
-			if !validName(name) {
+		for i := range h.Len() {
+			if name, _ := h.At(i); !validName(name) {
 				e.Remove = append(e.Remove, name)
 			}
-		})
+		}
 	}
 	return e
 }
@@ -168,23 +170,23 @@ func (s Settings) chain(h Header, client netip.AddrPort) string {
 	return string(addr.AppendTo(b))
 }
 
-// Host returns the Host field for the target. A listener at a default port has
+// host returns the Host field for the target. A listener at a default port has
 // any port taken off, another one has its port put on where there is none (guide,
 // "Application Load Balancers", on preserving the Host header). That 80 and 443
 // are default ports whatever the listener speaks is unconfirmed, as is that an
 // empty Host stays so.
-func (s Settings) Host(host string, listenerPort int) string {
+func (s Settings) host(host, listenerPort string) string {
 	if s.PreserveHostHeader || host == "" {
 		return host
 	}
 	name, port := splitPort(host)
 	switch {
-	case listenerPort == 80 || listenerPort == 443:
+	case listenerPort == "80" || listenerPort == "443":
 		return name
 	case port:
 		return host
 	}
-	return host + ":" + strconv.Itoa(listenerPort)
+	return host + ":" + listenerPort
 }
 
 // splitPort returns a host without its port, and whether it has one.

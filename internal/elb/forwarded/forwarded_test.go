@@ -16,10 +16,20 @@ import (
 // header is http.Header with what the engine's has beside.
 type header struct{ http.Header }
 
-func (h header) Each(f func(name string, values []string)) {
+func (h header) Len() int { return len(h.lines()) }
+
+func (h header) At(i int) (name, value string) {
+	l := h.lines()[i]
+	return l[0], l[1]
+}
+
+func (h header) lines() (all [][2]string) {
 	for _, name := range slices.Sorted(maps.Keys(h.Header)) {
-		f(name, h.Header[name])
+		for _, value := range h.Header[name] {
+			all = append(all, [2]string{name, value})
+		}
 	}
+	return all
 }
 
 // fields makes a header of lines "name: value".
@@ -77,7 +87,7 @@ func TestForwardedFor(t *testing.T) {
 		{"remove", forwarded.Settings{XFFHeaderProcessing: forwarded.Remove, XFFClientPort: true}, fields(field + ": a"), user, "-"},
 		{"remove nothing", forwarded.Settings{XFFHeaderProcessing: forwarded.Remove}, fields(), user, "-"},
 	} {
-		e := test.settings.Edit("example.com", test.header, forwarded.Client{Addr: test.client, Port: 80}, trace)
+		e := test.settings.Edit(nil, "example.com", test.header, forwarded.Client{Addr: test.client, Port: 80}, trace)
 		got := "-"
 		if values := edited(test.header, e).Values(field); len(values) > 0 {
 			got = strings.Join(values, " | ")
@@ -116,7 +126,7 @@ func TestProtoAndPort(t *testing.T) {
 		"http":  {forwarded.Client{Addr: user, Port: 80}, "http 80"},
 		"https": {forwarded.Client{Addr: user, Port: 8443, TLS: true}, "https 8443"},
 	} {
-		got := edited(h, forwarded.Settings{}.Edit("example.com", h, test.client, trace))
+		got := edited(h, forwarded.Settings{}.Edit(nil, "example.com", h, test.client, trace))
 		if text := got.Get("X-Forwarded-Proto") + " " + got.Get("X-Forwarded-Port"); text != test.want {
 			t.Errorf("%s: %s, want %s", name, text, test.want)
 		}
@@ -146,10 +156,7 @@ func TestHost(t *testing.T) {
 		{"example.com", 8080, true, "example.com"},
 	} {
 		s := forwarded.Settings{PreserveHostHeader: test.preserve}
-		if got := s.Host(test.host, test.port); got != test.want {
-			t.Errorf("%q at port %d, preserve %v: %q, want %q", test.host, test.port, test.preserve, got, test.want)
-		}
-		e := s.Edit(test.host, fields(), forwarded.Client{Addr: user, Port: test.port}, trace)
+		e := s.Edit(nil, test.host, fields(), forwarded.Client{Addr: user, Port: test.port}, trace)
 		got := test.host
 		for _, f := range e.Set {
 			if f.Name == "Host" {
@@ -185,7 +192,7 @@ func TestTraceID(t *testing.T) {
 		if got := forwarded.TraceID(test.header, trace); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
-		e := forwarded.Settings{}.Edit("a", test.header, forwarded.Client{Addr: user, Port: 80}, trace)
+		e := forwarded.Settings{}.Edit(nil, "a", test.header, forwarded.Client{Addr: user, Port: 80}, trace)
 		if got := edited(test.header, e)["X-Amzn-Trace-Id"]; e.TraceID != test.want || !slices.Equal(got, []string{test.want}) {
 			t.Errorf("%s: told %s, set %v, want %s", test.name, e.TraceID, got, test.want)
 		}
@@ -207,7 +214,7 @@ func TestTLSHeaders(t *testing.T) {
 		"off":            {false, tls, "[forged] [forged]"},
 	} {
 		s := forwarded.Settings{TLSHeaders: test.on}
-		got := edited(h, s.Edit("a", h, test.client, trace))
+		got := edited(h, s.Edit(nil, "a", h, test.client, trace))
 		if text := fmt.Sprint(got["X-Amzn-Tls-Version"], got["X-Amzn-Tls-Cipher-Suite"]); text != test.want {
 			t.Errorf("%s: %s, want %s", name, text, test.want)
 		}
@@ -217,12 +224,12 @@ func TestTLSHeaders(t *testing.T) {
 func TestDropInvalidFields(t *testing.T) {
 	t.Parallel()
 	h := header{http.Header{"X-Good-1": {"a"}, "X_underscore": {"b"}, "X.dot": {"c"}, "X!": {"d"}, "": {"e"}}}
-	drop := forwarded.Settings{DropInvalidFields: true}.Edit("a", h, forwarded.Client{Addr: user, Port: 80}, trace)
+	drop := forwarded.Settings{DropInvalidFields: true}.Edit(nil, "a", h, forwarded.Client{Addr: user, Port: 80}, trace)
 	slices.Sort(drop.Remove)
 	if want := []string{"", "X!", "X.dot", "X_underscore"}; !slices.Equal(drop.Remove, want) {
 		t.Errorf("removed %q, want %q", drop.Remove, want)
 	}
-	if keep := (forwarded.Settings{}).Edit("a", h, forwarded.Client{Addr: user, Port: 80}, trace); len(keep.Remove) > 0 {
+	if keep := (forwarded.Settings{}).Edit(nil, "a", h, forwarded.Client{Addr: user, Port: 80}, trace); len(keep.Remove) > 0 {
 		t.Errorf("by default %q are removed", keep.Remove)
 	}
 }
@@ -282,6 +289,6 @@ func BenchmarkEdit(b *testing.B) {
 	client := forwarded.Client{Addr: user, Port: 80}
 	b.ReportAllocs()
 	for b.Loop() {
-		forwarded.Settings{}.Edit("example.com", h, client, trace)
+		forwarded.Settings{}.Edit(nil, "example.com", h, client, trace)
 	}
 }

@@ -69,10 +69,9 @@ func visible(s string) bool {
 // size is that of the fields as they are written in HTTP/1.1.
 func size(h Header) int {
 	n := 0
-	h.Each(func(name string, values []string) {
-		for _, v := range values {
-			n += len(name) + len(": ") + len(v) + len("\r\n")
-		}
-	})
+	for i := range h.Len() {
+		name, value := h.At(i)
+		n += len(name) + len(": ") + len(value) + len("\r\n")
+	}
 	return n
 }
