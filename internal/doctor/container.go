@@ -68,13 +68,7 @@ func notPublished(ctx context.Context, x *examination) []Evidence {
 	if at, err := machine.ListenersOn(to.Port()); err != nil || len(at) > 0 {
 		return nil
 	}
-	elsewhere, err := machine.ListenersElsewhere(to.Port())
-	if err != nil {
-		return nil
-	}
-	elsewhere = slices.DeleteFunc(elsewhere, func(p machine.Process) bool {
-		return x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{{PID: p.PID, Program: p.Program}}})
-	})
+	elsewhere := x.inContainers(to.Port())
 	switch {
 	case len(elsewhere) == 0:
 		return nil
@@ -118,12 +112,55 @@ func (x *examination) anothersContainer(ctx context.Context, p machine.Process) 
 		}
 	}
 	if len(lastError(ctx, x, x.current.probe.Address.String())) > 0 && !slices.ContainsFunc(p.Output(), func(path string) bool { return slices.Contains(x.Logs, path) }) {
-		return "the log that was named says that the app ended, and that process does not write it"
+		return "it does not write the log that was named, in which there is an error"
 	}
 	return ""
 }
 
 const dockerProxy = "docker-proxy"
+
+// onContainersLoopback proves that docker-proxy's connection into the container is
+// refused because the app listens on the container's own loopback address.
+func onContainersLoopback(ctx context.Context, x *examination) []Evidence {
+	seen := sameWhatever(ctx, x)
+	if len(seen) == 0 {
+		return nil
+	}
+	port := x.current.probe.Address.Port()
+	args := x.surroundings.process.Args
+	if i := slices.Index(args, "-container-port"); i >= 0 && i+1 < len(args) {
+		if n, err := strconv.ParseUint(args[i+1], 10, 16); err == nil {
+			port = uint16(n)
+		}
+	}
+	for _, p := range x.inContainers(port) {
+		if p.OnLoopbackAlone(port) {
+			return append(seen, Evidence{
+				Change: "the sockets of other networks on this machine",
+				Before: fmt.Sprintf("%s (process %d) listens on port %d of its own loopback address alone", p.Name(), p.PID, port),
+			})
+		}
+	}
+	undecided := Undecided{
+		fmt.Sprintf("whether the app in the container behind docker-proxy runs, and listens on port %d of all its addresses (docker-published-app-on-loopback): nobody is seen to listen there", port),
+		"docker ps -a tells whether the container runs, docker exec CONTAINER ss -ltn (or cat /proc/net/tcp) where the app listens",
+	}
+	if !slices.Contains(x.undecided, undecided) {
+		x.undecided = append(x.undecided, undecided)
+	}
+	return nil
+}
+
+// inContainers are the processes that listen on a port in networks of their own.
+func (x *examination) inContainers(port uint16) []machine.Process {
+	elsewhere, err := machine.ListenersElsewhere(port)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(elsewhere, func(p machine.Process) bool {
+		return x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{{PID: p.PID, Program: p.Program}}})
+	})
+}
 
 // maybeNotPublished tells of containers where nobody listens: what they hold can
 // only be seen by root.

@@ -113,6 +113,10 @@ func (x *examination) run(ctx context.Context) error {
 	x.examinePlatform(ctx)
 	switch {
 	case x.err != nil || x.limited || x.wavering:
+	case x.passesUnexplained():
+		x.undecided = append(x.undecided, Undecided{
+			fmt.Sprintf("why the answer is: %s; %s passes, and nothing that was tried proves what is wrong before it", x.brief(x.first), x.current.probe.Address), strings.Join(x.waysOn(), "; "),
+		})
 	case x.current.sign.class == classHealthy:
 		x.examinePass(ctx)
 	default:
@@ -431,6 +435,12 @@ func (x *examination) minimise(ctx context.Context) {
 	}
 }
 
+// passesUnexplained tells of a pass that was come to without a finding, such as by
+// going round a proxy that refuses for a reason of its own.
+func (x *examination) passesUnexplained() bool {
+	return x.current.sign.class == classHealthy && !x.first.answer.Healthy && len(x.findings) == 0
+}
+
 // unexplained says what no experiment turned.
 func (x *examination) unexplained(ctx context.Context) {
 	c := x.current
@@ -522,7 +532,7 @@ func (x *examination) say(format string, args ...any) {
 func (x *examination) report() Report {
 	r := Report{
 		Target: x.Target, As: x.Probe.Prober.Name, Healthy: x.first.answer.Healthy && !x.flapping,
-		Findings: x.findings, HealthyWhenFixed: x.current.sign.class == classHealthy && x.err == nil && !x.wavering,
+		Findings: x.findings, HealthyWhenFixed: x.current.sign.class == classHealthy && x.err == nil && !x.wavering && !x.passesUnexplained(),
 		Answer: x.brief(x.first), Reason: string(x.first.answer.Reason),
 		Proven: x.proven, Undecided: x.undecided, Notes: x.notes, Machine: x.seen, Requests: len(x.sent) + x.watched,
 	}

@@ -39,7 +39,7 @@ var errorHypotheses = []hypothesis{
 	{id: "proxy-upstream-protocol", on: []class{classBadGateway, classUnavailable}, inside: true, look: otherUpstream},
 	{id: "proxy-upstream-protocol", on: []class{classBadGateway}, inside: true, look: logged(`invalid request block size: 21573|Invalid message received with signature \[18245\]|SSL_do_handshake\(\) failed.*upstream|wrong version number.*upstream|upstream sent (no valid|invalid) (HTTP|header)`)},
 	{id: "proxy-upstream-down-502", on: []class{classBadGateway}, look: upstreamDown},
-	{id: "proxy-upstream-down-503", on: []class{classUnavailable}, fits: all(byEdgeItself, not(is("nginx", "openresty")), either(not(is("haproxy")), slow, domainKnown)), look: upstreamDown},
+	{id: "proxy-upstream-down-503", on: []class{classUnavailable}, fits: all(byEdgeItself, not(is("nginx", "openresty")), either(not(is("haproxy")), slow, domainKnown, hasUpstream)), look: upstreamDown},
 }
 
 // What logs and error pages say of a cause. They are hints of one kind:

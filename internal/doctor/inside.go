@@ -129,14 +129,18 @@ func otherPorts(x *examination) []change {
 // upstreamDown proves a proxy that cannot reach its app. Where the app's port
 // is refused, the cause is there.
 func upstreamDown(ctx context.Context, x *examination) []Evidence {
+	seen := theAnswer(ctx, x)
 	if x.Inside {
 		for _, c := range x.toHops() {
-			if e := x.with(ctx, c); e.sign.class == classRefused {
+			e := x.with(ctx, c)
+			if !x.going() || e.sign.class == classRefused {
 				return nil
+			}
+			if e.answer.Outcome == probe.Answered {
+				seen = append(seen, x.unturned(c, e))
 			}
 		}
 	}
-	seen := theAnswer(ctx, x)
 	for _, up := range x.upstreams() {
 		seen = append(seen, Evidence{Change: "configuration " + up.String(), Before: string(up.Protocol) + " " + up.Address})
 	}

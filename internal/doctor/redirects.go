@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -63,6 +64,7 @@ var redirectHypotheses = []hypothesis{
 	},
 	{id: "locale-redirect", on: []class{classRedirectLocale}, look: followsLanguage, changes: toLocationPath},
 	{id: "path-prefix", on: []class{classRedirect, classRedirectLocale}, fits: locationEndsAlike, changes: toLocationPath},
+	{id: "bad-request-by-app", on: []class{classRedirect}, fits: toItself, changes: withItsCookies, only: true},
 	{id: "wrong-path-404", on: []class{classRedirect}, changes: toLocationPath, only: true},
 }
 
@@ -196,6 +198,24 @@ func toLocationPath(x *examination) []change {
 		return nil
 	}
 	return []change{pathIs("path", to.RequestURI())}
+}
+
+// toItself fits a redirect to what was asked for, for who brings the cookies then.
+func toItself(x *examination) bool {
+	from := urlOf(x.current.probe)
+	to, err := from.Parse(x.current.answer.Get("Location"))
+	return err == nil && to.Path == from.Path && to.RawQuery == from.RawQuery && len(values(&x.current.answer, "Set-Cookie")) > 0
+}
+
+// withItsCookies brings the cookies that the answer sets, as a browser does.
+func withItsCookies(x *examination) []change {
+	var cookies []string
+	for _, line := range values(&x.current.answer, "Set-Cookie") {
+		if cookie, err := http.ParseSetCookie(line); err == nil {
+			cookies = append(cookies, (&http.Cookie{Name: cookie.Name, Value: cookie.Value}).String())
+		}
+	}
+	return []change{{"cookie", "the cookies that the answer sets", func(p probe.Probe) probe.Probe { return p.With("Cookie", strings.Join(cookies, "; ")) }}}
 }
 
 func locationEndsAlike(x *examination) bool {

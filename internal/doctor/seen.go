@@ -26,6 +26,9 @@ func (x *examination) lookBeside(ctx context.Context) {
 		return
 	}
 	x.seen = append(x.seen, clockNotes(machine.ReadClock())...)
+	if x.started == nil { // it was waited for
+		x.seen = append(x.seen, ageNotes(x.surroundings.app(), x.began)...)
+	}
 	if x.hostMatters() {
 		x.say("asking the metadata service")
 		use, _ := findMetadataUse(x.surroundings.app().Dir)
@@ -50,6 +53,23 @@ var mayBeDown = []class{
 // whether it can learn its own address.
 func (x *examination) hostMatters() bool {
 	return slices.ContainsFunc(x.findings, func(f Finding) bool { return layerOf(f.ID) == LayerAppHost })
+}
+
+// newborn is how long ago a process was started that may be one of many in turn.
+const newborn = 10 * time.Second
+
+// ageNotes tells of an app that was started just before it was looked at: what
+// passes now may have ended a moment later.
+func ageNotes(app machine.Process, began time.Time) []targetgroup.Note {
+	age := began.Sub(app.Start)
+	if app.PID == 0 || app.Start.IsZero() || age > newborn {
+		return nil
+	}
+	return []targetgroup.Note{{
+		What: fmt.Sprintf("%s (process %d) is new: unless you started it just now, it is restarted over and over", app.Name(), app.PID),
+		Seen: fmt.Sprintf("it was started %s before this examination began", max(age, 0).Round(100*time.Millisecond)),
+		Way:  fmt.Sprintf("run ps -o pid,lstart -p %d again in a minute: is it another process? Then its log tells why it ends", app.PID),
+	}}
 }
 
 // Limits of clocks that are right.

@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"hale/internal/machine"
 	"hale/internal/probe"
@@ -39,7 +41,7 @@ var socketHypotheses = []hypothesis{
 	{id: "event-loop-blocked", on: []class{classSilent}, inside: true, look: loopBlocked, changes: wait},
 	{id: "idle-connection-holds-sync-worker", on: []class{classSilent}, inside: true, look: heldByIdle, changes: wait},
 	{id: "worker-exhaustion", on: []class{classSilent}, inside: true, look: queued, changes: wait},
-	{id: "docker-published-app-on-loopback", on: []class{classEmpty}, inside: true, fits: byDockerProxy, look: sameWhatever},
+	{id: "docker-published-app-on-loopback", on: []class{classEmpty}, inside: true, fits: byDockerProxy, look: onContainersLoopback},
 	{id: "mesh-mtls-strict", on: []class{classEmpty}, inside: true, fits: byEnvoy, changes: toLoopback},
 }
 
@@ -133,7 +135,11 @@ func rejected(ctx context.Context, x *examination) []Evidence {
 		return nil
 	}
 	seen := append(x.answered("connect to "+x.current.probe.Address.String()), Evidence{Change: "the sockets of this machine", Before: listening(at[0])})
-	return append(seen, firewall(ctx, x, machine.Reject)...)
+	rules := firewall(ctx, x, machine.Reject)
+	if err := x.current.answer.Err; len(rules) == 0 && err != nil && errors.Is(err, syscall.ECONNRESET) {
+		return nil // who accepts may reset the connection as well
+	}
+	return append(seen, rules...)
 }
 
 // dropped proves a rule of this machine that drops.

@@ -333,11 +333,32 @@ func loggedAgain(pattern string) func(context.Context, *examination) []Evidence 
 			return nil
 		}
 		other, _, comes := x.logsOn(ctx, text, randomPath().apply(x.current.probe), took+lateness/5)
-		if !x.going() || comes && other.sign.class != x.current.sign.class {
+		if !x.going() || comes && other.sign.class != x.current.sign.class || x.failsOtherwise(ctx, text) {
 			return nil
 		}
 		return seen
 	}
+}
+
+// raised is how an exception that nobody caught begins its line in a log.
+var raised = re(`^(Uncaught )?[\w.]*(Error|Exception)\b: `)
+
+// failsOtherwise tells whether the logs have exceptions, and none says what is looked
+// for: the app goes on without that.
+func (x *examination) failsOtherwise(ctx context.Context, text *regexp.Regexp) bool {
+	otherwise := false
+	for i := range x.surroundings.logs {
+		for _, line := range x.surroundings.logs[i].tail(ctx, true) {
+			if !raised.MatchString(line) {
+				continue
+			}
+			if text.MatchString(line) {
+				return false
+			}
+			otherwise = true
+		}
+	}
+	return otherwise
 }
 
 // logsOn sends a probe, and looks whether a text comes into a log with it, and how

@@ -242,6 +242,26 @@ var loopbackV4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // boundSocket is a line of /proc/net/tcp or tcp6, as far as it is of use here:
 // the address as the kernel writes it.
+// OnLoopbackAlone tells whether who listens on a TCP port in the process's network
+// does so on loopback addresses, and on no other.
+func (p Process) OnLoopbackAlone(port uint16) bool {
+	found := false
+	for _, table := range []string{"net/tcp", "net/tcp6"} {
+		content, _, err := tail(procFile(p.PID, table), mostSocketTable)
+		if err != nil {
+			continue // a machine without IPv6
+		}
+		for _, bound := range listening(string(content), port) {
+			ip, ok := parseKernelAddress(bound.address)
+			if !ok || !ip.Unmap().IsLoopback() {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
 type boundSocket struct{ address, inode string }
 
 // listening returns the sockets of such a table that listen on a port.

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hale/test/servers"
 )
@@ -139,6 +140,38 @@ KeyError: 'DATABASE_URL'
 		{
 			Name: "takes-post-alone", Row: "method-not-allowed", Findings: []string{"method-not-allowed"},
 			Start: onExpress("app.get('/health', (req, res) => res.status(405).set('Allow', 'POST').send('Method Not Allowed'));\n"),
+		},
+		{
+			// HAProxy's own check asks for what the app does not have; the app is well.
+			Name: "haproxy-check-fails", Row: "proxy-upstream-down-503", Findings: []string{"proxy-upstream-down-503"}, Inside: true, Nameless: true,
+			Start: func(t testing.TB) Site {
+				site := haproxy(`
+frontend web
+	bind @address@
+	default_backend app
+backend app
+	option httpchk GET /no-such-check
+	http-check expect status 200
+	server app1 @app@ check inter 100ms fall 1
+`)(t)
+				for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(20 * time.Millisecond) {
+					if status(503).of(health(site, Patience).send()) == "" {
+						return site
+					}
+				}
+				t.Fatal("HAProxy does not hold the server for dead")
+				return site
+			},
+		},
+		{
+			// A redirect to the same page is for who brings the cookie then.
+			Name: "wants-cookie", Row: "bad-request-by-app", Findings: []string{"bad-request-by-app"},
+			Start: onExpress("app.use((req, res, next) => (req.headers.cookie || '').includes('visited=1') ? next() : res.set('Set-Cookie', 'visited=1').redirect(req.url));\n"),
+		},
+		{
+			// It goes on without its cache, and fails by itself.
+			Name: "cache-not-needed", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: askedFor("/broken", onExpress("app.use('/broken', (req, res, next) => { console.error('cache: connect ECONNREFUSED 127.0.0.1:6379'); next(); });\n")),
 		},
 		{
 			// A site of files is all that there is.

@@ -28,6 +28,11 @@ func besideProofs() map[string]proof {
 		"no-tenant-500":    {asked(status(500)), asked(status(500), path(nowhere)), asked(status(200), host(Domain))},
 		"no-tenant-401":    {asked(status(401)), asked(status(401), path(nowhere)), asked(status(200), host(Domain))},
 		"takes-post-alone": {asked(status(405)), asked(status(404), path(nowhere))},
+		"haproxy-check-fails": {
+			asked(says(503, "No server is available to handle this request.")), asked(status(503), host(Domain)),
+		},
+		"wants-cookie":     {asked(redirects(302, "/health")), asked(status(200), field("Cookie", "visited=1"))},
+		"cache-not-needed": {asked(status(500)), asked(status(200), path("/health")), inLog("ECONNREFUSED")},
 		"healthy-files":    {asked(status(200)), asked(status(404), path(nowhere))},
 	}
 }

@@ -102,9 +102,12 @@ table ip mesh {
 }
 
 // dockerProxy is a process of that name and with docker's arguments, which
-// takes connections and closes them, since nobody answers in the container.
+// takes connections and closes them, since nobody answers in the container: the
+// app is on the loopback address there.
 func dockerProxy(t testing.TB) Site {
 	s := newSetting(t)
+	inside := portOf(loopback(t))
+	uvicornInContainer(t, "127.0.0.1", inside)
 	program := s.file("docker-proxy", `#!/usr/bin/python3
 import socket, sys
 
@@ -122,7 +125,7 @@ while True:
 		Name: program,
 		Args: []string{
 			"-proto", "tcp", "-host-ip", Private, "-host-port", portOf(s.address),
-			"-container-ip", "127.0.0.8", "-container-port", portOf(loopback(t)),
+			"-container-ip", "127.0.0.8", "-container-port", inside,
 		},
 		Listens: []string{s.address}, StopSignal: syscall.SIGKILL,
 	})

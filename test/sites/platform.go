@@ -193,10 +193,18 @@ func inImage(i image, file, content string) func(testing.TB) Site {
 // unpublished is a FastAPI site in a container with a network of its own, to
 // which nothing leads from the machine's port.
 func unpublished(t testing.TB) Site {
-	p := pythonApp(t, "fastapi", "python3-fastapi", "")
 	s := newSetting(t)
+	return s.site(uvicornInContainer(t, "0.0.0.0", portOf(s.address)))
+}
+
+// uvicornInContainer runs a FastAPI application in a network of its own, at an address
+// there, and returns its log.
+func uvicornInContainer(t testing.TB, host, port string) (log string) {
+	t.Helper()
+	p := pythonApp(t, "fastapi", "python3-fastapi", "")
+	servers.Need(t, "uvicorn")
 	spec := (&image{network: true}).contain(t)(servers.Spec{
-		Name: "uvicorn", Args: []string{"--app-dir", p.dir, "--host", "0.0.0.0", "--port", portOf(s.address), p.module},
+		Name: "sh", Args: []string{"-c", `ip link set lo up && exec uvicorn "$@"`, "sh", "--app-dir", p.dir, "--host", host, "--port", port, p.module},
 		Dir: p.dir, Env: p.environment(), StopSignal: syscall.SIGKILL,
 	})
 	process := servers.Run(t, spec)
@@ -205,7 +213,7 @@ func unpublished(t testing.TB) Site {
 			t.Fatalf("uvicorn does not start: %s", process.Output())
 		}
 	}
-	return s.site(process.OutputFile())
+	return process.OutputFile()
 }
 
 // behindCloud is a site behind a machine's firewall that lets in by a rule, and
