@@ -155,7 +155,7 @@ func TestConsequencesInTheVerdict(t *testing.T) {
 		plain  string
 	}{
 		{"the cause alone is named", health.SharedFails, checks{page, database}, health.Fail, "database: refused", "fail: database"},
-		{"a shared cause makes it shared", health.SharedWarns, checks{page, database}, health.Warn, "database: refused", "ok (warn: database)"},
+		{"a shared cause makes it shared", health.SharedWarns, checks{page, database}, health.Warn, "database: refused", "ok"},
 		{"an instance's own cause does not", health.SharedWarns, checks{
 			{Name: "page", Run: down, DependsOn: []string{"disk"}, Scope: health.Shared}, {Name: "disk", Run: down},
 		}, health.Fail, "disk: refused", "fail: disk"},

@@ -52,7 +52,8 @@ func plainBrief(s Status) string {
 	return "fail"
 }
 
-// plainReady names the checks behind the verdict.
+// plainReady names the checks behind a verdict that fails. One that warns is ok, and
+// that alone, for whoever compares; the other formats say of what it warns.
 func plainReady(v *Verdict, f *findings) string {
 	switch {
 	case v.Draining:
@@ -61,8 +62,6 @@ func plainReady(v *Verdict, f *findings) string {
 		return "fail: " + names(f.fails)
 	case v.Status == Fail:
 		return plainStartup(f)
-	case len(f.warns) > 0:
-		return "ok (warn: " + names(f.warns) + ")"
 	}
 	return "ok"
 }

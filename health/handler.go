@@ -48,8 +48,8 @@ type HandlerOptions struct {
 //	/health/PROFILE       the verdict of that profile of your checks (Check.Profiles)
 //	/health/checks/NAME   one check; 404 where details may not be seen
 //
-// The answer is `ok` or `fail` in plain text, with the names of the checks
-// behind it where details may be seen, and its status 200 or FailStatus. Other
+// The answer is `ok` or `fail` in plain text, the latter with the names of the
+// checks behind it where details may be seen, and its status 200 or FailStatus. Other
 // formats are chosen by the Accept header or by ?format=plain, json, html or
 // openmetrics: draft-inadarei-api-health-check-06 (application/health+json,
 // application/json), a page for people (text/html), and OpenMetrics 1.0, whose

@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 		{name: "all pass", results: []Result{check("a", Pass), check("b", Pass)}, want: Pass, plain: "ok"},
 		{
 			name: "one warns", results: []Result{check("a", Pass), check("b", Warn)},
-			want: Warn, reason: "b: b says warn", plain: "ok (warn: b)",
+			want: Warn, reason: "b: b says warn", plain: "ok",
 		},
 		{
 			name: "critical ones fail", results: []Result{check("a", Fail), check("b", Warn), check("c", Fail)},
@@ -100,7 +100,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "a degraded one fails", results: []Result{check("a", Pass), check("b", Fail, degraded)},
-			want: Warn, reason: "b: b says fail", plain: "ok (warn: b)",
+			want: Warn, reason: "b: b says fail", plain: "ok",
 		},
 		{
 			name: "a shared one fails", results: []Result{check("a", Fail, shared)},
@@ -108,7 +108,7 @@ func TestJudge(t *testing.T) {
 		},
 		{
 			name: "a shared one fails, which only warns", results: []Result{check("a", Fail, shared)}, shared: SharedWarns,
-			want: Warn, reason: "a: a says fail", plain: "ok (warn: a)",
+			want: Warn, reason: "a: a says fail", plain: "ok",
 		},
 		{
 			name: "an instance's own fails beside a shared one", results: []Result{check("a", Fail, shared), check("b", Fail)}, shared: SharedWarns,

@@ -26,8 +26,8 @@ func TestProfiles(t *testing.T) {
 		body   string
 		checks []string // shown as JSON
 	}{
-		{"/health", 200, "ok (warn: only ready)", []string{"usual", "only ready", "both"}},
-		{"/health/ready", 200, "ok (warn: only ready)", []string{"usual", "only ready", "both"}},
+		{"/health", 200, "ok", []string{"usual", "only ready", "both"}},
+		{"/health/ready", 200, "ok", []string{"usual", "only ready", "both"}},
 		{"/health/startup", 503, "fail: starting (only startup)", []string{"usual", "only startup"}},
 		{"/health/live", 200, "ok", nil},
 		{"/health/deep", 503, "fail: report", []string{"report", "both"}},

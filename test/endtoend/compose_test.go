@@ -64,11 +64,12 @@ health:
 	// For three seconds at least, and until all is known: deep, too, to which the
 	// cause does not belong.
 	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		if a := h.probe(); a.status != 200 {
+		if a := h.probe(); a.status != 200 || a.body != "ok\n" {
 			t.Fatalf("a probe after %v: %v", time.Since(start), a)
 		}
-		shallow, all := deep("/health"), deep("/health/deep")
-		known := shallow.body == "ok (warn: database)\n" && all.status == 200 && strings.Contains(all.body, "warn: database, report")
+		shallow, all := deep("/health?format=json"), deep("/health/deep?format=json")
+		known := strings.Contains(shallow.body, `"output":"database: `) && all.status == 200 &&
+			strings.Contains(all.body, `"output":"database: `) && strings.Contains(all.body, "; report: ")
 		if took := time.Since(start); known && took > 3*time.Second {
 			break
 		} else if took > patience {
@@ -86,9 +87,9 @@ health:
 	listener = listenAt(t, database)
 	defer listener.Close()
 	down.Store(false)
-	for start := time.Now(); deep("/health").body != "ok\n"; time.Sleep(20 * time.Millisecond) {
+	for start := time.Now(); !strings.HasPrefix(deep("/health?format=json").body, `{"status":"pass"`); time.Sleep(20 * time.Millisecond) {
 		if time.Since(start) > patience {
-			t.Fatalf("not well again: %v", deep("/health"))
+			t.Fatalf("not well again: %v", deep("/health?format=json"))
 		}
 	}
 	if access, err := os.ReadFile(h.access); err != nil || strings.Contains(string(access), `"/health/deep"`) {
