@@ -66,12 +66,7 @@ func actionWords(a *rule.Action, v *inventory.Inventory) string {
 	case a.ForwardConfig != nil:
 		return forwardWords(a.ForwardConfig, v)
 	case a.RedirectConfig != nil:
-		c := a.RedirectConfig.Filled()
-		to := strings.ToLower(c.Protocol) + "://" + c.Host + ":" + c.Port + c.Path
-		if c.Query != "" {
-			to += "?" + c.Query
-		}
-		return fmt.Sprintf("redirect with %d to %s", c.Status(), to)
+		return fmt.Sprintf("redirect with %d to %s", a.RedirectConfig.Status(), a.RedirectConfig.Location())
 	case a.FixedResponseConfig != nil:
 		words := fmt.Sprintf("answer %d", a.FixedResponseConfig.Status())
 		if body := a.FixedResponseConfig.MessageBody; body != "" {

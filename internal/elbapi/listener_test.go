@@ -264,6 +264,27 @@ func TestCertificates(t *testing.T) {
 	if got := list(); got != "arn:cert-1! arn:cert-2" {
 		t.Errorf("removed: %s", got)
 	}
+	// The default one may be in the list, too: so it stays when it is no longer the
+	// default.
+	first := []types.Certificate{{CertificateArn: new("arn:cert-1")}}
+	if _, err := client.AddListenerCertificates(t.Context(), &elbv2.AddListenerCertificatesInput{ListenerArn: &s.secure, Certificates: first}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(); got != "arn:cert-1! arn:cert-2 arn:cert-1" {
+		t.Errorf("the default one added: %s", got)
+	}
+	if _, err := client.ModifyListener(t.Context(), &elbv2.ModifyListenerInput{ListenerArn: &s.secure, Certificates: two[1:]}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(); got != "arn:cert-2! arn:cert-2 arn:cert-1" {
+		t.Errorf("another default one: %s", got)
+	}
+	if _, err := client.RemoveListenerCertificates(t.Context(), &elbv2.RemoveListenerCertificatesInput{ListenerArn: &s.secure, Certificates: two[1:]}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(); got != "arn:cert-2! arn:cert-1" {
+		t.Errorf("the default one removed from the list: %s", got)
+	}
 }
 
 // A listener's own attributes, told after a change and when asked for.

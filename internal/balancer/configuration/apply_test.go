@@ -1,6 +1,7 @@
 package configuration_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
@@ -106,6 +107,20 @@ func swapped(pairs ...string) string {
 	return strings.NewReplacer(pairs...).Replace(site)
 }
 
+// secured returns site with an HTTPS listener that has the certificates of a list.
+func secured(names string) string {
+	var all strings.Builder
+	for _, name := range []string{"one", "two", "three"} {
+		fmt.Fprintf(&all, "- {Name: %s, CertificateFile: a, PrivateKeyFile: b}\n", name)
+	}
+	return swapped("TargetGroups:\n", "Certificates:\n"+all.String()+"TargetGroups:\n", "- Protocol: HTTP\n    Port: 8080", "- Protocol: HTTPS\n    Port: 8080\n    Certificates: ["+names+"]")
+}
+
+// ruled returns site with a rule that has another action.
+func ruled(action string) string {
+	return swapped("{Type: forward, TargetGroup: api}", "{Type: "+action+"}")
+}
+
 func TestDifference(t *testing.T) {
 	const (
 		oneRule = `    - Priority: 20
@@ -127,7 +142,7 @@ func TestDifference(t *testing.T) {
 			"create load balancer site: application, internal",
 			"create listener site:8080: HTTP, forward web",
 			"create rule site:8080 priority 10: path-pattern /api/* -> forward api",
-			"create rule site:8080 priority 20: host-header old.example -> redirect 301",
+			"create rule site:8080 priority 20: host-header old.example -> redirect 301 to #{protocol}://new.example:#{port}/#{path}?#{query}",
 		}},
 		{"the same", site, site, nil},
 		{"the same in other words", site, swapped("HealthCheckPath: /health", "HealthCheckPath: /health\n  HealthyThresholdCount: 5"), nil},
@@ -191,11 +206,34 @@ func TestDifference(t *testing.T) {
 			"create load balancer site: application, internet-facing",
 			"create listener site:8080: HTTP, forward web",
 			"create rule site:8080 priority 10: path-pattern /api/* -> forward api",
-			"create rule site:8080 priority 20: host-header old.example -> redirect 301",
+			"create rule site:8080 priority 20: host-header old.example -> redirect 301 to #{protocol}://new.example:#{port}/#{path}?#{query}",
 		}},
 		{"a listener's protocol", site, swapped("- Protocol: HTTP\n    Port: 8080", "- Protocol: HTTPS\n    Port: 8080\n    Certificates: [one, two]", "TargetGroups:\n- Name", "Certificates: [{Name: one, CertificateFile: a, PrivateKeyFile: b}, {Name: two, CertificateFile: a, PrivateKeyFile: b}]\nTargetGroups:\n- Name"), []string{
 			"modify listener site:8080: Protocol HTTP -> HTTPS, SslPolicy none -> ELBSecurityPolicy-2016-08, Certificates none -> one two",
 		}},
+		{"a listener's certificates change places", secured("one, two, three"), secured("three, one"), []string{
+			"modify listener site:8080: Certificates one two three -> three one",
+		}},
+		{"one certificate alone is left", secured("one, two"), secured("two"), []string{
+			"modify listener site:8080: Certificates one two -> two",
+		}},
+		{
+			"what actions are made of", ruled("fixed-response, FixedResponseConfig: {StatusCode: 404, MessageBody: gone}"), ruled("fixed-response, FixedResponseConfig: {StatusCode: 404, ContentType: text/html, MessageBody: away}"),
+			[]string{`modify rule site:8080 priority 10: Actions fixed-response 404 text/plain "gone" -> fixed-response 404 text/html "away"`},
+		},
+		{
+			"where a redirect leads", ruled("redirect, RedirectConfig: {Path: /new, StatusCode: HTTP_302}"), ruled("redirect, RedirectConfig: {Path: /newer, StatusCode: HTTP_302}"),
+			[]string{"modify rule site:8080 priority 10: Actions redirect 302 to #{protocol}://#{host}:#{port}/new?#{query} -> redirect 302 to #{protocol}://#{host}:#{port}/newer?#{query}"},
+		},
+		{
+			"how long clients stay with a group",
+			ruled("forward, ForwardConfig: {TargetGroups: [{TargetGroup: api}]}"), ruled("forward, ForwardConfig: {TargetGroups: [{TargetGroup: api}], TargetGroupStickinessConfig: {Enabled: true, DurationSeconds: 60}}"),
+			[]string{"modify rule site:8080 priority 10: Actions forward api -> forward api, stickiness 60 s"},
+		},
+		{
+			"what a rule makes of the path", site, swapped("      Actions: [{Type: forward, TargetGroup: api}]\n", "      Actions: [{Type: forward, TargetGroup: api}]\n      Transforms: [{Type: url-rewrite, UrlRewriteConfig: {Rewrites: [{Regex: ^/api, Replace: /v2}]}}]\n"),
+			[]string{"modify rule site:8080 priority 10: Transforms none -> url-rewrite ^/api to /v2"},
+		},
 		{
 			"all becomes TCP",
 			"TargetGroups: [{Name: db, Protocol: HTTP, Port: 80, TargetType: ip}]\nLoadBalancers: [{Name: site, Listeners: [{Protocol: HTTP, Port: 80, DefaultActions: [{Type: forward, TargetGroup: db}]}]}]",

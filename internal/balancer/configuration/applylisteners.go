@@ -95,8 +95,8 @@ func (a *application) modifyListener(old *inventory.Listener, wish inventory.Lis
 		return err
 	}
 	var gone []string
-	for _, c := range next.Certificates {
-		if len(wish.Certificates) > 0 && c.ARN != wish.Certificates[0] && !slices.Contains(others, c.ARN) {
+	for i, c := range next.Certificates { // the first is the default one
+		if i > 0 && !slices.Contains(others, c.ARN) {
 			gone = append(gone, c.ARN)
 		}
 	}

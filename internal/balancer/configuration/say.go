@@ -1,6 +1,7 @@
 package configuration
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -89,7 +90,7 @@ func (a *application) differenceOfRules(was, is *inventory.Rule) difference {
 		d.say("Conditions", !reflect.DeepEqual(was.Conditions, is.Conditions))
 	}
 	d.actions(a.edit.Inventory(), "Actions", was.Actions, is.Actions)
-	d.say("Transforms", !reflect.DeepEqual(was.Transforms, is.Transforms))
+	d.add("Transforms", sayTransforms(was.Transforms), sayTransforms(is.Transforms))
 	d.tags(was.Tags, is.Tags)
 	return d
 }
@@ -116,11 +117,40 @@ func (d *difference) tags(was, is []inventory.Tag) {
 }
 
 func (d *difference) actions(v *inventory.Inventory, setting string, was, is []rule.Action) {
-	if from, to := sayActions(v, was), sayActions(v, is); from != to {
+	from, to := sayActions(v, was), sayActions(v, is)
+	if from == to {
+		from, to = from+sayDetails(was), to+sayDetails(is)
+	}
+	if from != to {
 		d.add(setting, from, to)
 	} else {
 		d.say(setting, !reflect.DeepEqual(was, is))
 	}
+}
+
+// sayDetails writes what sayActions leaves out of actions.
+func sayDetails(actions []rule.Action) string {
+	var words string
+	for _, a := range actions {
+		switch {
+		case a.ForwardConfig != nil && a.ForwardConfig.TargetGroupStickinessConfig.Enabled:
+			words += fmt.Sprintf(", stickiness %d s", a.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds)
+		case a.FixedResponseConfig != nil:
+			words += fmt.Sprintf(" %s %q", cmp.Or(a.FixedResponseConfig.ContentType, "text/plain"), a.FixedResponseConfig.MessageBody)
+		}
+	}
+	return words
+}
+
+// sayTransforms writes transforms as "url-rewrite ^/old to /new".
+func sayTransforms(transforms []rule.Transform) string {
+	var words []string
+	for _, t := range transforms {
+		for _, r := range t.Rewrites {
+			words = append(words, fmt.Sprintf("%s %s to %s", t.Type, r.Regex, r.Replace))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // sayActions writes actions as "forward web 90, green 10".
@@ -131,7 +161,7 @@ func sayActions(v *inventory.Inventory, actions []rule.Action) string {
 		case a.ForwardConfig != nil:
 			words = append(words, "forward "+sayGroups(v, a.ForwardConfig.TargetGroups))
 		case a.RedirectConfig != nil:
-			words = append(words, "redirect "+strings.TrimPrefix(a.RedirectConfig.StatusCode, "HTTP_"))
+			words = append(words, fmt.Sprintf("redirect %d to %s", a.RedirectConfig.Status(), a.RedirectConfig.Location()))
 		case a.FixedResponseConfig != nil:
 			words = append(words, "fixed-response "+a.FixedResponseConfig.StatusCode)
 		}

@@ -228,8 +228,10 @@ func (e *Edit) SetListenerAttributes(arn string, set elb.Attributes) (*Listener,
 	return l, nil
 }
 
-// AddCertificates adds certificates beside the default one, for names of their
-// own. What is there already stays.
+// AddCertificates adds certificates to the list beside the default one, for names
+// of their own. What is in the list already stays. The default one may be in it,
+// too (ELBv2 API, DescribeListenerCertificates): then it stays when another one
+// becomes the default.
 func (e *Edit) AddCertificates(arn string, certificates []string) (*Listener, error) {
 	l, err := e.listener(arn)
 	if err != nil {
@@ -243,7 +245,7 @@ func (e *Edit) AddCertificates(arn string, certificates []string) (*Listener, er
 		if err := e.checkCertificate(c); err != nil {
 			return nil, err
 		}
-		if !slices.Contains(all, Certificate{c}) {
+		if !slices.Contains(all[1:], Certificate{c}) {
 			all = append(all, Certificate{c})
 		}
 	}
@@ -254,7 +256,7 @@ func (e *Edit) AddCertificates(arn string, certificates []string) (*Listener, er
 	return l, nil
 }
 
-// RemoveCertificates removes certificates other than the default one.
+// RemoveCertificates removes certificates from the list beside the default one.
 func (e *Edit) RemoveCertificates(arn string, certificates []string) error {
 	l, err := e.listener(arn)
 	if err != nil {
@@ -262,8 +264,8 @@ func (e *Edit) RemoveCertificates(arn string, certificates []string) error {
 	}
 	kept := slices.Clone(l.Certificates)
 	for _, c := range certificates {
-		i := slices.Index(kept, Certificate{c})
-		if i == 0 {
+		i := 1 + slices.Index(kept[1:], Certificate{c})
+		if i == 0 && kept[0].ARN == c {
 			return elb.Errorf("OperationNotPermitted", "Default certificate '%s' cannot be removed; modify the listener to replace it", c)
 		}
 		if i > 0 {

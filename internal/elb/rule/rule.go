@@ -20,6 +20,8 @@
 // 2015-12-01). What neither says is called unconfirmed.
 package rule
 
+import "strings"
+
 // Rule is a rule of a listener (ELBv2 API, Rule).
 type Rule struct {
 	// Priority is from 1 to 50000, the lowest first; 0 is the default rule's,
@@ -179,6 +181,17 @@ func (c RedirectConfig) Filled() RedirectConfig {
 		}
 	}
 	return c
+}
+
+// Location returns where the redirect leads, with the keywords that are filled in
+// for each request, as in "https://#{host}:443/#{path}?#{query}".
+func (c RedirectConfig) Location() string {
+	c = c.Filled()
+	to := strings.ToLower(c.Protocol) + "://" + c.Host + ":" + c.Port + c.Path
+	if c.Query != "" {
+		to += "?" + c.Query
+	}
+	return to
 }
 
 // Status returns 301 or 302.
