@@ -34,7 +34,7 @@ type stored[T any] struct {
 // at a time may have it open: others are refused.
 func Open[T any](dir, name string) (*Store[T], *T, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("make the state directory: %w", err)
+		return nil, nil, fmt.Errorf("make the state directory: %w; name another with --state", err)
 	}
 	s := &Store[T]{dir: dir, name: name}
 	state, err := s.Take()
@@ -49,7 +49,7 @@ func (s *Store[T]) Take() (*T, error) {
 	path := filepath.Join(s.dir, strings.TrimSuffix(s.name, filepath.Ext(s.name))+".lock")
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock the state directory: %w", err)
+		return nil, fmt.Errorf("lock the state directory: %w; let this user write there, or name another with --state", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()

@@ -63,6 +63,17 @@ func TestHalfWritten(t *testing.T) {
 	}
 }
 
+func TestADirectoryThatCannotBe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := statefile.Open[book](file, "book.json")
+	if want := "make the state directory: mkdir " + file + ": not a directory; name another with --state"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"no JSON", "pages: 7", "mend the file, or move it away to begin anew"},
