@@ -150,7 +150,7 @@ func (t *target) question(g *group) (*probe.Probe, error) {
 func (t *target) ask(ctx context.Context, p *probe.Probe, err error) {
 	at := time.Now()
 	if err != nil {
-		t.keep(Probed{At: at, Reason: elb.InternalError, Because: err.Error()})
+		t.keep(Probed{At: at, GRPC: -1, Reason: elb.InternalError, Because: err.Error()})
 		t.group.report(t, elb.Verdict{Reason: elb.InternalError}, time.Now())
 		return
 	}
@@ -165,7 +165,7 @@ func (t *target) ask(ctx context.Context, p *probe.Probe, err error) {
 	case ours(a.Err):
 		v = elb.Verdict{Reason: elb.InternalError}
 	}
-	t.keep(Probed{At: at, Took: a.Times.Total, Status: a.Status, Reason: v.Reason, Description: v.Description, Because: a.Because})
+	t.keep(Probed{At: at, Took: a.Times.Total, Status: a.Status, GRPC: a.GRPC, Reason: v.Reason, Description: v.Description, Because: a.Because})
 	t.group.report(t, v, time.Now())
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -331,6 +332,36 @@ func TestTheCertificateInTheLog(t *testing.T) {
 	for _, client := range clients[:2] { // on connections that were there
 		if got := ask(client); got != two {
 			t.Errorf("of a connection from before: %q", got)
+		}
+	}
+}
+
+// The probes of a gRPC group are shown with the status of the call, which is what
+// the matcher reads.
+func TestProbesOfGRPCAreShown(t *testing.T) {
+	t.Parallel()
+	pair := httptest.NewUnstartedServer(nil)
+	pair.StartTLS()
+	t.Cleanup(pair.Close)
+	s := siteOf(t, balancer.Options{Certificates: certificates{certificateARN: &pair.TLS.Certificates[0]}},
+		inventory.ListenerSettings{Protocol: elb.HTTPS, Certificates: []string{certificateARN}}, nil)
+	s.newGroup("grpc", elb.Kind{Version: elb.GRPC}, nil)
+	s.rule(1, rule.ForwardTo(s.groups["grpc"]), path("/grpc"))
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Grpc-Status", "12")
+	}))
+	app.Config.Protocols = new(http.Protocols)
+	app.Config.Protocols.SetUnencryptedHTTP2(true)
+	app.Start()
+	t.Cleanup(app.Close)
+	s.fill("grpc", app.Listener.Addr().(*net.TCPAddr).AddrPort())
+	for _, g := range s.Snapshot().Groups {
+		if g.Name != "grpc" {
+			continue
+		}
+		if p := g.Targets[0].Probes[0]; p.Status != 200 || p.GRPC == nil || *p.GRPC != 12 {
+			t.Errorf("shown: %+v", p)
 		}
 	}
 }

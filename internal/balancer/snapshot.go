@@ -103,7 +103,8 @@ type ProbeStatus struct {
 	At          time.Time  `json:"at"`
 	TookMS      float64    `json:"time_ms"`
 	Healthy     bool       `json:"healthy"`
-	Status      int        `json:"status,omitempty"` // of the answer, 0 without one
+	Status      int        `json:"status,omitempty"`      // of the answer, 0 without one
+	GRPC        *int       `json:"grpc_status,omitempty"` // of a gRPC group: what the matcher reads
 	Reason      elb.Reason `json:"reason,omitempty"`
 	Description string     `json:"description,omitempty"`
 	Because     string     `json:"because,omitempty"` // in plain words
@@ -284,10 +285,14 @@ func (g *group) snapshot(now time.Time) GroupStatus {
 		of.Anomalous, of.Mitigated = t.Anomaly()
 		of.Probes = []ProbeStatus{}
 		for _, p := range t.lastProbes() {
-			of.Probes = append(of.Probes, ProbeStatus{
+			shown := ProbeStatus{
 				At: p.At, TookMS: milliseconds(p.Took), Healthy: p.Reason == "", Status: p.Status,
 				Reason: p.Reason, Description: p.Description, Because: p.Because,
-			})
+			}
+			if p.GRPC >= 0 {
+				shown.GRPC = &p.GRPC
+			}
+			of.Probes = append(of.Probes, shown)
 		}
 		s.InFlight += of.InFlight
 	}

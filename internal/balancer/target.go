@@ -36,6 +36,7 @@ type Probed struct {
 	At          time.Time
 	Took        time.Duration
 	Status      int // 0: none
+	GRPC        int // the call's status; -1: none
 	Reason      elb.Reason
 	Description string
 	Because     string // in plain words

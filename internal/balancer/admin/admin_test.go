@@ -68,6 +68,7 @@ func site(odd string) *seen {
 				Targets: []balancer.TargetStatus{
 					{ID: "10.0.0.1", Port: 8000, CheckPort: 8000, State: elb.Healthy, Since: noon.Add(-2 * time.Hour), InFlight: 7, SlowStart: true, Probes: []balancer.ProbeStatus{
 						{At: noon.Add(-3 * time.Second), TookMS: 1.234, Healthy: true, Status: 200},
+						{At: noon.Add(-13 * time.Second), TookMS: 1.234, Healthy: true, Status: 200, GRPC: new(12)},
 					}},
 					{ID: "10.0.0.2" + odd, Port: 8000, CheckPort: 9000, Zone: "eu-west-1a" + odd, State: elb.Unhealthy, Reason: elb.Timeout, Description: "Request timed out" + odd, Since: noon.Add(-90 * time.Second), Anomalous: true, Probes: []balancer.ProbeStatus{
 						{At: noon.Add(-4 * time.Second), TookMS: 2000, Reason: elb.Timeout, Description: "Request timed out" + odd, Because: "no answer within 2s" + odd},
@@ -274,7 +275,7 @@ func TestPage(t *testing.T) {
 		"HTTPS :443 127.0.0.1:443 · another program has the port; tried again each second",
 		"blue HTTP · HTTP1 · of site", "HTTP /health", "1 healthy 1 unhealthy 1 draining 7 in flight 20 probes, 2 failed",
 		"fail-open too few targets are healthy, so all of them get traffic",
-		"healthy 10.0.0.1:8000 for 2h0m · 7 in flight · slow start", "3s ago 1.23 ms 200 passed",
+		"healthy 10.0.0.1:8000 for 2h0m · 7 in flight · slow start", "3s ago 1.23 ms 200 passed", "13s ago 1.23 ms gRPC 12 passed",
 		"unhealthy 10.0.0.2:8000 Target.Timeout Request timed out for 1m30s · 0 in flight · asked at port 9000 · anomalous · eu-west-1a",
 		"4s ago 2 s Target.Timeout · no answer within 2s",
 		"draining 10.0.0.3:8000 Target.DeregistrationInProgress for 0s · 0 in flight · 5m left", "not probed yet",

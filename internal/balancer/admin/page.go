@@ -289,7 +289,10 @@ func newViewTarget(group string, t *balancer.TargetStatus, now time.Time) viewTa
 	}
 	for _, p := range t.Probes {
 		of := viewProbe{Tone: "pass", When: elapsed(now, p.At) + " ago", Took: milliseconds(p.TookMS), Text: "passed"}
-		if p.Status != 0 {
+		switch {
+		case p.GRPC != nil:
+			of.Status = fmt.Sprintf("gRPC %d", *p.GRPC)
+		case p.Status != 0:
 			of.Status = strconv.Itoa(p.Status)
 		}
 		if !p.Healthy {
