@@ -83,7 +83,9 @@ func (d *decoder) commands() {
 		}
 	}
 	if _, err := d.env.fromFile(); err != nil && d.OK(envFileKey) {
-		d.FaultNear(envFileKey, err.Error())
+		for line := range strings.Lines(err.Error()) { // one for each fault of the file
+			d.FaultNear(envFileKey, strings.TrimSpace(line))
+		}
 	}
 }
 

@@ -111,6 +111,13 @@ health:
 		t.Errorf("read %d times", read)
 	}
 
+	t.Run("several faults", func(t *testing.T) {
+		options.EnvFile = func(string) (map[string]string, error) { return nil, errors.New("env:1: a command\nenv:2: not closed") }
+		_, err := config.Parse("hale.yaml", []byte("app: {env_file: env}\n"), options)
+		if want := "hale.yaml:1:17: app.env_file: env:1: a command\nhale.yaml:1:17: app.env_file: env:2: not closed"; err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	})
 	options.EnvFile = func(string) (map[string]string, error) { return nil, errors.New("open env: permission denied") }
 	const unreadable = "hale.yaml:1:17: app.env_file: open env: permission denied"
 	for _, c := range []struct{ name, text, want string }{
