@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,8 +42,7 @@ func TestUnsetPortIn(t *testing.T) {
 // The code of a program is its command, or its script and what lies beside that,
 // and not what else lies in the directory in which it was started.
 func TestUnsetPort(t *testing.T) {
-	dir := t.TempDir()
-	for name, content := range map[string]string{
+	dir := writeTree(t, map[string]string{
 		"other/other.js":  "app.listen(process.env.OTHER_PORT)\n",
 		"shop/app.js":     "require('./server')\n",
 		"shop/server.js":  "\nserver.listen(process.env.SHOP_PORT)\n",
@@ -52,15 +50,7 @@ func TestUnsetPort(t *testing.T) {
 		"fixed/app.js":    "app.listen()\n",
 		"fixed/server.js": "app.listen(process.env.FIXED_PORT)\n",
 		"only.sh/run.sh":  "serve(process.env.SHELL_PORT)\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	tests := []struct {
 		name            string
 		dir             string

@@ -85,13 +85,19 @@ func TestFindMetadataUse(t *testing.T) {
 
 func writeSource(t *testing.T, settings string) (dir string) {
 	t.Helper()
-	dir = t.TempDir()
-	for name, content := range map[string]string{
+	return writeTree(t, map[string]string{
 		"settings.py":       settings,
 		"notes.txt":         "ALLOWED_HOSTS = ['10.0.0.10:1'] latest/meta-data",
 		".git/settings.py":  "ALLOWED_HOSTS = ['10.0.0.10:2'] latest/meta-data",
 		"node_modules/a.js": "ALLOWED_HOSTS = ['10.0.0.10:3'] latest/meta-data",
-	} {
+	})
+}
+
+// writeTree writes files, by their paths in a directory of their own.
+func writeTree(t *testing.T, files map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, content := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
