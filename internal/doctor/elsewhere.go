@@ -221,9 +221,10 @@ func reachablePort(x *examination, s machine.Socket) bool {
 // asked of another site, or below another path.
 func ofOtherRequests(x *examination, s machine.Socket) bool {
 	sent := slices.Concat(x.surroundings.front, x.surroundings.server.Upstreams)
-	return len(x.hops) > 0 && slices.ContainsFunc(sent, func(up webserver.Upstream) bool {
+	own := append(addresses(x.upstreams()), x.current.probe.Address.String())
+	return slices.ContainsFunc(sent, func(up webserver.Upstream) bool {
 		to, err := resolveLocal(up.Address)
-		return err == nil && to.Port() == s.Address.Port() && s.Accepts(to.Addr())
+		return err == nil && !slices.Contains(own, up.Address) && to.Port() == s.Address.Port() && s.Accepts(to.Addr())
 	})
 }
 

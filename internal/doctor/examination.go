@@ -263,6 +263,9 @@ func (x *examination) move(to exchange) {
 // or the change was not what turned the answer.
 func (x *examination) steady(ctx context.Context, s step) bool {
 	again := x.send(ctx, s.before.probe)
+	if s.after.sign.class == classHealthy && again.sign.class == s.before.sign.class && !s.before.sign.class.transport() && x.going() {
+		again = x.send(ctx, s.before.probe) // of two that answer in turn, the other one
+	}
 	switch {
 	case x.err != nil:
 		return false

@@ -94,7 +94,7 @@ func (h *hypothesis) turns(x *examination, s step) bool {
 	case before.class.transport():
 		return !after.class.transport() || depth(after.class) > depth(before.class)
 	case after.class.transport():
-		return false
+		return len(s.after.answer.Followed) > len(s.before.answer.Followed) // what it was redirected to is not the target's
 	}
 	return after.class != before.class || after.by != before.by
 }

@@ -122,7 +122,7 @@ var services = []struct{ program, speaks string }{
 func otherPorts(x *examination) []change {
 	own := x.surroundings.everybody()
 	return toSockets(func(x *examination, s machine.Socket) bool {
-		return otherPort(x, s) && slices.ContainsFunc(s.Owners, func(o machine.Owner) bool { return slices.Contains(own, o.PID) })
+		return otherPort(x, s) && !ofOtherRequests(x, s) && slices.ContainsFunc(s.Owners, func(o machine.Owner) bool { return slices.Contains(own, o.PID) })
 	})(x)
 }
 

@@ -15,11 +15,11 @@ import (
 // the redirect stands: frameworks differ in which of theirs comes first.
 var redirectHypotheses = []hypothesis{
 	{
-		id: "kubelet-follows-redirect", on: []class{classTLS, classRefused, classSilent, classEmpty, classConnectTimeout},
+		id: "kubelet-follows-redirect", on: beyondRedirect,
 		fits: func(x *examination) bool { return len(x.current.answer.Followed) > 0 }, changes: one(forwardedProto),
 	},
 	{
-		id: "kubelet-follows-redirect", on: []class{classTLS, classRefused, classSilent, classEmpty, classConnectTimeout},
+		id: "kubelet-follows-redirect", on: beyondRedirect,
 		fits: followedIntoTLS, look: whereItLed,
 	},
 
@@ -67,6 +67,9 @@ var redirectHypotheses = []hypothesis{
 	{id: "bad-request-by-app", on: []class{classRedirect}, fits: toItself, changes: withItsCookies, only: true},
 	{id: "wrong-path-404", on: []class{classRedirect}, changes: toLocationPath, only: true},
 }
+
+// beyondRedirect are ends at an address that the prober was redirected to.
+var beyondRedirect = []class{classTLS, classRefused, classSilent, classEmpty, classConnectTimeout, classUnreachable}
 
 var toHTTPS = []class{classRedirectHTTPS}
 

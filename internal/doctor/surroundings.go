@@ -23,8 +23,10 @@ type surroundings struct {
 	// process is who listens there, family it and all that it started.
 	process machine.Process
 	family  []int
-	// apps are who listens where a web server sends its requests.
-	apps []machine.Process
+	// apps are who listens where a web server sends its requests; appAt is each by
+	// its address.
+	apps  []machine.Process
+	appAt map[string]machine.Process
 	// server is its configuration, where it is a web server that is known.
 	server webserver.Config
 	// front are the upstreams of the proxies that the examination went around.
@@ -47,6 +49,9 @@ type logFile struct {
 	size int64
 	// own tells that who listens on the port writes it.
 	own bool
+	// upstreams are the addresses of the apps whose it is alone, where those are
+	// behind a web server.
+	upstreams []string
 }
 
 // recent is how old the last line of a log may be that nobody has named, and
@@ -87,6 +92,38 @@ func (x *examination) lookAround() {
 			}
 		}
 	}
+	s.tellApart()
+}
+
+// tellApart finds out which logs are of one app alone, of several behind a web
+// server.
+func (s *surroundings) tellApart() {
+	if len(s.appAt) < 2 {
+		return
+	}
+	for address, app := range s.appAt {
+		for _, log := range machine.Logs(machine.Family(app.PID)...) {
+			for i := range s.logs {
+				if l := &s.logs[i]; log.From != machine.FromUsualPlace && l.Path == log.Path && l.Unit == log.Unit {
+					l.upstreams = append(l.upstreams, address)
+				}
+			}
+		}
+	}
+}
+
+// logs are those that may tell of the current request: without those of apps to which
+// the web server sends other requests.
+func (x *examination) logs() []*logFile {
+	var all []*logFile
+	own := append(addresses(x.upstreams()), x.current.probe.Address.String())
+	for i := range x.surroundings.logs {
+		l := &x.surroundings.logs[i]
+		if len(l.upstreams) == 0 || slices.Contains(x.Logs, l.Path) || slices.ContainsFunc(l.upstreams, func(to string) bool { return slices.Contains(own, to) }) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 func (s *surroundings) addLog(log machine.Log) {
@@ -173,6 +210,10 @@ func (s *surroundings) learnApp(up webserver.Upstream) {
 	}
 	if p, err := machine.Inspect(s.sockets[i].Owner().PID); err == nil {
 		s.apps = append(s.apps, p)
+		if s.appAt == nil {
+			s.appAt = map[string]machine.Process{}
+		}
+		s.appAt[up.Address] = p
 	}
 }
 
@@ -205,7 +246,7 @@ func (s *surroundings) program() string {
 // nextHop goes on behind an answer that no change of the request can turn: the
 // same request, sent to where the local proxy sends its own.
 func (x *examination) nextHop(ctx context.Context) bool {
-	if !x.Inside || !x.going() || x.explained == "" && !byEdge(&x.current.answer) {
+	if !x.Inside || !x.going() || x.explained == "" && !byEdge(&x.current.answer) && !x.current.sign.class.in(proxyErrors...) {
 		return false
 	}
 	hops := x.toHops()
@@ -347,8 +388,8 @@ var raised = re(`^(Uncaught )?[\w.]*(Error|Exception)\b: `)
 // for: the app goes on without that.
 func (x *examination) failsOtherwise(ctx context.Context, text *regexp.Regexp) bool {
 	otherwise := false
-	for i := range x.surroundings.logs {
-		for _, line := range x.surroundings.logs[i].tail(ctx, true) {
+	for _, log := range x.logs() {
+		for _, line := range log.tail(ctx, true) {
 			if !raised.MatchString(line) {
 				continue
 			}
@@ -364,7 +405,10 @@ func (x *examination) failsOtherwise(ctx context.Context, text *regexp.Regexp) b
 // logsOn sends a probe, and looks whether a text comes into a log with it, and how
 // soon.
 func (x *examination) logsOn(ctx context.Context, text *regexp.Regexp, p probe.Probe, patience time.Duration) (e exchange, took time.Duration, comes bool) {
-	logs := slices.Clone(x.surroundings.logs)
+	var logs []logFile
+	for _, log := range x.logs() {
+		logs = append(logs, *log)
+	}
 	for i := range logs {
 		if info, err := os.Stat(logs[i].Path); err == nil {
 			logs[i].size = info.Size()
@@ -395,8 +439,7 @@ func loggedLast(pattern string) func(context.Context, *examination) []Evidence {
 // it could not have the port.
 func portWasTaken(ctx context.Context, x *examination) []Evidence {
 	text := re(portInUse)
-	for i := range x.surroundings.logs {
-		log := &x.surroundings.logs[i]
+	for _, log := range x.logs() {
 		if log.own {
 			continue
 		}
@@ -432,8 +475,7 @@ func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew boo
 		x.surroundings.settled = len(x.sent)
 		x.surroundings.settle()
 	}
-	for i := range x.surroundings.logs {
-		log := &x.surroundings.logs[i]
+	for _, log := range x.logs() {
 		lines := log.tail(ctx, isNew)
 		if !isNew {
 			lines = sinceUp(lines)
@@ -450,8 +492,7 @@ func (x *examination) inLogs(ctx context.Context, text *regexp.Regexp, isNew boo
 // lacksVariable proves by the last lines of a log that the program wants a
 // variable of its environment.
 func lacksVariable(ctx context.Context, x *examination) []Evidence {
-	for i := range x.surroundings.logs {
-		log := &x.surroundings.logs[i]
+	for _, log := range x.logs() {
 		for _, v := range machine.MissingVariables(sinceUp(log.tail(ctx, false))) {
 			x.variable = v.Name
 			return []Evidence{{Change: "log " + log.String() + ", of the variable " + v.Name, Before: excerpt(v.Line, 0)}}

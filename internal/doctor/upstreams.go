@@ -21,7 +21,7 @@ func (x *examination) upstreams() []webserver.Upstream {
 
 // backend is the address behind a local proxy.
 func (x *examination) backend() string {
-	for _, up := range x.upstreams() {
+	for _, up := range slices.Concat(x.upstreams(), x.surroundings.front) {
 		return up.Address
 	}
 	return ""

@@ -53,6 +53,30 @@ server { listen @address@; location / { proxy_pass http://@app@; } location /api
 `)),
 		},
 		{
+			// The app of another site has the path, on a port of its own.
+			Name: "other-site-has-path", Row: "wrong-path-404", Findings: []string{"wrong-path-404"}, Inside: true,
+			Start: askedFor("/status", besideExpress("app.get('/status', (req, res) => res.send('ok'));\n", `
+server { listen @address@; server_name example.com; location / { proxy_pass http://@app@; } }
+server { listen @address@; server_name old.example.com; location / { proxy_pass http://@other@; } }
+`)),
+		},
+		{
+			// What another app of the same web server lacks is in that one's log.
+			Name: "other-app-lacks-variable", Row: "handler-exception", Findings: []string{"handler-exception"}, Inside: true,
+			Start: askedFor("/broken", besideExpress("console.error('Error: Environment variable DATABASE_URL is not set');\n", `
+server { listen @address@; location / { proxy_pass http://@app@; } location /api/ { proxy_pass http://@other@; } }
+`)),
+		},
+		{
+			// nginx says of a dead app what it was told to say.
+			Name: "own-page-of-502", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
+			Start: nginx(`server {
+	listen @address@;
+	error_page 502 /sorry; location = /sorry { internal; return 502 "We are sorry."; }
+	location / { proxy_pass http://@nobody@; }
+}`),
+		},
+		{
 			// It lacked a variable once, was given that, and ended later for another reason.
 			Name: "variable-given-since", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
 			Start: func(t testing.TB) Site {
@@ -178,5 +202,18 @@ backend app
 			Name: "healthy-files", Row: "healthy", Inside: true,
 			Start: askedFor("/", nginxFile("index.html", "<!doctype html><title>Shop</title><p>"+strings.Repeat("We sell. ", 30))),
 		},
+	}
+}
+
+// besideExpress is an Express site behind nginx, which has another one, with lines
+// of its own, beside it.
+func besideExpress(lines, http string) func(testing.TB) Site {
+	return func(t testing.TB) Site {
+		s := newSetting(t)
+		for word, lines := range map[string]string{"@app@": "", "@other@": lines} {
+			s.words[word] = loopback(t)
+			runExpress(t, express(t, lines), []string{"HOST=127.0.0.1", "PORT=" + portOf(s.words[word])}, s.words[word])
+		}
+		return serveNginx(s, http)
 	}
 }
