@@ -156,16 +156,26 @@ func (s *server) listen() error {
 func listen(key string, address config.Address) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", string(address))
-	switch {
-	case err == nil:
-		return l, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: %s is taken by another program; stop it, or set %s in hale.yaml to a free one: %w", key, address, key, syscall.EADDRINUSE)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s: %s needs a right that hale does not have; use a port above 1023, systemd's socket, or CAP_NET_BIND_SERVICE: %w", key, address, syscall.EACCES)
-	default:
-		return nil, fmt.Errorf("%s: %w", key, err)
+	if err != nil {
+		return nil, cannotListen(key, address, err)
 	}
+	return l, nil
+}
+
+// cannotListen says what to do about an address that cannot be listened on.
+func cannotListen(key string, address config.Address, err error) error {
+	_, unknown := errors.AsType[*net.DNSError](err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: %s is taken by another program; stop it, or set %s in hale.yaml to a free one: %w", key, address, key, syscall.EADDRINUSE)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: %s needs a right that hale does not have; use a port above 1023, systemd's socket, or CAP_NET_BIND_SERVICE: %w", key, address, syscall.EACCES)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine does not have the address of %s; set %s in hale.yaml to one that it has, or to the port alone for all: %w", key, address, key, syscall.EADDRNOTAVAIL)
+	case unknown:
+		return fmt.Errorf("%s: the name in %s does not resolve; set %s in hale.yaml to an address of this machine, or to the port alone for all: %w", key, address, key, err)
+	}
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 func (s *server) surroundings() surroundings {
