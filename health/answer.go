@@ -87,7 +87,7 @@ func (h *Handler) Answer(q Query) Answer {
 	if t == targetNone {
 		return answer(q.Method, http.StatusNotFound, h.notFound)
 	}
-	if !isRead(q.Method) {
+	if !asks(q.Method) {
 		return answer(q.Method, http.StatusMethodNotAllowed, h.notAllowed)
 	}
 	f, err := chooseFormat(q.RawQuery, q.Accept, t)
@@ -121,7 +121,11 @@ func (h *Handler) Answer(q Query) Answer {
 	}
 }
 
-func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+// asks tells which methods are answered: those that read, and OPTIONS, with which
+// HAProxy's check comes unless it is told otherwise.
+func asks(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
 
 // answer completes a document with its status, and drops its body for HEAD.
 func answer(method string, status int, d *document) Answer {

@@ -48,6 +48,7 @@ type HandlerOptions struct {
 //	/health/PROFILE       the verdict of that profile of your checks (Check.Profiles)
 //	/health/checks/NAME   one check; 404 where details may not be seen
 //
+// It answers GET and HEAD, and OPTIONS as GET, since HAProxy's check asks with that.
 // The answer is `ok` or `fail` in plain text, the latter with the names of the
 // checks behind it where details may be seen, and its status 200 or FailStatus. Other
 // formats are chosen by the Accept header or by ?format=plain, json, html or
@@ -89,7 +90,7 @@ func NewHandler(m *Monitor, options HandlerOptions) (*Handler, error) {
 		failStatus: options.FailStatus,
 		details:    options.Details,
 		notFound:   textDocument("not found"),
-		notAllowed: textDocument("method not allowed: use GET or HEAD").with("Allow", "GET, HEAD"),
+		notAllowed: textDocument("method not allowed: use GET or HEAD").with("Allow", "GET, HEAD, OPTIONS"),
 	}
 	if options.Token != "" {
 		digest := sha256.Sum256([]byte(options.Token))
@@ -146,7 +147,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ServeMetrics answers with all metrics in OpenMetrics 1.0, whoever asks and at
 // whatever path: for an address that only operators reach.
 func (h *Handler) ServeMetrics(w http.ResponseWriter, r *http.Request) {
-	if !isRead(r.Method) {
+	if !asks(r.Method) {
 		answer(r.Method, http.StatusMethodNotAllowed, h.notAllowed).writeTo(w)
 		return
 	}

@@ -162,7 +162,9 @@ func TestAllAnswers(t *testing.T) {
 		{"GET", "/healthy", 404},
 		{"GET", "/", 404},
 		{"POST", "/health", 405},
-		{"OPTIONS", "/health/live", 405},
+		{"OPTIONS", "/health", 500}, // as HAProxy asks
+		{"OPTIONS", "/health/live", 200},
+		{"PUT", "/health/live", 405},
 		{"DELETE", "/health/checks/database", 405},
 		{"POST", "/healthy", 404},
 	} {
@@ -180,7 +182,7 @@ func TestAllAnswers(t *testing.T) {
 			if got := a.Header.Get("Content-Length"); got != strconv.Itoa(len(a.Body)) || len(a.Body) == 0 {
 				t.Errorf("Content-Length %s, body of %d bytes", got, len(a.Body))
 			}
-			if allow := a.Header.Get("Allow"); (allow == "GET, HEAD") != (tt.status == 405) {
+			if allow := a.Header.Get("Allow"); (allow == "GET, HEAD, OPTIONS") != (tt.status == 405) {
 				t.Errorf("Allow %q", allow)
 			}
 			if tt.method != "GET" {
