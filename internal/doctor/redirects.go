@@ -215,7 +215,7 @@ func withItsCookies(x *examination) []change {
 	var cookies []string
 	for _, line := range values(&x.current.answer, "Set-Cookie") {
 		if cookie, err := http.ParseSetCookie(line); err == nil {
-			cookies = append(cookies, (&http.Cookie{Name: cookie.Name, Value: cookie.Value}).String())
+			cookies = append(cookies, cookie.Name+"="+cookie.Value)
 		}
 	}
 	return []change{{"cookie", "the cookies that the answer sets", func(p probe.Probe) probe.Probe { return p.With("Cookie", strings.Join(cookies, "; ")) }}}

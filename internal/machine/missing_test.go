@@ -46,3 +46,25 @@ func TestMissingVariables(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestMissingKeys: dictionaries of Python's have keys like variables; the traceback
+// tells of which it is. Others say what they go on without.
+func TestMissingKeys(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		lines []string
+		want  int
+	}{
+		{"of the environment", []string{`  File "/srv/wsgi.py", line 3, in <module>`, `    key = os.environ['TOTAL']`, `  File "/usr/lib/python3.11/os.py", line 679, in __getitem__`, `    raise KeyError(key) from None`, `KeyError: 'TOTAL'`}, 1},
+		{"of the environment, in one frame", []string{`  File "/srv/wsgi.py", line 3, in <module>`, `    key = os.environ['TOTAL']`, `KeyError: 'TOTAL'`}, 1},
+		{"of a row", []string{`Traceback (most recent call last):`, `  File "/srv/views.py", line 3, in health`, `    return row['TOTAL']`, `KeyError: 'TOTAL'`}, 0},
+		{"of an earlier traceback", []string{`    key = os.environ['KEY']`, `KeyError: 'KEY_ID'`, `  File "/srv/views.py", line 3, in health`, `KeyError: 'TOTAL'`}, 1},
+		{"a warning", []string{`WARN: SENTRY_DSN is not set`}, 0},
+		{"what is off", []string{`SENTRY_DSN not set, error reporting disabled`}, 0},
+	} {
+		if got := MissingVariables(test.lines); len(got) != test.want {
+			t.Errorf("%s: %v, want %d", test.name, got, test.want)
+		}
+	}
+}
