@@ -16,6 +16,7 @@ import (
 // that are not there or twice, and what ELB would refuse. It also makes file names
 // relative to the working directory.
 func (r *reader) agree() {
+	r.region()
 	r.credentials()
 	r.certificates()
 	r.targetGroups()
@@ -39,6 +40,13 @@ func (r *reader) name(names seen, path, name, what string) {
 		return
 	}
 	names[name] = n.Line
+}
+
+// region reports a region that ARNs with it could not be read with.
+func (r *reader) region() {
+	if strings.Trim(r.file.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || r.file.Region == "" {
+		r.FaultOf("Region", "is no region; write one such as us-east-1: lower-case letters, digits and hyphens")
+	}
 }
 
 func (r *reader) credentials() {

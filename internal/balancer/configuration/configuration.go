@@ -194,7 +194,7 @@ type TargetGroup struct {
 	Name string `yaml:"Name" json:",omitempty" jsonschema:"required"`
 	// What targets are spoken to with.
 	Protocol elb.Protocol `yaml:"Protocol" json:",omitempty" jsonschema:"required,enum=HTTP,enum=HTTPS,enum=TCP,enum=TLS"`
-	// Version of HTTP; absent: HTTP1.
+	// Version of HTTP; absent: HTTP1. HTTP2 and GRPC take an HTTPS listener.
 	ProtocolVersion elb.Version `yaml:"ProtocolVersion" json:",omitempty" jsonschema:"enum=HTTP1,enum=HTTP2,enum=GRPC"`
 	// Port of targets that name none.
 	Port int `yaml:"Port" json:",omitempty" jsonschema:"required,minimum=1,maximum=65535"`
