@@ -51,8 +51,8 @@ func TestLoadBalancers(t *testing.T) {
 		},
 		{
 			"a type that there is not",
-			create(elbv2.CreateLoadBalancerInput{Name: new("x"), Type: "clasic"}),
-			"ValidationError: 1 validation error detected: Value 'clasic' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [application, network, gateway]",
+			create(elbv2.CreateLoadBalancerInput{Name: new("x"), Type: "old"}),
+			"ValidationError: 1 validation error detected: Value 'old' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [application, network, gateway]",
 		},
 		{
 			"the same again is the one that is there",

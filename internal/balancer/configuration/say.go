@@ -130,16 +130,16 @@ func (d *difference) actions(v *inventory.Inventory, setting string, was, is []r
 
 // sayDetails writes what sayActions leaves out of actions.
 func sayDetails(actions []rule.Action) string {
-	var words string
+	var words strings.Builder
 	for _, a := range actions {
 		switch {
 		case a.ForwardConfig != nil && a.ForwardConfig.TargetGroupStickinessConfig.Enabled:
-			words += fmt.Sprintf(", stickiness %d s", a.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds)
+			fmt.Fprintf(&words, ", stickiness %d s", a.ForwardConfig.TargetGroupStickinessConfig.DurationSeconds)
 		case a.FixedResponseConfig != nil:
-			words += fmt.Sprintf(" %s %q", cmp.Or(a.FixedResponseConfig.ContentType, "text/plain"), a.FixedResponseConfig.MessageBody)
+			fmt.Fprintf(&words, " %s %q", cmp.Or(a.FixedResponseConfig.ContentType, "text/plain"), a.FixedResponseConfig.MessageBody)
 		}
 	}
-	return words
+	return words.String()
 }
 
 // sayTransforms writes transforms as "url-rewrite ^/old to /new".
