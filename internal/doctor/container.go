@@ -151,14 +151,16 @@ func onContainersLoopback(ctx context.Context, x *examination) []Evidence {
 	return nil
 }
 
-// inContainers are the processes that listen on a port in networks of their own.
+// inContainers are the processes that listen on a port in containers with networks of
+// their own.
 func (x *examination) inContainers(port uint16) []machine.Process {
 	elsewhere, err := machine.ListenersElsewhere(port)
 	if err != nil {
 		return nil
 	}
 	return slices.DeleteFunc(elsewhere, func(p machine.Process) bool {
-		return x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{{PID: p.PID, Program: p.Program}}})
+		by, _ := p.Container()
+		return by == "" || x.Owned != nil && !x.Owned(machine.Socket{Owners: []machine.Owner{{PID: p.PID, Program: p.Program}}})
 	})
 }
 

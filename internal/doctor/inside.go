@@ -133,8 +133,8 @@ func upstreamDown(ctx context.Context, x *examination) []Evidence {
 	if x.Inside {
 		for _, c := range x.toHops() {
 			e := x.with(ctx, c)
-			if !x.going() || e.sign.class == classRefused {
-				return nil
+			if !x.going() || e.sign.class == classRefused || e.sign == x.current.sign && proxyAt(e.probe.Address) {
+				return nil // the cause is there, or behind
 			}
 			if e.answer.Outcome == probe.Answered {
 				seen = append(seen, x.unturned(c, e))

@@ -87,7 +87,7 @@ var failureModes = []Mode{
 	},
 	{
 		ID: "proxy-upstream-down-503", Layer: LayerProxy, Title: "the proxy has no live app (503)",
-		Because: "The proxy works, but holds the app behind it ({{.Backend}}) for dead.",
+		Because: "The proxy works, but holds the app behind it ({{.Backend}}) for dead, or has no connection to it free.",
 		Source:  "seen with Apache 2.4, Varnish 7.1, lighttpd 1.4 and HAProxy 2.6",
 	},
 	{

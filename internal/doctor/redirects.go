@@ -38,6 +38,9 @@ var redirectHypotheses = []hypothesis{
 	{id: "haproxy-redirect-scheme", on: toHTTPS, fits: bareFound, changes: one(forwardedProto)},
 	{id: "web-server-xfp-rewrite", on: toHTTPS, changes: one(forwardedProto)},
 
+	// To https and another host, of which the host alone matters.
+	{id: "canonical-host-redirect", on: toHTTPS, fits: toOtherHost, changes: toLocationHost, only: true},
+
 	// To https whatever the header says.
 	{id: "caddy-auto-https", on: toHTTPS, fits: runs("caddy"), changes: toTLS},
 	{id: "caddy-auto-https", on: toHTTPS, fits: all(runs("caddy"), emptyBody), look: whateverIsSaid},
@@ -89,6 +92,13 @@ func behindEdge(x *examination) bool {
 // isApp fits an app that wrote the redirect itself: a web server's own page
 // says that the app was not asked.
 func isApp(names ...string) func(*examination) bool { return all(runs(names...), not(byEdgeItself)) }
+
+// toOtherHost fits a redirect that changes the host, too.
+func toOtherHost(x *examination) bool {
+	from := urlOf(x.current.probe)
+	to, err := from.Parse(x.current.answer.Get("Location"))
+	return err == nil && !strings.EqualFold(to.Hostname(), from.Hostname())
+}
 
 func emptyBody(x *examination) bool { return x.current.answer.BodySize == 0 }
 

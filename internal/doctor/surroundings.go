@@ -261,7 +261,7 @@ func (x *examination) nextHop(ctx context.Context) bool {
 		if !x.going() {
 			return false
 		}
-		if e.sign == x.current.sign || x.explained == "proxy-upstream-protocol" && e.answer.Outcome != probe.Answered {
+		if e.sign == x.current.sign && !proxyAt(e.probe.Address) || x.explained == "proxy-upstream-protocol" && e.answer.Outcome != probe.Answered {
 			continue
 		}
 		x.behind = fmt.Sprintf("%s, at %s", x.gate(), e.probe.Address)

@@ -1,10 +1,12 @@
 package doctor
 
 import (
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
+	"hale/internal/machine"
 	"hale/internal/machine/webserver"
 	"hale/internal/probe"
 )
@@ -17,6 +19,12 @@ func (x *examination) upstreams() []webserver.Upstream {
 		asked = x.Probe
 	}
 	return x.surroundings.upstreamsFor(asked)
+}
+
+// proxyAt tells whether a web server listens at an address that sends requests on.
+func proxyAt(address netip.AddrPort) bool {
+	server, err := machine.WebServerOf(ownerAt(address).PID)
+	return err == nil && len(server.Upstreams) > 0
 }
 
 // backend is the address behind a local proxy.

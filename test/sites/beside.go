@@ -68,6 +68,30 @@ server { listen @address@; location / { proxy_pass http://@app@; } location /api
 `)),
 		},
 		{
+			// The proxy before the app stands behind another.
+			Name: "proxy-behind-proxy", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
+			Start: func(t testing.TB) Site {
+				s := newSetting(t)
+				s.address = loopback(t)
+				s.words["@address@"] = s.address
+				inner := serveNginx(s, "server { listen @address@; location / { proxy_pass http://@nobody@; } }\n")
+				site := haproxy(`
+frontend web
+	bind @address@
+	default_backend app
+backend app
+	server app1 ` + inner.Address + `
+`)(t)
+				site.Log = append(site.Log, inner.Log...)
+				return site
+			},
+		},
+		{
+			// The redirect is to https and to a name; the name alone is what it wants.
+			Name: "https-and-name", Row: "canonical-host-redirect", Findings: []string{"canonical-host-redirect"},
+			Start: onExpress("app.use((req, res, next) => req.hostname === 'www.example.com' ? next() : res.redirect(301, 'https://www.example.com' + req.url));\n"),
+		},
+		{
 			// nginx says of a dead app what it was told to say.
 			Name: "own-page-of-502", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true,
 			Start: nginx(`server {
