@@ -229,6 +229,12 @@ func pick(all []attribute, c class) (rows []attribute, beyond map[string]bool) {
 // that cannot be reached from the internet.
 func BalancerAttributes(b Balancer, internal bool) AttributeTable {
 	rows, beyond := pick(balancerAttributes(internal), classOf(b))
+	if b == Classic {
+		// It speaks HTTP/1.1 alone, over TLS as well; else it is given here what an
+		// Application Load Balancer has.
+		i := slices.IndexFunc(rows, func(row attribute) bool { return row.key == keyHTTP2 })
+		rows[i].initial, rows[i].takes = "false", oneOf("false")
+	}
 	return AttributeTable{
 		of: "Load balancer", like: fmt.Sprintf("load balancers with type '%s'", cmp.Or(b, Application)),
 		rows: rows, beyond: beyond, rules: balancerRules,

@@ -36,6 +36,7 @@ func refusalOf(t *testing.T, err error, code string) string {
 var tables = map[string]elb.AttributeTable{
 	"application":          elb.BalancerAttributes(elb.Application, false),
 	"internal application": elb.BalancerAttributes(elb.Application, true),
+	"classic":              elb.BalancerAttributes(elb.Classic, false),
 	"network":              elb.BalancerAttributes(elb.Network, false),
 	"gateway":              elb.BalancerAttributes(elb.Gateway, false),
 	"HTTP group":           elb.GroupAttributes(elb.Kind{Protocol: elb.HTTP}),
@@ -268,6 +269,8 @@ func TestSetAttributes(t *testing.T) {
 		{"network", elb.Attributes{"idle_timeout.timeout_seconds": "60"}, configuration, "Load balancer attribute key 'idle_timeout.timeout_seconds' is not supported on load balancers with type 'network'"},
 		{"application", elb.Attributes{"load_balancing.cross_zone.enabled": "false"}, validation, "Load balancer attribute 'load_balancing.cross_zone.enabled' cannot be 'false': it must be true"},
 		{"network", elb.Attributes{"load_balancing.cross_zone.enabled": "true"}, "", ""},
+		{"classic", elb.Attributes{"idle_timeout.timeout_seconds": "4000"}, "", ""},
+		{"classic", elb.Attributes{"routing.http2.enabled": "true"}, validation, "Load balancer attribute 'routing.http2.enabled' cannot be 'true': it must be false"},
 		{"application", elb.Attributes{"routing.http.xff_header_processing.mode": "drop"}, validation, "Load balancer attribute 'routing.http.xff_header_processing.mode' cannot be 'drop': it must be append, preserve or remove"},
 		{"application", elb.Attributes{"access_logs.s3.enabled": "true"}, configuration, "Load balancer attribute 'access_logs.s3.bucket' is required when 'access_logs.s3.enabled' is true"},
 		{"application", elb.Attributes{"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "logs"}, "", ""},

@@ -40,7 +40,7 @@ func balancerAttributes(internal bool) []attribute {
 		{"routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "false", boolean, application},
 		{"routing.http.xff_client_port.enabled", "false", boolean, application},
 		{"routing.http.xff_header_processing.mode", "append", oneOf("append", "preserve", "remove"), application},
-		{"routing.http2.enabled", "true", boolean, application},
+		{keyHTTP2, "true", boolean, application},
 		{"waf.fail_open.enabled", "false", boolean, application},
 		{"dns_record.client_routing_policy", "any_availability_zone", oneOf("availability_zone_affinity", "partial_availability_zone_affinity", "any_availability_zone"), network},
 		{"secondary_ips.auto_assigned.per_subnet", "0", between(0, 7), network},
@@ -81,6 +81,7 @@ const (
 	keyFailoverShare     = "target_group_health.dns_failover.minimum_healthy_targets.percentage"
 	keyRoutingCount      = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count"
 	keyRoutingShare      = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage"
+	keyHTTP2             = "routing.http2.enabled"             // of load balancers
 	keyCrossZone         = "load_balancing.cross_zone.enabled" // of load balancers, too
 )
 
