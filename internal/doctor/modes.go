@@ -1,6 +1,9 @@
 package doctor
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 //go:generate go run hale/internal/doctor/reference/write
 
@@ -81,7 +84,11 @@ func findMode(id string) (Mode, bool) {
 // Cause returns the cause, in one sentence about any site.
 func (m Mode) Cause() string { return m.because(fixData{}) }
 
-// because returns the cause, in one sentence about this site.
+// because returns the cause, in one sentence about this site. What is said in
+// brackets of an app or a program that is not known is left out.
 func (m Mode) because(data fixData) string {
-	return render(m.ID, m.Because, data)
+	return bracketed.ReplaceAllString(render(m.ID, m.Because, data), "")
 }
+
+// bracketed is a placeholder in brackets: there is nothing to put there in a cause.
+var bracketed = regexp.MustCompile(` \(<[^()]*>\)`)

@@ -67,6 +67,23 @@ func TestEachModeOfTheCatalogueIsThereOnce(t *testing.T) {
 	}
 }
 
+func TestACauseLeavesOutWhatIsNotKnown(t *testing.T) {
+	m, _ := findMode("proxy-upstream-down-502")
+	for _, tt := range []struct{ backend, want string }{
+		{"", "the app behind it refuses the connection"},
+		{"127.0.0.1:8000", "the app behind it (127.0.0.1:8000) refuses the connection"},
+	} {
+		if got := m.because(fixData{Backend: tt.backend}); !strings.Contains(got, tt.want) {
+			t.Errorf("%q: %s; want %q in it", tt.backend, got, tt.want)
+		}
+	}
+	for _, m := range Modes() {
+		if strings.Contains(m.Cause(), "(<") {
+			t.Errorf("%s: %s", m.ID, m.Cause())
+		}
+	}
+}
+
 func TestModesAreFitToBeRead(t *testing.T) {
 	titles := map[string]string{}
 	for _, m := range Modes() {
