@@ -103,8 +103,10 @@ func (x *examination) answersOtherwise(ctx context.Context, s step, c change) bo
 }
 
 // theSite is the control of a program on another port: nothing there says that it
-// is the site. It is, if nobody else here answers HTTP at all; among others, if it
-// alone passes and knows the site's name, or a path that only this site has.
+// is the site. It is, if it writes the log that the user has named, or knows the
+// site's name; if nobody else here answers HTTP at all, and it has the path, which
+// what answers alike to anything, such as an agent's port, has not; among others, if
+// it alone passes, by a path that only this site has.
 func theSite(ctx context.Context, x *examination, s step) bool {
 	if x.diedElsewhere(ctx, s) {
 		return false
@@ -121,14 +123,23 @@ func theSite(ctx context.Context, x *examination, s step) bool {
 		other := ownerAt(e.probe.Address)
 		alone = alone && (e.answer.Outcome != probe.Answered || other.PID != 0 && other.PID == owner.PID || isEdge(process(other.Program)))
 	}
-	switch {
-	case alone:
-		return s.after.sign.class == classHealthy || itsOwn(ctx, x, s)
-	case x.knowsName(ctx, s):
-		return true
-	}
 	path, _, _ := strings.Cut(s.after.probe.Path, "?")
+	switch {
+	case x.writesNamedLog(s), x.knowsName(ctx, s):
+		return true
+	case path == "/": // everybody has that
+		return false
+	case alone:
+		return itsOwn(ctx, x, s)
+	}
 	return s.after.sign.class == classHealthy && !slices.Contains(usualPaths, path) && x.answersOtherwise(ctx, s, randomPath())
+}
+
+// writesNamedLog tells whether who answers after a step writes a log that the user
+// has named.
+func (x *examination) writesNamedLog(s step) bool {
+	p, err := machine.Inspect(ownerAt(s.after.probe.Address).PID)
+	return err == nil && slices.ContainsFunc(p.Output(), func(path string) bool { return slices.Contains(x.Logs, path) })
 }
 
 // ownerAt is who listens at an address; the zero Owner if that is not known.
@@ -147,8 +158,7 @@ func (x *examination) diedElsewhere(ctx context.Context, s step) bool {
 	if len(lastError(ctx, x, s.before.probe.Address.String())) == 0 {
 		return false
 	}
-	p, err := machine.Inspect(ownerAt(s.after.probe.Address).PID)
-	return err != nil || !slices.ContainsFunc(p.Output(), func(path string) bool { return slices.Contains(x.Logs, path) })
+	return !x.writesNamedLog(s)
 }
 
 func samePort(x *examination, s machine.Socket) bool {

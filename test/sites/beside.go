@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,6 +67,17 @@ server { listen @address@; server_name old.example.com; location / { proxy_pass 
 			Start: askedFor("/broken", besideExpress("console.error('Error: Environment variable DATABASE_URL is not set');\n", `
 server { listen @address@; location / { proxy_pass http://@app@; } location /api/ { proxy_pass http://@other@; } }
 `)),
+		},
+		{
+			// The only program that answers HTTP is one that reports figures, to whatever is
+			// asked.
+			Name: "agent-alone", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
+			Start: agent(200),
+		},
+		{
+			// It has a page at /, as everybody has.
+			Name: "agent-has-root", Row: "nothing-listening", Findings: []string{"nothing-listening"}, Inside: true, Alone: true,
+			Start: askedFor("/", agent(404)),
 		},
 		{
 			// The proxy before the app stands behind another.
@@ -239,5 +251,15 @@ func besideExpress(lines, http string) func(testing.TB) Site {
 			runExpress(t, express(t, lines), []string{"HOST=127.0.0.1", "PORT=" + portOf(s.words[word])}, s.words[word])
 		}
 		return serveNginx(s, http)
+	}
+}
+
+// agent is a machine on which nobody is the site, and a program has a page at / on a
+// port of its own, and another status elsewhere.
+func agent(elsewhere int) func(testing.TB) Site {
+	return func(t testing.TB) Site {
+		node(newSetting(t), fmt.Sprintf(`http.createServer((req, res) => { res.statusCode = req.url === '/' ? 200 : %d; res.end('up 1'); }).listen(9117);`, elsewhere),
+			servers.Spec{Listens: []string{"127.0.0.1:9117"}})
+		return site(private(t))
 	}
 }

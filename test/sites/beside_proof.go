@@ -12,6 +12,8 @@ func besideProofs() map[string]proof {
 		},
 		"other-site-has-path":      {asked(status(404)), asked(status(404), host(Domain)), asked(says(200, "ok"), host("old.example.com"))},
 		"other-app-lacks-variable": {asked(status(500)), asked(status(200), path("/health")), asked(status(404), path("/api/health"))},
+		"agent-alone":              {refuses, asked(says(200, "up 1"), port("9117"))},
+		"agent-has-root":           {refuses, asked(says(200, "up 1"), port("9117")), asked(status(404), port("9117"), path(nowhere))},
 		"proxy-behind-proxy":       {asked(status(502)), asked(status(502), host(Domain)), inLog("connect() failed (111: Connection refused)")},
 		"https-and-name": {
 			asked(redirects(301, "https://www.example.com/health")), asked(redirects(301, "https://www.example.com/health"), forwardedHTTPS),
