@@ -6,6 +6,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -117,6 +118,32 @@ type Evidence struct {
 	Change string `json:"change"`
 	Before string `json:"before"`
 	After  string `json:"after"`
+}
+
+// MarshalJSON gives an answer that redirects as its status alone, and where to
+// beside it.
+func (e Evidence) MarshalJSON() ([]byte, error) {
+	type evidence struct {
+		Change         string `json:"change"`
+		Before         string `json:"before"`
+		After          string `json:"after"`
+		BeforeLocation string `json:"before_location,omitempty"`
+		AfterLocation  string `json:"after_location,omitempty"`
+	}
+	out := evidence{Change: e.Change}
+	out.Before, out.BeforeLocation = cutLocation(e.Before)
+	out.After, out.AfterLocation = cutLocation(e.After)
+	return json.Marshal(out)
+}
+
+// redirectBrief is an answer's status with its Location, as brief has it.
+var redirectBrief = re(`^(3\d\d) to (\S+)$`)
+
+func cutLocation(brief string) (status, location string) {
+	if m := redirectBrief.FindStringSubmatch(brief); m != nil {
+		return m[1], m[2]
+	}
+	return brief, ""
 }
 
 // Undecided is what the doctor could not prove, and how to find out.
