@@ -96,8 +96,8 @@ func notPublished(ctx context.Context, x *examination) []Evidence {
 }
 
 // anothersContainer says what speaks against a process in a container being the
-// site's: its port is published as another one, or the site's own log says that it
-// ended and is not written by that process.
+// site's: such a port is published as another one, or the log that the user has
+// named has an error, and is not written by that process.
 func (x *examination) anothersContainer(ctx context.Context, p machine.Process) string {
 	for _, s := range x.surroundings.sockets {
 		if s.Owner().Program != dockerProxy || s.Path != "" {
@@ -142,7 +142,7 @@ func onContainersLoopback(ctx context.Context, x *examination) []Evidence {
 		}
 	}
 	undecided := Undecided{
-		fmt.Sprintf("whether the app in the container behind docker-proxy runs, and listens on port %d of all its addresses (docker-published-app-on-loopback): nobody is seen to listen there", port),
+		fmt.Sprintf("whether the app in the container behind docker-proxy runs, and listens on port %d of all its addresses (docker-published-app-on-loopback): no container is seen where it listens on loopback alone", port),
 		"docker ps -a tells whether the container runs, docker exec CONTAINER ss -ltn (or cat /proc/net/tcp) where the app listens",
 	}
 	if !slices.Contains(x.undecided, undecided) {

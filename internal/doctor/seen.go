@@ -66,7 +66,7 @@ func ageNotes(app machine.Process, began time.Time) []targetgroup.Note {
 		return nil
 	}
 	return []targetgroup.Note{{
-		What: fmt.Sprintf("%s (process %d) is new: unless you started it just now, it is restarted over and over", app.Name(), app.PID),
+		What: fmt.Sprintf("%s (process %d) is new: it was deployed just now, or it ends and is started over and over", app.Name(), app.PID),
 		Seen: fmt.Sprintf("it was started %s before this examination began", max(age, 0).Round(100*time.Millisecond)),
 		Way:  fmt.Sprintf("run ps -o pid,lstart -p %d again in a minute: is it another process? Then its log tells why it ends", app.PID),
 	}}
