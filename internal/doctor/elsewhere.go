@@ -243,9 +243,13 @@ func ofOtherRequests(x *examination, s machine.Socket) bool {
 func (x *examination) tellOthers(ctx context.Context) {
 	for _, c := range toSockets(passingPort)(x) {
 		if e := x.with(ctx, c); x.going() && e.sign.class == classHealthy {
+			so := "then the health check, or the proxy before the app, asks another port than the app's"
+			if byKernel(e.probe.Address.Port()) {
+				so = "then the kernel may have chosen its port, as it does for a program that is told none: is PORT set for it?"
+			}
 			x.undecided = append(x.undecided, Undecided{
 				"whether " + strings.TrimPrefix(c.text, "connect to ") + ", where the same request is answered with " + x.brief(e) + ", is this site's app",
-				"look at the program's directory and unit; if it is, then the health check asks another port than the app's",
+				"look at the program's directory and unit; if it is, " + so,
 			})
 		}
 	}
