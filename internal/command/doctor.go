@@ -164,7 +164,11 @@ func (o *doctorOptions) agree(given func(flag string) bool, args []string) error
 		if err != nil {
 			return fmt.Errorf("--log: %w", err) // which names the file
 		}
+		info, err := file.Stat()
 		_ = file.Close()
+		if err == nil && info.IsDir() {
+			return fmt.Errorf("--log: %s is a directory: name the file in it", name)
+		}
 	}
 	if given("matcher") {
 		if _, err := elb.ParseMatcher(o.matcher); err != nil {
