@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,18 +111,30 @@ func chosen(p machine.Process, port uint16) bool {
 			return true
 		}
 	}
-	for _, arg := range p.Args {
-		if !filepath.IsAbs(arg) {
-			arg = filepath.Join(p.Dir, arg)
-		}
-		if info, err := os.Stat(arg); err != nil || !info.Mode().IsRegular() || info.Size() > sourceBytes {
-			continue
-		}
-		if content, err := os.ReadFile(arg); err == nil && number.Match(content) {
+	for _, content := range namedFiles(p) {
+		if number.Match(content) {
 			return true
 		}
 	}
 	return false
+}
+
+// namedFiles yields the files that a program's command names, with what they hold;
+// what is too large for code is passed over.
+func namedFiles(p machine.Process) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, path := range p.Args {
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(p.Dir, path)
+			}
+			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > sourceBytes {
+				continue
+			}
+			if content, err := os.ReadFile(path); err == nil && !yield(path, content) {
+				return
+			}
+		}
+	}
 }
 
 // portVariables are the variables of the environment by which an app is told its
@@ -157,24 +170,21 @@ func unsetPort(p machine.Process) origin {
 		found = unsetPortIn(p, path, lines)
 		return found.variable == ""
 	}
-	for i, arg := range p.Args {
-		if i > 0 && slices.Contains(inline, p.Args[i-1]) {
-			look("", strings.Split(arg, "\n"))
+	for i := 1; i+1 < len(p.Args) && strings.HasPrefix(p.Args[i], "-"); i++ { // behind a script's name they are the script's
+		if slices.Contains(inline, p.Args[i]) {
+			look("", strings.Split(p.Args[i+1], "\n"))
 			return found
 		}
-		if !filepath.IsAbs(arg) {
-			arg = filepath.Join(p.Dir, arg)
-		}
-		info, err := os.Stat(arg)
-		if err != nil || !info.Mode().IsRegular() || info.Size() > sourceBytes || !isSource(arg) {
+	}
+	for script, content := range namedFiles(p) {
+		if !isSource(script) {
 			continue
 		}
-		content, err := os.ReadFile(arg)
-		if err != nil || !look(arg, strings.Split(string(content), "\n")) || listens.Match(content) {
+		if !look(script, strings.Split(string(content), "\n")) || listens.Match(content) {
 			return found
 		}
-		eachSource(filepath.Dir(arg), func(path string, lines []string) bool {
-			return languageOf(path) != languageOf(arg) || look(path, lines)
+		eachSource(filepath.Dir(script), func(path string, lines []string) bool {
+			return languageOf(path) != languageOf(script) || look(path, lines)
 		})
 		return found
 	}
