@@ -47,7 +47,7 @@ func TestUnsetPort(t *testing.T) {
 		"shop/app.js":     "require('./server')\n",
 		"shop/server.js":  "\nserver.listen(process.env.SHOP_PORT)\n",
 		"shop/start.sh":   "exec serve(process.env.SHELL_PORT)\n",
-		"guni/conf.py":    "bind = ':' + os.environ['SHOP_PORT']\n",
+		"guni/conf.py":    "serve(os.environ['SHOP_PORT'])\n",
 		"fixed/app.js":    "app.listen()\n",
 		"fixed/server.js": "app.listen(process.env.FIXED_PORT)\n",
 		"only.sh/run.sh":  "serve(process.env.SHELL_PORT)\n",
