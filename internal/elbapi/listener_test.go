@@ -212,6 +212,13 @@ func TestListeners(t *testing.T) {
 			"OperationNotPermitted: Default certificate 'arn:cert-1' cannot be removed; modify the listener to replace it",
 		},
 		{
+			"a certificate of a listener without any",
+			asking((*elbv2.Client).RemoveListenerCertificates, func(s *site) *elbv2.RemoveListenerCertificatesInput {
+				return &elbv2.RemoveListenerCertificatesInput{ListenerArn: &s.listener, Certificates: []types.Certificate{{CertificateArn: new("arn:cert-1")}}}
+			}),
+			"",
+		},
+		{
 			"all certificates",
 			asking((*elbv2.Client).DescribeListenerCertificates, func(s *site) *elbv2.DescribeListenerCertificatesInput {
 				return &elbv2.DescribeListenerCertificatesInput{ListenerArn: &s.secure}

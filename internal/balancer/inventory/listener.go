@@ -134,8 +134,10 @@ func (e *Edit) settle(b *LoadBalancer, l *Listener, actions []rule.Action) error
 	}
 	for _, r := range e.next.RulesOf(l.ARN) { // of another protocol than before
 		for _, arn := range groupsOf(r.Actions) {
-			if err := compatible(l, e.next.Groups[arn]); err != nil {
-				return err
+			if g := e.next.Groups[arn]; g != nil {
+				if err := compatible(l, g); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -261,6 +263,9 @@ func (e *Edit) RemoveCertificates(arn string, certificates []string) error {
 	l, err := e.listener(arn)
 	if err != nil {
 		return err
+	}
+	if len(l.Certificates) == 0 { // without TLS
+		return nil
 	}
 	kept := slices.Clone(l.Certificates)
 	for _, c := range certificates {
