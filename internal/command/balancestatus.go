@@ -16,6 +16,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"hale/internal/elb/rule"
 	printable "hale/internal/explain"
 	"hale/internal/targetgroup"
 )
@@ -245,13 +246,21 @@ func actionsText(all []types.Action, names map[string]string) string {
 		case a.TargetGroupArn != nil:
 			said += " " + cmp.Or(names[*a.TargetGroupArn], *a.TargetGroupArn)
 		case a.RedirectConfig != nil:
-			said += " " + strings.TrimPrefix(string(a.RedirectConfig.StatusCode), "HTTP_")
+			said += " " + strings.TrimPrefix(string(a.RedirectConfig.StatusCode), "HTTP_") + " to " + redirectTo(a.RedirectConfig)
 		case a.FixedResponseConfig != nil:
 			said += " " + aws.ToString(a.FixedResponseConfig.StatusCode)
 		}
 		words = append(words, said)
 	}
 	return printable.Line(strings.Join(words, ", "))
+}
+
+// redirectTo writes where a redirect leads: "https://#{host}:443/#{path}?#{query}".
+func redirectTo(c *types.RedirectActionConfig) string {
+	return rule.RedirectConfig{
+		Protocol: aws.ToString(c.Protocol), Host: aws.ToString(c.Host), Port: aws.ToString(c.Port),
+		Path: aws.ToString(c.Path), Query: aws.ToString(c.Query),
+	}.Location()
 }
 
 func (status *statusJSON) exitCode() int {

@@ -51,7 +51,9 @@ func statusAccount() elbfake.Account {
 			{
 				RuleArn: aws.String(listener + "/1"), Priority: aws.String("10"), IsDefault: aws.Bool(false),
 				Conditions: []types.RuleCondition{{Field: aws.String("http-header"), HttpHeaderConfig: &types.HttpHeaderConditionConfig{HttpHeaderName: aws.String("X-Old"), Values: []string{"yes", "1"}}}},
-				Actions:    []types.Action{{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{StatusCode: types.RedirectActionStatusCodeEnumHttp302}}},
+				Actions: []types.Action{{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{
+					Protocol: aws.String("HTTPS"), Port: aws.String("443"), StatusCode: types.RedirectActionStatusCodeEnumHttp302,
+				}}},
 			},
 			{RuleArn: aws.String(listener + "/0"), Priority: aws.String("default"), IsDefault: aws.Bool(true), Actions: []types.Action{forward}},
 		}},
@@ -85,7 +87,7 @@ func TestBalanceStatus(t *testing.T) {
 	run := statusOf(t, server.URL)
 
 	const tables = ` LOAD BALANCER  STATE   LISTENER  RULE     CONDITIONS                    ACTIONS
- site           active  HTTP:80   10       http-header X-Old yes or 1    redirect 302
+ site           active  HTTP:80   10       http-header X-Old yes or 1    redirect 302 to https://#{host}:443/#{path}?#{query}
                                   default                                forward web 90, green 10
 
  TARGET GROUP  TARGET        ZONE        STATE      REASON                           DESCRIPTION
