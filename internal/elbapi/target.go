@@ -16,7 +16,7 @@ import (
 
 func (a api) registerTargets(ctx context.Context, in *elbv2.RegisterTargetsInput) (*elbv2.RegisterTargetsOutput, error) {
 	arn, err := arnAt("TargetGroupArn", in.TargetGroupArn, elb.ARNGroup)
-	if err := first(err, required("Targets", len(in.Targets) > 0)); err != nil {
+	if err := first(err, required("Targets", in.Targets != nil)); err != nil {
 		return nil, err
 	}
 	targets := make([]inventory.Target, len(in.Targets))
@@ -35,7 +35,7 @@ func (a api) registerTargets(ctx context.Context, in *elbv2.RegisterTargetsInput
 
 func (a api) deregisterTargets(ctx context.Context, in *elbv2.DeregisterTargetsInput) (*elbv2.DeregisterTargetsOutput, error) {
 	arn, err := arnAt("TargetGroupArn", in.TargetGroupArn, elb.ARNGroup)
-	if err := first(err, required("Targets", len(in.Targets) > 0)); err != nil {
+	if err := first(err, required("Targets", in.Targets != nil)); err != nil {
 		return nil, err
 	}
 	ids := make([]inventory.TargetID, len(in.Targets))
