@@ -138,7 +138,7 @@ func (b *bucket) remove(ctx context.Context, name, version string) error {
 	}
 	answer, err := b.do(ctx, http.MethodDelete, name, query, "")
 	if err != nil {
-		return err
+		return unanswered{err}
 	}
 	if answer.Status/100 != 2 && answer.Status != http.StatusNotFound {
 		return b.refusal("delete an object", permission, answer)

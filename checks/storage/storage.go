@@ -35,9 +35,10 @@ const marker = ".hale-check-"
 //
 // A run that is cut off in the middle still asks for the deletion of its object,
 // in the last quarter of its time, of which it takes at most half a second. An
-// object whose deletion is not confirmed is written over and deleted by the next
-// run; one that a process left which is no more, by the first run of another
-// that finds it an hour old.
+// object whose deletion fails is written over and deleted by the next run; one whose
+// deletion has no answer is deleted once more by the next run that passes; one that a
+// process left which is no more, by the first run of another that finds it an hour
+// old.
 //
 //	&storage.Check{URL: "s3://media/uploads", Region: "eu-west-1", Mode: "write"}
 type Check struct {
@@ -63,8 +64,9 @@ type Check struct {
 
 	// mu guards everything that follows, and is held for a whole run.
 	mu    sync.Mutex
-	key   string // of an object that may still be there; empty: none
-	swept bool   // what other processes left has been looked for
+	left  string   // the name of an object that may still be there; empty: none
+	asked []string // those of which the deletion was asked for, and had no answer
+	swept bool     // what other processes left has been looked for
 	roles roles
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: as usual
@@ -217,27 +219,56 @@ func (c *Check) write(ctx, working context.Context, s store) error {
 	if err := working.Err(); err != nil {
 		return explain.Network(err, s.where())
 	}
-	c.key = cmp.Or(c.key, marker+strings.ToLower(rand.Text()))
+	name, used := c.newName()
 	content := rand.Text()
-	version, err := s.put(working, c.key, content)
-	if refused(err) {
-		// Nothing was written; what an earlier run wrote may still be there.
+	version, err := s.put(working, name, content)
+	written := err == nil
+	switch {
+	case refused(err):
+		if used { // what an earlier run wrote may still be there
+			c.left = name
+		}
 		return err
-	}
-	if err == nil {
-		err = readBack(working, s, c.key, content)
+	case written:
+		err = readBack(working, s, name, content)
 	}
 	cleaning, cancel := cleanUp(ctx)
 	defer cancel()
-	removeErr := s.remove(cleaning, c.key, version)
-	if removeErr == nil {
-		c.key = ""
+	removeErr := s.remove(cleaning, name, version)
+	switch _, unknown := errors.AsType[unanswered](removeErr); {
+	case unknown, removeErr == nil && !written: // it may be written only now
+		c.asked = append(c.asked, name)
+	case removeErr != nil:
+		c.left = name
 	}
-	if err != nil {
-		return err
+	if err = cmp.Or(err, removeErr); err == nil {
+		c.asked = slices.DeleteFunc(c.asked, func(name string) bool { return s.remove(cleaning, name, "") == nil })
 	}
-	return removeErr
+	return err
 }
+
+// newName returns the name for an object, used that of one that may still be there,
+// so that there is one however many runs fail. But a deletion that had no answer may
+// reach the store only now, and what it names stays out of use as long as others
+// will do.
+func (c *Check) newName() (name string, used bool) {
+	switch {
+	case c.left != "":
+		name, c.left = c.left, ""
+	case len(c.asked) >= mostAsked:
+		name, c.asked = c.asked[0], c.asked[1:]
+	default:
+		return marker + strings.ToLower(rand.Text()), false
+	}
+	return name, true
+}
+
+const mostAsked = 20
+
+// unanswered is the error of a request that may yet be carried out.
+type unanswered struct{ error }
+
+func (u unanswered) Unwrap() error { return u.error }
 
 func readBack(ctx context.Context, s store, key, content string) error {
 	got, err := s.get(ctx, key)

@@ -304,6 +304,38 @@ func TestLeftoverOfLastRun(t *testing.T) {
 	}
 }
 
+// A deletion that had no answer may be carried out while the next run is under way,
+// which has an object of another name; and it is asked for again.
+func TestLateDeletion(t *testing.T) {
+	t.Parallel()
+	f := newFake().start(t)
+	c := f.check(writing)
+	deletion, reading := make(chan struct{}), make(chan struct{})
+	f.set(func() { f.stuck["DELETE"] = deletion })
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if _, err := c.Run(ctx); err == nil {
+		t.Error("a run passes without an answer to its deletion")
+	}
+	f.set(func() {
+		delete(f.stuck, "DELETE")
+		f.stuck["GET"] = reading
+	})
+	next := make(chan string)
+	go func() { next <- checktest.Outcome(t, c, 0) }()
+	checktest.Eventually(t, "both objects are there", func() bool { return f.left() == 2 })
+	close(deletion)
+	checktest.Eventually(t, "the first is gone", func() bool { return f.left() == 1 })
+	f.set(func() { delete(f.stuck, "GET") })
+	close(reading)
+	if got, want := <-next, "pass: wrote, read and deleted an object: s3://media/ at "+f.address(); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if n := f.left(); n != 0 {
+		t.Errorf("%d objects are left", n)
+	}
+}
+
 // What a process left that is no more goes once it is an hour old; nothing else
 // does.
 func TestLeftoverOfAnotherProcess(t *testing.T) {

@@ -159,9 +159,15 @@ func TestHarakiri(t *testing.T) {
 	checktest.Become(t, check, 0, "pass: 0 of 2 workers busy, 0 waiting in a queue of 100")
 	checktest.Outcome(t, restarts, 0)
 	s.gate.Hold(2, servers.Get(s.serve))
-	told, killed := regexp.MustCompile(`harakiri: (\d) requests? killed for taking too long since the last run`), 0
+	told, killed, last := regexp.MustCompile(`harakiri: (\d) requests? killed for taking too long since the last run`), 0, ""
+	t.Cleanup(func() {
+		if killed != 2 {
+			t.Logf("%d were told of; the last answer: %s", killed, last)
+		}
+	})
 	checktest.Eventually(t, "harakiri is told of both", func() bool {
-		if found := told.FindStringSubmatch(checktest.Outcome(t, check, 0)); found != nil {
+		last = checktest.Outcome(t, check, 0)
+		if found := told.FindStringSubmatch(last); found != nil {
 			n, _ := strconv.Atoi(found[1])
 			killed += n
 		}
