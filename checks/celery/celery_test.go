@@ -452,10 +452,8 @@ func TestRedisSettings(t *testing.T) {
 			}
 			app.Worker("a@hale", "-P", "solo")
 			test.check.Queues = nil
-			want = strings.ReplaceAll(want, "ADDRESS", redis.address)
-			if got := checktest.Outcome(t, test.check, 0); got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
+			// A worker that says that it is ready begins to listen a moment later.
+			checktest.Become(t, test.check, 0, strings.ReplaceAll(want, "ADDRESS", redis.address))
 		})
 	}
 }

@@ -38,7 +38,7 @@ func TestSQLiteFaults(t *testing.T) {
 		{name: "no such table", query: "select 1 from absent", want: "no such table: absent"},
 		{name: "writing", query: "delete from entry", want: "attempt to write a readonly database"},
 		{name: "another value", query: "select count(*) from entry", expect: "7", want: `the query's answer is "1", expected "7": FILE`},
-		{name: "endless query", query: endless, timeout: time.Second, want: "no answer within 1s: FILE"},
+		{name: "endless query", query: endless, timeout: time.Second, want: "no answer within "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
