@@ -102,11 +102,10 @@ func (x *examination) answersOtherwise(ctx context.Context, s step, c change) bo
 	return x.going() && !e.sign.class.transport() && e.sign != s.after.sign
 }
 
-// theSite is the control of a program on another port: nothing there says that it
-// is the site. It is, if it writes the log that the user has named, or knows the
-// site's name; if nobody else here answers HTTP at all, and it has the path, which
-// what answers alike to anything, such as an agent's port, has not; among others, if
-// it alone passes, by a path that only this site has.
+// theSite is the control of a program on another port. It is the site if it writes
+// the log that the user has named, or knows the site's name; if nobody else here
+// answers HTTP at all, and it passes, where no agent would listen, or has the path;
+// among others, if it alone passes, by a path that only this site has.
 func theSite(ctx context.Context, x *examination, s step) bool {
 	if x.diedElsewhere(ctx, s) {
 		return false
@@ -126,6 +125,8 @@ func theSite(ctx context.Context, x *examination, s step) bool {
 	path, _, _ := strings.Cut(s.after.probe.Path, "?")
 	switch {
 	case x.writesNamedLog(s), x.knowsName(ctx, s):
+		return true
+	case alone && s.after.sign.class == classHealthy && !ofAgents(s.after.probe.Address.Port()):
 		return true
 	case path == "/": // everybody has that
 		return false
@@ -208,6 +209,11 @@ func attends(program string) bool {
 	const most = 15 // bytes of such a name, proc_pid_comm(5)
 	return slices.ContainsFunc(attendants, func(name string) bool { return program == name[:min(len(name), most)] })
 }
+
+// ofAgents tells the ports on which programs report figures of a machine to
+// Prometheus, many of them to whatever is asked (Prometheus's wiki, "Default port
+// allocations").
+func ofAgents(port uint16) bool { return port >= 9100 && port < 10000 }
 
 // otherPort fits a socket on another port, of what may be a web application.
 func otherPort(x *examination, s machine.Socket) bool {

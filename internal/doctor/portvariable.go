@@ -78,7 +78,7 @@ type origin struct {
 	// named tells that they have the number itself.
 	named bool
 	// variable is that of the environment, which is not set, from which the code
-	// takes it, at a place with this line.
+	// takes it, at a place with this expression.
 	variable, place, line string
 }
 
@@ -222,10 +222,11 @@ func unsetPortIn(p machine.Process, path string, lines []string) origin {
 				if value, _, err := p.Lookup(name); err != nil || value != "" {
 					continue
 				}
-				if path == "" {
-					return origin{variable: name, place: "its command", line: line[at[0]:at[1]]} // the rest is nobody's business
+				from := origin{variable: name, place: "its command", line: line[at[0]:at[1]]} // the rest may hold secrets
+				if path != "" {
+					from.place = fmt.Sprintf("%s:%d", path, i+1)
 				}
-				return origin{variable: name, place: fmt.Sprintf("%s:%d", path, i+1), line: printable(strings.TrimSpace(line), 120)}
+				return from
 			}
 		}
 	}

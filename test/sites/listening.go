@@ -165,6 +165,16 @@ frontend web
 			},
 		},
 		{
+			// It answers alike whatever it is asked, and is the only one that answers.
+			Name: "node-wrong-port-any-path", Row: "wrong-port", Findings: []string{"wrong-port", "false-positive-200"}, Inside: true, Alone: true,
+			Start: func(t testing.TB) Site {
+				s := settingAt(t, Private, "8080")
+				site := s.site(node(s, `http.createServer((req, res) => res.end('welcome')).listen(3000, '0.0.0.0').keepAliveTimeout = 75000;`, servers.Spec{Listens: []string{"127.0.0.1:3000"}}))
+				site.Path = "/"
+				return site
+			},
+		},
+		{
 			Name: "node-port-undefined", Row: "port-undefined-random", Findings: []string{"port-undefined-random"}, Inside: true, Alone: true,
 			Start: func(t testing.TB) Site {
 				s := settingAt(t, Private, "8080")

@@ -54,6 +54,11 @@ func notListeningProofs() map[string]proof {
 			asked(fails(refused), on("127.0.0.1")),
 			asked(says(200, "healthy"), port("3000")),
 		},
+		"node-wrong-port-any-path": {
+			asked(fails(refused)),
+			asked(says(200, "welcome"), port("3000")),
+			asked(says(200, "welcome"), port("3000"), path(nowhere)),
+		},
 		"node-port-undefined": {
 			asked(fails(refused)),
 			does(func(t *testing.T, s Site) {
