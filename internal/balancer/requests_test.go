@@ -336,10 +336,10 @@ func TestTheCertificateInTheLog(t *testing.T) {
 	}
 }
 
-// The probes of a gRPC group are shown with the status of the call, which is what
-// the matcher reads.
-func TestProbesOfGRPCAreShown(t *testing.T) {
-	t.Parallel()
+// secureSite returns a site whose listener speaks TLS, with a gRPC group at /grpc, and
+// the server whose certificate and client it has.
+func secureSite(t *testing.T) (*site, *httptest.Server) {
+	t.Helper()
 	pair := httptest.NewUnstartedServer(nil)
 	pair.StartTLS()
 	t.Cleanup(pair.Close)
@@ -347,6 +347,14 @@ func TestProbesOfGRPCAreShown(t *testing.T) {
 		inventory.ListenerSettings{Protocol: elb.HTTPS, Certificates: []string{certificateARN}}, nil)
 	s.newGroup("grpc", elb.Kind{Version: elb.GRPC}, nil)
 	s.rule(1, rule.ForwardTo(s.groups["grpc"]), path("/grpc"))
+	return s, pair
+}
+
+// The probes of a gRPC group are shown with the status of the call, which is what
+// the matcher reads.
+func TestProbesOfGRPCAreShown(t *testing.T) {
+	t.Parallel()
+	s, _ := secureSite(t)
 	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/grpc")
 		w.Header().Set("Grpc-Status", "12")
@@ -369,13 +377,7 @@ func TestProbesOfGRPCAreShown(t *testing.T) {
 // Over TLS: HTTP/2, which requests fit which groups, and what the log has then.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
-	pair := httptest.NewUnstartedServer(nil)
-	pair.StartTLS()
-	t.Cleanup(pair.Close)
-	s := siteOf(t, balancer.Options{Certificates: certificates{certificateARN: &pair.TLS.Certificates[0]}},
-		inventory.ListenerSettings{Protocol: elb.HTTPS, Certificates: []string{certificateARN}}, nil)
-	s.newGroup("grpc", elb.Kind{Version: elb.GRPC}, nil)
-	s.rule(1, rule.ForwardTo(s.groups["grpc"]), path("/grpc"))
+	s, pair := secureSite(t)
 	s.newGroup("http2", elb.Kind{Version: elb.HTTP2}, nil)
 	s.rule(2, rule.ForwardTo(s.groups["http2"]), path("/http2"))
 	s.fill("app", newEcho(t))
